@@ -1,0 +1,5 @@
+//! pool-tune measures a database connection pool under load and recommends its settings, with evidence.
+//!
+//! The rooms and which of them may use which are described in `ARCHITECTURE.md`; `tests/it/layering.rs` keeps it so.
+
+pub mod model;

@@ -1,0 +1,193 @@
+use serde::{Deserialize, Serialize};
+
+use super::Interval;
+
+/// What one trial measured. Times are seconds, rates are per second, shares are 0 to 1.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Measurement {
+    /// Length of the measured part.
+    pub seconds: f64,
+    /// What came before it.
+    pub warm_up: WarmUp,
+    /// Successful requests a second (QPS).
+    pub throughput: f64,
+    /// Successful requests a second in consecutive slices of equal length, for judging steadiness.
+    pub slices: Vec<f64>,
+    /// Requests by outcome.
+    pub requests: Requests,
+    /// Time in the database of a successful request, all its statements together.
+    pub query: Latency,
+    /// Time to get a connection, whole and in its parts.
+    pub acquire: Acquisition,
+    /// Time that a connection was held by a request.
+    pub hold: Latency,
+    /// How much of the pool was in use.
+    pub utilisation: Utilisation,
+    /// Failed attempts by class and code, most frequent first.
+    pub errors: Vec<ErrorCount>,
+    /// Connections opened and closed while measuring.
+    pub connections: ConnectionCounts,
+    /// Transitions of the circuit breaker.
+    pub breaker: BreakerCounts,
+    /// Who used the machine's processors.
+    pub cpu: Cpu,
+    /// How the trial ended.
+    pub ended: Ended,
+}
+
+/// The time between the first request and the measured part.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WarmUp {
+    /// Its length.
+    pub seconds: f64,
+    /// Whether throughput was found steady; false when the cap ended it.
+    pub steady: bool,
+}
+
+/// Requests by outcome. A request is one operation of the workload with all its retries.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Requests {
+    /// Requests that succeeded, whatever number of attempts they took.
+    pub succeeded: u64,
+    /// Requests that failed for good.
+    pub failed: u64,
+    /// Attempts after the first.
+    pub retries: u64,
+    /// Share of requests that succeeded; 0 when there were none.
+    pub success_rate: f64,
+    /// 95 % Clopper–Pearson interval of the success rate.
+    pub success_interval: Interval,
+}
+
+/// A distribution of times, in seconds; all zero when `count` is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Latency {
+    /// How many times were recorded.
+    pub count: u64,
+    /// Arithmetic mean.
+    pub mean: f64,
+    /// Median.
+    pub p50: f64,
+    /// 95th percentile.
+    pub p95: f64,
+    /// 99th percentile.
+    pub p99: f64,
+    /// Largest.
+    pub max: f64,
+}
+
+/// Time to get a connection, and its parts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Acquisition {
+    /// From asking to having, of successful acquisitions.
+    pub total: Latency,
+    /// Waiting for a free slot of the pool.
+    pub wait: Latency,
+    /// Opening a connection, where one was opened.
+    pub open: Latency,
+    /// Validating a connection, where one was validated.
+    pub validate: Latency,
+}
+
+/// How much of the pool was in use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Utilisation {
+    /// Time average of connections in use over connections open.
+    pub mean: f64,
+    /// Time average of connections in use.
+    pub active: f64,
+    /// Time average of connections open.
+    pub total: f64,
+    /// Most connections in use at once.
+    pub peak_active: u32,
+    /// Most connections open at once.
+    pub peak_total: u32,
+}
+
+/// Why an attempt failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ErrorClass {
+    /// No connection within `connection_timeout`; every connection was in use.
+    AcquireTimeoutWaiting,
+    /// No connection within `connection_timeout`; one was being opened.
+    AcquireTimeoutOpening,
+    /// No connection within `connection_timeout`; one was being validated.
+    AcquireTimeoutValidating,
+    /// The server refused: it has too many connections (PostgreSQL 53300).
+    TooManyConnections,
+    /// A connection could not be opened for another reason.
+    Connect,
+    /// Every connection tried was found dead by validation.
+    Validation,
+    /// A connection was lost while in use.
+    ConnectionLost,
+    /// The server answered a statement with an error.
+    Query,
+    /// The circuit was open: the request was turned away at once.
+    CircuitOpen,
+    /// The request was not finished when the trial ended, grace time included.
+    Unfinished,
+}
+
+/// How often attempts failed for one reason.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ErrorCount {
+    /// The class.
+    pub class: ErrorClass,
+    /// The server's own code (SQLSTATE) or the operating system's, if there was one.
+    pub code: Option<String>,
+    /// The message of the first.
+    pub example: String,
+    /// How many.
+    pub count: u64,
+}
+
+/// Connections opened and closed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConnectionCounts {
+    /// Opened.
+    pub opened: u64,
+    /// Closed because older than `connection_lifetime`.
+    pub closed_lifetime: u64,
+    /// Closed because idle for longer than `idle_timeout`.
+    pub closed_idle: u64,
+    /// Closed because validation or the health check found them dead, or they were lost in use.
+    pub closed_broken: u64,
+}
+
+/// Transitions of the circuit breaker.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BreakerCounts {
+    /// To open.
+    pub opened: u64,
+    /// From open to half-open.
+    pub half_opened: u64,
+    /// From half-open to closed.
+    pub closed: u64,
+}
+
+/// Who used the machine's processors while measuring; shares of all processors together, 0 to 1.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Cpu {
+    /// The load generator: this process.
+    pub own: f64,
+    /// The database server, where it runs on this machine and is ours; 0 otherwise.
+    pub database: f64,
+    /// Everything else. On a machine that also hosts a database not started by us, that is part of it.
+    pub other: f64,
+    /// Whether the load generator, and not the database, was the limit.
+    pub generator_limited: bool,
+    /// Whether other programs took so much that the trial should be repeated.
+    pub disturbed: bool,
+}
+
+/// How a trial ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ended {
+    /// It ran its length.
+    Completed,
+    /// Stopped early, because the success limit could not be met any more.
+    SuccessLimitMissed,
+}

@@ -1,0 +1,21 @@
+//! The words of the program: settings, workload, measurement, recommendation.
+//!
+//! Plain data and the rules that hold within it. In: nothing; out: types for every other room.
+//! This room does no I/O, so nothing here can fail but a rule.
+
+mod interval;
+mod measurement;
+mod setting;
+mod settings;
+mod space;
+mod workload;
+
+pub use interval::{Estimate, Interval};
+pub use measurement::{
+    Acquisition, BreakerCounts, ConnectionCounts, Cpu, Ended, ErrorClass, ErrorCount, Latency, Measurement, Requests,
+    Utilisation, WarmUp,
+};
+pub use setting::{Evidence, Scale, Setting, Spec, Unit, UnknownSetting};
+pub use settings::{BrokenRule, Settings, Value, ValueError};
+pub use space::{Axis, Limits, Space, SpaceError};
+pub use workload::{Domain, Generator, Operation, Parameter, Statement, Workload};
