@@ -2,4 +2,5 @@
 //!
 //! The rooms and which of them may use which are described in `ARCHITECTURE.md`; `tests/it/layering.rs` keeps it so.
 
+pub mod database;
 pub mod model;

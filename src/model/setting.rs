@@ -134,7 +134,7 @@ impl Setting {
         row!(RetryJitterFactor, "retry_jitter_factor", Factor, 0.1, 0.05..=0.2, legal 0.0..=1.0, Linear, Simulation,
             "random share of the delay, against thundering herds"),
         Spec {
-            setting: Setting::ValidationQuery,
+            setting: Self::ValidationQuery,
             name: "validation_query",
             unit: Unit::Sql,
             default: 0.0,

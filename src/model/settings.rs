@@ -197,7 +197,8 @@ impl Settings {
     /// # Errors
     /// The first [`BrokenRule`].
     pub fn check(&self) -> Result<(), BrokenRule> {
-        let rules: [(Setting, Setting, &'static str, fn(f64, f64) -> bool); 4] = [
+        type Rule = (Setting, Setting, &'static str, fn(f64, f64) -> bool);
+        let rules: [Rule; 4] = [
             (Setting::MinConnections, Setting::MaxConnections, "not exceed", |a, b| a <= b),
             (Setting::InitialRetryDelay, Setting::MaxRetryDelay, "not exceed", |a, b| a <= b),
             (Setting::ValidationTimeout, Setting::ConnectionTimeout, "not exceed", |a, b| a <= b),

@@ -1,0 +1,68 @@
+/// A database URL that cannot be used. The URL itself is not repeated: it may hold a password.
+#[derive(Debug, thiserror::Error)]
+pub enum UrlError {
+    /// It is no URL, or a part of it is wrong.
+    #[error("failed to read the database URL: {0}; expected something like postgres://user:password@host:5432/name")]
+    Malformed(String),
+    /// The scheme is of no database that the program can load.
+    #[error("failed to read the database URL: `{0}://` is not supported; expected postgres://")]
+    Scheme(String),
+}
+
+/// Why a connection could not be opened.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct ConnectError {
+    /// The server's own code (SQLSTATE), or the operating system's, if there was one.
+    pub code: Option<String>,
+    /// What was said, without any secret.
+    pub message: String,
+}
+
+impl ConnectError {
+    /// Whether the server refused because it has too many connections.
+    #[must_use]
+    pub fn is_too_many_connections(&self) -> bool {
+        self.code.as_deref() == Some("53300")
+    }
+}
+
+/// Why a statement failed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct QueryError {
+    /// The server's own code (SQLSTATE), if there was one.
+    pub code: Option<String>,
+    /// What was said.
+    pub message: String,
+    /// Whether the connection was lost, so that it must not be used again.
+    pub connection_lost: bool,
+}
+
+/// The code of an error, where it has one.
+fn code(error: &sqlx::Error) -> Option<String> {
+    match error {
+        sqlx::Error::Database(database) => database.code().map(std::borrow::Cow::into_owned),
+        sqlx::Error::Io(io) => io.raw_os_error().map(|code| format!("os {code}")),
+        _ => None,
+    }
+}
+
+impl From<sqlx::Error> for ConnectError {
+    fn from(error: sqlx::Error) -> Self {
+        Self { code: code(&error), message: error.to_string() }
+    }
+}
+
+impl From<sqlx::Error> for QueryError {
+    fn from(error: sqlx::Error) -> Self {
+        let code = code(&error);
+        let lost = match &error {
+            // Class 57P: the server ends the connection (admin shutdown, crash, cannot connect now).
+            sqlx::Error::Database(_) => code.as_deref().is_some_and(|code| code.starts_with("57P")),
+            sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::Tls(_) | sqlx::Error::WorkerCrashed => true,
+            _ => false,
+        };
+        Self { code, message: error.to_string(), connection_lost: lost }
+    }
+}
