@@ -5,6 +5,7 @@
 
 mod interval;
 mod measurement;
+mod recommendation;
 mod setting;
 mod settings;
 mod space;
@@ -14,6 +15,10 @@ pub use interval::{Estimate, Interval};
 pub use measurement::{
     Acquisition, BreakerCounts, ConnectionCounts, Cpu, Ended, ErrorClass, ErrorCount, Latency, Measurement, Requests,
     Utilisation, WarmUp,
+};
+pub use recommendation::{
+    CurvePoint, DecidedBy, FittedPoint, Insight, Provenance, Recommendation, Row, Throughput, ThroughputCurve, Verdict,
+    Verification,
 };
 pub use setting::{Evidence, Scale, Setting, Spec, Unit, UnknownSetting};
 pub use settings::{BrokenRule, Settings, Value, ValueError};

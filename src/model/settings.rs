@@ -84,6 +84,14 @@ impl Value {
         Self::from_number(setting, number)
     }
 
+    /// The value of `setting` that [`Serialize`] wrote.
+    pub(super) fn from_json(setting: Setting, value: &serde_json::Value) -> Result<Self, ValueError> {
+        match value {
+            serde_json::Value::String(text) => Self::from_text(setting, text),
+            other => Self::from_number(setting, other.as_f64().unwrap_or(f64::NAN)),
+        }
+    }
+
     /// The value as a number in the setting's unit; `None` for SQL.
     #[must_use]
     pub fn number(&self) -> Option<f64> {
@@ -357,11 +365,7 @@ impl<'de> Deserialize<'de> for Settings {
         let mut settings = Self::default();
         for (name, value) in map {
             let setting: Setting = name.parse().map_err(D::Error::custom)?;
-            let value = match value {
-                serde_json::Value::String(text) => Value::from_text(setting, &text),
-                other => Value::from_number(setting, other.as_f64().unwrap_or(f64::NAN)),
-            };
-            settings = settings.with(setting, value.map_err(D::Error::custom)?);
+            settings = settings.with(setting, Value::from_json(setting, &value).map_err(D::Error::custom)?);
         }
         Ok(settings)
     }

@@ -1,0 +1,210 @@
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
+
+use super::{Estimate, Interval, Limits, Setting, Settings, Value};
+
+/// What a run concludes. Everything in it was measured in that run; no part of it depends on the clock.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Recommendation {
+    /// How the run was done, enough to repeat it.
+    pub provenance: Provenance,
+    /// The answer in one word, with what it rests on.
+    pub verdict: Verdict,
+    /// One row a setting, in the order of the table.
+    pub rows: Vec<Row>,
+    /// Throughput under the settings in use and under the recommended ones; equal when nothing changes.
+    pub throughput: Throughput,
+    /// The paired comparison, when one was run.
+    pub verification: Option<Verification>,
+    /// Throughput against connections, when it could be fitted.
+    pub curve: Option<ThroughputCurve>,
+    /// Why there is no curve, when there is none.
+    pub no_curve: Option<String>,
+    /// Things learnt on the way that decide no setting.
+    pub insights: Vec<Insight>,
+    /// What a reader must know before trusting the answer (a saturated load generator, disturbed trials, a cut range).
+    pub warnings: Vec<String>,
+}
+
+impl Recommendation {
+    /// The recommended settings.
+    #[must_use]
+    pub fn settings(&self) -> Settings {
+        self.rows.iter().fold(Settings::default(), |settings, row| settings.with(row.setting, row.now.clone()))
+    }
+}
+
+/// How a run was done.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Provenance {
+    /// The run's id, the name of its folder in `results`.
+    pub run: String,
+    /// The profile's name.
+    pub profile: String,
+    /// The seed of everything random.
+    pub seed: u64,
+    /// This program's version.
+    pub program: String,
+    /// The target, without its password.
+    pub target: String,
+    /// The database's name and version.
+    pub server: String,
+    /// Processors, memory and system of the machine that drove the load.
+    pub machine: String,
+    /// Concurrent workers of the load.
+    pub workers: u32,
+    /// The limits that a recommendation must keep.
+    pub limits: Limits,
+    /// Trials of the search, verification not included.
+    pub search_trials: u32,
+    /// Why the search stopped.
+    pub stopped_because: String,
+}
+
+/// The answer of a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "answer")]
+pub enum Verdict {
+    /// The recommended settings are better than those in use: a paired verification excludes "no better".
+    Better,
+    /// Keep what is in use.
+    Keep {
+        /// Why, as a sentence.
+        reason: String,
+    },
+    /// No settings in the range keep the limits.
+    Infeasible {
+        /// Which limit fails, by how much, and what would have to give, as sentences.
+        reason: String,
+    },
+}
+
+/// What decided the value of a setting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DecidedBy {
+    /// Trials, confirmed by the verification.
+    Trial,
+    /// Nothing: the present value is kept.
+    Kept,
+    /// A person, who pinned it.
+    Pinned,
+}
+
+/// The recommendation for one setting.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Row {
+    /// The setting.
+    pub setting: Setting,
+    /// The value in use.
+    pub was: Value,
+    /// The recommended value.
+    pub now: Value,
+    /// What decided it.
+    pub decided_by: DecidedBy,
+    /// Relative change of throughput due to this setting alone (0.12 is 12 % more), with its 95 % interval; for a
+    /// setting kept after trials, the largest change that trials suggested. `None` where no trial could show one.
+    pub effect: Option<Estimate>,
+    /// Why, in a few words.
+    pub why: String,
+}
+
+/// What a value is depends on its setting, so it is read as plain data first.
+impl<'de> Deserialize<'de> for Row {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        struct Raw {
+            setting: Setting,
+            was: serde_json::Value,
+            now: serde_json::Value,
+            decided_by: DecidedBy,
+            effect: Option<Estimate>,
+            why: String,
+        }
+        let raw = Raw::deserialize(deserializer)?;
+        let value = |value| Value::from_json(raw.setting, value).map_err(D::Error::custom);
+        Ok(Self {
+            setting: raw.setting,
+            was: value(&raw.was)?,
+            now: value(&raw.now)?,
+            decided_by: raw.decided_by,
+            effect: raw.effect,
+            why: raw.why,
+        })
+    }
+}
+
+/// Throughput in successful requests a second.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Throughput {
+    /// Under the settings in use.
+    pub was: Estimate,
+    /// Under the recommended settings.
+    pub now: Estimate,
+}
+
+/// The paired comparison of the settings in use with the best ones found.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Verification {
+    /// Pairs of trials that counted.
+    pub pairs: u32,
+    /// The settings that were compared with those in use.
+    pub candidate: Settings,
+    /// Throughput of the candidate over throughput of the settings in use.
+    pub ratio: Estimate,
+    /// Success rate under the settings in use, with its 95 % Clopper–Pearson interval.
+    pub success_was: Estimate,
+    /// Success rate of the candidate, likewise.
+    pub success_now: Estimate,
+}
+
+/// Throughput against connections: the Universal Scalability Law, `X(N) = λN / (1 + σ(N−1) + κN(N−1))`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ThroughputCurve {
+    /// λ, requests a second that one connection alone would serve.
+    pub lambda: Estimate,
+    /// σ, the contention: the share of work that is serial.
+    pub sigma: Estimate,
+    /// κ, the crosstalk: what each pair of connections costs.
+    pub kappa: Estimate,
+    /// Connections at the peak; `None` when the curve has no peak inside the range tried.
+    pub optimum: Option<Estimate>,
+    /// The range of connections tried.
+    pub range: Interval,
+    /// What was measured: connections, mean throughput, number of trials.
+    pub points: Vec<CurvePoint>,
+    /// The fitted curve at each point: throughput and mean response time of a worker's request.
+    pub fitted: Vec<FittedPoint>,
+}
+
+/// The trials at one number of connections.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CurvePoint {
+    /// Connections.
+    pub connections: u32,
+    /// Mean throughput, requests a second.
+    pub throughput: f64,
+    /// How many trials it is the mean of.
+    pub trials: u32,
+}
+
+/// The fitted curves at one number of connections.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FittedPoint {
+    /// Connections.
+    pub connections: u32,
+    /// Throughput with the band of its 95 % interval.
+    pub throughput: Estimate,
+    /// Mean response time in seconds, waiting for a connection included.
+    pub response_time: f64,
+}
+
+/// Something learnt that decides no setting.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Insight {
+    /// What it is about, in a few words.
+    pub title: String,
+    /// What was found, as a sentence, with its figures.
+    pub text: String,
+    /// The effect behind it, where there is one: a relative change of throughput.
+    pub effect: Option<Estimate>,
+}
