@@ -60,6 +60,16 @@ impl Connection {
         Ok(())
     }
 
+    /// Sees whether the server answers, in one round trip and without a statement.
+    ///
+    /// # Errors
+    /// As [`Self::execute`].
+    pub async fn ping(&mut self) -> Result<(), QueryError> {
+        match self {
+            Self::Postgres(connection) => Ok(connection.ping().await?),
+        }
+    }
+
     /// Closes the connection, telling the server.
     ///
     /// # Errors

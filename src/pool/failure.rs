@@ -1,0 +1,102 @@
+use crate::{
+    database::{ConnectError, QueryError},
+    model::ErrorClass,
+};
+
+/// Why no connection was handed out.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct AcquireError {
+    /// What went wrong; a timeout names what it waited for.
+    pub class: ErrorClass,
+    /// The server's own code (SQLSTATE) or the operating system's, if there was one.
+    pub code: Option<String>,
+    /// What was said.
+    pub message: String,
+}
+
+impl AcquireError {
+    pub(super) fn timeout(class: ErrorClass) -> Self {
+        let message = match class {
+            ErrorClass::AcquireTimeoutOpening => "no connection within connection_timeout: one was being opened",
+            ErrorClass::AcquireTimeoutValidating => "no connection within connection_timeout: one was being validated",
+            _ => "no connection within connection_timeout: all were in use",
+        };
+        Self { class, code: None, message: message.to_owned() }
+    }
+
+    pub(super) fn closed() -> Self {
+        Self { class: ErrorClass::Connect, code: None, message: "the pool is closed".to_owned() }
+    }
+
+    pub(super) fn invalid(error: Option<QueryError>) -> Self {
+        let (code, message) = match error {
+            Some(error) => (error.code, error.message),
+            None => (None, "no answer within validation_timeout".to_owned()),
+        };
+        Self { class: ErrorClass::Validation, code, message }
+    }
+}
+
+impl From<ConnectError> for AcquireError {
+    fn from(error: ConnectError) -> Self {
+        let class = if error.is_too_many_connections() { ErrorClass::TooManyConnections } else { ErrorClass::Connect };
+        Self { class, code: error.code, message: error.message }
+    }
+}
+
+/// Why an attempt, or in the end a request, failed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct Failure {
+    /// What went wrong.
+    pub class: ErrorClass,
+    /// The server's own code (SQLSTATE) or the operating system's, if there was one.
+    pub code: Option<String>,
+    /// What was said.
+    pub message: String,
+    /// The attempt that failed, counted from 1: for a request's last failure the number of attempts it took.
+    pub attempt: u32,
+}
+
+impl Failure {
+    pub(super) fn acquiring(error: AcquireError, attempt: u32) -> Self {
+        Self { class: error.class, code: error.code, message: error.message, attempt }
+    }
+
+    pub(super) fn running(error: QueryError, attempt: u32) -> Self {
+        let class = if error.connection_lost { ErrorClass::ConnectionLost } else { ErrorClass::Query };
+        Self { class, code: error.code, message: error.message, attempt }
+    }
+
+    pub(super) fn circuit_open(attempt: u32) -> Self {
+        let message = "turned away: the circuit is open".to_owned();
+        Self { class: ErrorClass::CircuitOpen, code: None, message, attempt }
+    }
+
+    /// Whether trying again may help: no connection was had, or it was lost, or the transaction has lost against
+    /// another one (40001 serialization failure, 40P01 deadlock). Any other answer of the server is final, and a circuit
+    /// that is open says "not now".
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        match self.class {
+            ErrorClass::Query => matches!(self.code.as_deref(), Some("40001" | "40P01")),
+            class => is_infrastructure(class),
+        }
+    }
+}
+
+/// Whether the circuit breaker counts it: every failure to get a connection (pool exhausted, refused, too slow, dead)
+/// and a connection lost in use. An error that the server answered a statement with shows that the server is there.
+pub(super) fn is_infrastructure(class: ErrorClass) -> bool {
+    match class {
+        ErrorClass::AcquireTimeoutWaiting
+        | ErrorClass::AcquireTimeoutOpening
+        | ErrorClass::AcquireTimeoutValidating
+        | ErrorClass::TooManyConnections
+        | ErrorClass::Connect
+        | ErrorClass::Validation
+        | ErrorClass::ConnectionLost => true,
+        ErrorClass::Query | ErrorClass::CircuitOpen | ErrorClass::Unfinished => false,
+    }
+}

@@ -1,0 +1,85 @@
+use std::time::{Duration, Instant};
+
+use tokio::{task::yield_now, time::sleep};
+
+use super::{Acquired, Failure, Pool, failure::is_infrastructure};
+use crate::database::{Connection, QueryError};
+
+/// The times of one attempt, as far as it came.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Attempt {
+    /// How the connection was got; `None` when none was.
+    pub acquired: Option<Acquired>,
+    /// From having the connection to the end of the work.
+    pub query: Option<Duration>,
+    /// How long the connection was set aside for the request: its validation and the work.
+    pub hold: Option<Duration>,
+}
+
+/// Told of every attempt of a request. A worker has its own, so nothing need be locked; when an attempt succeeds nothing
+/// is allocated for telling.
+pub trait Observer {
+    /// An attempt has ended; `failure` says why it failed, if it did.
+    fn attempted(&mut self, attempt: &Attempt, failure: Option<&Failure>);
+}
+
+/// Nobody looks.
+impl Observer for () {
+    fn attempted(&mut self, _: &Attempt, _: Option<&Failure>) {}
+}
+
+impl Pool {
+    /// Runs `work` on a connection; when an attempt fails in a way that may pass ([`Failure::is_retryable`]), tries the
+    /// whole of it again, after a delay, up to `retry_attempts` times. Each attempt has to pass the circuit breaker, which
+    /// counts failures to get a connection and connections lost, not errors that the server answered a statement with.
+    ///
+    /// Returns the number of attempts, 1 or more. A request turned away by the circuit breaker lets other tasks run
+    /// before it returns, so that a worker that asks again at once starves nobody; it should wait all the same.
+    ///
+    /// # Errors
+    /// The last [`Failure`].
+    pub async fn request(
+        &self,
+        mut work: impl AsyncFnMut(&mut Connection) -> Result<(), QueryError>,
+        observer: &mut impl Observer,
+    ) -> Result<u32, Failure> {
+        let mut attempt = 1;
+        loop {
+            let Some(permit) = self.shared.breaker.permit() else {
+                let failure = Failure::circuit_open(attempt);
+                observer.attempted(&Attempt::default(), Some(&failure));
+                yield_now().await;
+                return Err(failure);
+            };
+            let (times, result) = self.attempt(&mut work, attempt).await;
+            match &result {
+                Err(failure) if is_infrastructure(failure.class) => permit.failed(),
+                _ => permit.succeeded(),
+            }
+            observer.attempted(&times, result.as_ref().err());
+            match result {
+                Ok(()) => return Ok(attempt),
+                Err(failure) if attempt > self.shared.settings.retry_attempts() || !failure.is_retryable() => {
+                    return Err(failure);
+                }
+                Err(_) => {
+                    sleep(self.shared.retry_delay(attempt)).await;
+                    attempt += 1;
+                }
+            }
+        }
+    }
+
+    async fn attempt(
+        &self,
+        work: &mut impl AsyncFnMut(&mut Connection) -> Result<(), QueryError>,
+        attempt: u32,
+    ) -> (Attempt, Result<(), Failure>) {
+        let mut lease = match self.acquire().await {
+            Ok(lease) => lease,
+            Err(error) => return (Attempt::default(), Err(Failure::acquiring(error, attempt))),
+        };
+        let result = lease.run(work).await;
+        (lease.give_back(Instant::now()), result.map_err(|error| Failure::running(error, attempt)))
+    }
+}
