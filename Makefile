@@ -1,0 +1,31 @@
+# `make run` and `make test` do all the set-up on a Debian machine with Rust; `make deps` is the set-up alone.
+
+CARGO ?= cargo
+PROFILE ?= heavy
+VENV := target/venv
+
+.PHONY: run build deps test bench bench-deps
+
+run: deps build
+	./target/release/pool-tune run --profile $(PROFILE)
+
+build:
+	$(CARGO) build --release --locked
+
+# PostgreSQL's server is the one thing that cargo cannot bring.
+deps:
+	@./.ci/deps
+
+test: deps
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CARGO) test --locked
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --document-private-items
+
+# Optuna is only compared against; it lives in a virtual environment of its own.
+bench-deps: deps
+	@test -x $(VENV)/bin/python || python3 -m venv $(VENV)
+	@$(VENV)/bin/python -c 'import optuna' 2>/dev/null || $(VENV)/bin/pip install --quiet optuna
+
+bench: bench-deps
+	POOL_TUNE_PYTHON=$(VENV)/bin/python $(CARGO) bench --locked
