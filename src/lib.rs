@@ -2,5 +2,6 @@
 //!
 //! The rooms and which of them may use which are described in `ARCHITECTURE.md`; `tests/it/layering.rs` keeps it so.
 
+pub mod curve;
 pub mod model;
 pub mod stats;
