@@ -2,6 +2,8 @@
 //!
 //! The rooms and which of them may use which are described in `ARCHITECTURE.md`; `tests/it/layering.rs` keeps it so.
 
+pub mod curve;
 pub mod database;
 pub mod model;
 pub mod pool;
+pub mod stats;
