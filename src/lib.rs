@@ -7,3 +7,4 @@ pub mod database;
 pub mod model;
 pub mod pool;
 pub mod stats;
+pub mod trial;

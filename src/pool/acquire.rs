@@ -161,19 +161,14 @@ impl Shared {
             return Ok(lease);
         }
         let asked = *now;
-        let mut verdict = Ok(());
-        let ran = lease
-            .run(&mut async |connection| {
-                verdict = self.validate(connection, Some(deadline)).await;
-                Ok(())
-            })
-            .await;
+        lease.begin_use();
+        let verdict = self.validate(&mut lease, Some(deadline)).await;
+        lease.end_use(false);
         *now = Instant::now();
         acquired.add_validation(now.saturating_duration_since(asked));
-        match (ran, verdict) {
-            (Ok(()), Ok(())) => Ok(lease),
-            (_, verdict) => {
-                let error = verdict.err().flatten();
+        match verdict {
+            Ok(()) => Ok(lease),
+            Err(error) => {
                 let timed_out = error.is_none() && *now >= deadline;
                 let place = lease.bury();
                 match place {

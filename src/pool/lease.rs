@@ -4,7 +4,7 @@ use std::{
 };
 
 use super::{
-    Acquired, Attempt,
+    Acquired, Attempt, Work,
     gauges::Closed,
     shared::Shared,
     slot::{Content, Kept, Place},
@@ -53,15 +53,21 @@ impl<'a> Lease<'a> {
     /// be closed instead of being handed to the next one with an answer still to come.
     ///
     /// # Errors
-    /// What `work` returns. A transaction that it has begun it must have ended, also when a statement in it failed.
-    pub async fn run(
-        &mut self,
-        work: &mut impl AsyncFnMut(&mut Connection) -> Result<(), QueryError>,
-    ) -> Result<(), QueryError> {
-        self.broken = true;
-        let result = work(self).await;
-        self.broken = matches!(&result, Err(error) if error.connection_lost);
+    /// What `work` returns.
+    pub async fn run(&mut self, work: &mut impl Work) -> Result<(), QueryError> {
+        self.begin_use();
+        let result = work.run(self).await;
+        self.end_use(matches!(&result, Err(error) if error.connection_lost));
         result
+    }
+
+    /// Until [`Self::end_use`] the connection may be in the middle of an answer: dropped now, it is closed.
+    pub(super) fn begin_use(&mut self) {
+        self.broken = true;
+    }
+
+    pub(super) fn end_use(&mut self, lost: bool) {
+        self.broken = lost;
     }
 
     /// Closes the connection instead of giving it back.

@@ -1,4 +1,7 @@
-use std::time::{Duration, Instant};
+use std::{
+    pin::Pin,
+    time::{Duration, Instant},
+};
 
 use tokio::{task::yield_now, time::sleep};
 
@@ -28,6 +31,36 @@ impl Observer for () {
     fn attempted(&mut self, _: &Attempt, _: Option<&Failure>) {}
 }
 
+/// What a request does on its connection; done again from the start when an attempt is repeated.
+///
+/// A trait and not a closure: the compiler cannot see that the future of an `async` closure that borrows may move
+/// between threads, and workers do. Where speed does not matter [`work`] makes it of a closure.
+pub trait Work: Send {
+    /// Does it once.
+    ///
+    /// # Errors
+    /// [`QueryError`] when a statement failed. A transaction that it has begun it must have ended, also then.
+    fn run(&mut self, connection: &mut Connection) -> impl Future<Output = Result<(), QueryError>> + Send;
+}
+
+/// The future of a closure that is [`work`].
+pub type Boxed<'a> = Pin<Box<dyn Future<Output = Result<(), QueryError>> + Send + 'a>>;
+
+/// A closure as [`Work`].
+#[derive(Debug)]
+pub struct Closure<F>(F);
+
+/// `closure` as [`Work`]: `work(|connection| Box::pin(async move { … }))`.
+pub fn work<F: FnMut(&mut Connection) -> Boxed<'_> + Send>(closure: F) -> Closure<F> {
+    Closure(closure)
+}
+
+impl<F: FnMut(&mut Connection) -> Boxed<'_> + Send> Work for Closure<F> {
+    fn run(&mut self, connection: &mut Connection) -> impl Future<Output = Result<(), QueryError>> + Send {
+        (self.0)(connection)
+    }
+}
+
 impl Pool {
     /// Runs `work` on a connection; when an attempt fails in a way that may pass ([`Failure::is_retryable`]), tries the
     /// whole of it again, after a delay, up to `retry_attempts` times. Each attempt has to pass the circuit breaker, which
@@ -38,11 +71,7 @@ impl Pool {
     ///
     /// # Errors
     /// The last [`Failure`].
-    pub async fn request(
-        &self,
-        mut work: impl AsyncFnMut(&mut Connection) -> Result<(), QueryError>,
-        observer: &mut impl Observer,
-    ) -> Result<u32, Failure> {
+    pub async fn request(&self, mut work: impl Work, observer: &mut impl Observer) -> Result<u32, Failure> {
         let mut attempt = 1;
         loop {
             let Some(permit) = self.shared.breaker.permit() else {
@@ -70,11 +99,7 @@ impl Pool {
         }
     }
 
-    async fn attempt(
-        &self,
-        work: &mut impl AsyncFnMut(&mut Connection) -> Result<(), QueryError>,
-        attempt: u32,
-    ) -> (Attempt, Result<(), Failure>) {
+    async fn attempt(&self, work: &mut impl Work, attempt: u32) -> (Attempt, Result<(), Failure>) {
         let mut lease = match self.acquire().await {
             Ok(lease) => lease,
             Err(error) => return (Attempt::default(), Err(Failure::acquiring(error, attempt))),

@@ -1,0 +1,108 @@
+use std::{fmt, sync::Arc};
+
+use tokio_util::sync::CancellationToken;
+
+use super::{Load, Mix, TrialError, engine};
+use crate::{
+    database::Server,
+    model::{ErrorClass, Measurement, Settings},
+    pool::Pool,
+};
+
+/// The processor time that the database has used so far, in seconds.
+type DatabaseCpu = Box<dyn Fn() -> Option<f64> + Send + Sync>;
+
+/// A pool under test on a real database.
+pub struct DatabaseTarget {
+    server: Server,
+    load: Load,
+    mix: Arc<Mix>,
+    database_cpu: DatabaseCpu,
+}
+
+impl DatabaseTarget {
+    /// Loads `server` with requests drawn from `mix`. `database_cpu` tells the processor time that the database has
+    /// used so far, in seconds, or `None` where that cannot be known.
+    #[must_use]
+    pub fn new(
+        server: Server,
+        load: Load,
+        mix: Mix,
+        database_cpu: impl Fn() -> Option<f64> + Send + Sync + 'static,
+    ) -> Self {
+        Self { server, load, mix: Arc::new(mix), database_cpu: Box::new(database_cpu) }
+    }
+
+    /// Runs one trial with a pool of its own, opened before and closed after it.
+    ///
+    /// # Errors
+    /// [`TrialError`] when there is no measurement.
+    pub(super) async fn run(
+        &self,
+        settings: &Settings,
+        seed: u64,
+        cancel: &CancellationToken,
+    ) -> Result<Measurement, TrialError> {
+        let pool = Pool::new(self.server.clone(), settings, seed);
+        let opened = tokio::select! {
+            () = cancel.cancelled() => return Err(TrialError::Cancelled),
+            opened = pool.open() => opened,
+        };
+        if let Err(error) = opened {
+            pool.close().await;
+            // Too few free connections is an answer about the settings, if the server is otherwise well.
+            self.reachable().await.map_err(TrialError::Infrastructure)?;
+            return Err(TrialError::Infrastructure(error.to_string()));
+        }
+        let result =
+            engine::run(&self.load, pool.clone(), Arc::clone(&self.mix), seed, &self.database_cpu, cancel).await;
+        pool.close().await;
+        self.check(result?).await
+    }
+
+    /// Tells a failed database, or a workload that cannot run, from a measurement of the settings.
+    async fn check(&self, measurement: Measurement) -> Result<Measurement, TrialError> {
+        let count = |classes: &[ErrorClass]| {
+            measurement.errors.iter().filter(|error| classes.contains(&error.class)).map(|error| error.count).sum()
+        };
+        let served_nothing = measurement.requests.succeeded == 0;
+        let broken: u64 = count(&[ErrorClass::Connect, ErrorClass::ConnectionLost]);
+        if served_nothing || broken > 0 {
+            self.reachable().await.map_err(TrialError::Infrastructure)?;
+        }
+        let example = measurement.errors.first().map_or("no request ended", |error| &error.example);
+        let query: u64 = count(&[ErrorClass::Query]);
+        if served_nothing && query > 0 && query >= measurement.requests.failed {
+            return Err(TrialError::Workload(example.to_owned()));
+        }
+        if served_nothing && measurement.requests.failed == 0 {
+            return Err(TrialError::Infrastructure(format!(
+                "no request ended within {:.1} s",
+                measurement.warm_up.seconds + measurement.seconds
+            )));
+        }
+        if broken > 0 && broken >= measurement.requests.failed.max(1) {
+            return Err(TrialError::Infrastructure(example.to_owned()));
+        }
+        Ok(measurement)
+    }
+
+    /// Whether a connection can be opened and answers.
+    pub(super) async fn reachable(&self) -> Result<(), String> {
+        let attempt = async {
+            let mut connection = self.server.connect().await.map_err(|error| error.to_string())?;
+            connection.execute_raw("SELECT 1").await.map_err(|error| error.to_string())?;
+            connection.close().await.map_err(|error| error.to_string())
+        };
+        let limit = std::time::Duration::from_secs(5);
+        tokio::time::timeout(limit, attempt)
+            .await
+            .unwrap_or_else(|_| Err(format!("{} does not answer within {} s", self.server, limit.as_secs())))
+    }
+}
+
+impl fmt::Debug for DatabaseTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DatabaseTarget").field("server", &self.server).field("load", &self.load).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,197 @@
+use std::{
+    collections::HashMap,
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+
+use hdrhistogram::Histogram;
+
+use crate::model::{Acquisition, ErrorClass, ErrorCount, Latency};
+
+/// The unit of the histograms: a tenth of a microsecond.
+const UNIT: f64 = 1e-7;
+/// The longest time told apart, in [`UNIT`]s: an hour.
+const LONGEST: u64 = 36_000_000_000;
+/// Significant decimal digits kept of each time.
+const DIGITS: u8 = 3;
+
+/// A distribution of times. Memory is touched only where times fall.
+#[derive(Clone, Debug)]
+pub(super) struct Times {
+    histogram: Histogram<u32>,
+    sum: Duration,
+}
+
+impl Times {
+    fn new() -> Self {
+        let histogram = Histogram::new_with_bounds(1, LONGEST, DIGITS);
+        #[expect(clippy::expect_used, reason = "constant bounds, proved good by every test")]
+        Self { histogram: histogram.expect("the bounds are constants"), sum: Duration::ZERO }
+    }
+
+    #[inline]
+    pub(super) fn record(&mut self, time: Duration) {
+        let units = u64::try_from(time.as_nanos() / 100).unwrap_or(LONGEST);
+        self.histogram.saturating_record(units.max(1));
+        self.sum += time;
+    }
+
+    fn add(&mut self, other: &Self) {
+        if !other.histogram.is_empty() && self.histogram.add(&other.histogram).is_ok() {
+            self.sum += other.sum;
+        }
+    }
+
+    pub(super) fn latency(&self) -> Latency {
+        let count = self.histogram.len();
+        if count == 0 {
+            return Latency::default();
+        }
+        #[expect(clippy::cast_precision_loss, reason = "counts and units are far below 2^53")]
+        let seconds = |units: u64| units as f64 * UNIT;
+        #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^53")]
+        let mean = self.sum.as_secs_f64() / count as f64;
+        Latency {
+            count,
+            mean,
+            p50: seconds(self.histogram.value_at_quantile(0.5)),
+            p95: seconds(self.histogram.value_at_quantile(0.95)),
+            p99: seconds(self.histogram.value_at_quantile(0.99)),
+            max: seconds(self.histogram.max()),
+        }
+    }
+}
+
+/// What one worker saw while measuring. Each worker owns its own; they are merged at the end.
+#[derive(Debug)]
+pub(super) struct Recorder {
+    pub(super) succeeded: u64,
+    pub(super) failed: u64,
+    pub(super) retries: u64,
+    pub(super) query: Times,
+    pub(super) acquire: Times,
+    pub(super) wait: Times,
+    pub(super) open: Times,
+    pub(super) validate: Times,
+    pub(super) hold: Times,
+    errors: HashMap<(ErrorClass, Option<String>), (u64, String)>,
+}
+
+impl Recorder {
+    pub(super) fn new() -> Self {
+        Self {
+            succeeded: 0,
+            failed: 0,
+            retries: 0,
+            query: Times::new(),
+            acquire: Times::new(),
+            wait: Times::new(),
+            open: Times::new(),
+            validate: Times::new(),
+            hold: Times::new(),
+            errors: HashMap::new(),
+        }
+    }
+
+    pub(super) fn error(&mut self, class: ErrorClass, code: Option<&str>, message: &str) {
+        let entry = self.errors.entry((class, code.map(str::to_owned)));
+        entry.or_insert_with(|| (0, message.to_owned())).0 += 1;
+    }
+
+    pub(super) fn add(&mut self, other: &Self) {
+        self.succeeded += other.succeeded;
+        self.failed += other.failed;
+        self.retries += other.retries;
+        self.query.add(&other.query);
+        self.acquire.add(&other.acquire);
+        self.wait.add(&other.wait);
+        self.open.add(&other.open);
+        self.validate.add(&other.validate);
+        self.hold.add(&other.hold);
+        for (key, (count, example)) in &other.errors {
+            self.errors.entry(key.clone()).or_insert_with(|| (0, example.clone())).0 += count;
+        }
+    }
+
+    pub(super) fn acquisition(&self) -> Acquisition {
+        Acquisition {
+            total: self.acquire.latency(),
+            wait: self.wait.latency(),
+            open: self.open.latency(),
+            validate: self.validate.latency(),
+        }
+    }
+
+    /// Failed attempts, the most frequent first.
+    pub(super) fn errors(&self) -> Vec<ErrorCount> {
+        let mut errors: Vec<_> = self
+            .errors
+            .iter()
+            .map(|((class, code), (count, example))| ErrorCount {
+                class: *class,
+                code: code.clone(),
+                example: example.clone(),
+                count: *count,
+            })
+            .collect();
+        errors.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| (a.class, &a.code).cmp(&(b.class, &b.code))));
+        errors
+    }
+}
+
+/// One worker's running totals, for the conductor to read while the trial runs. On a cache line of its own, so that
+/// workers do not slow each other down by counting.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub(super) struct Tally {
+    succeeded: AtomicU64,
+    failed: AtomicU64,
+}
+
+impl Tally {
+    pub(super) fn count(&self, success: bool) {
+        let counter = if success { &self.succeeded } else { &self.failed };
+        // Only the owning worker writes, so a load and a store do.
+        counter.store(counter.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+    }
+
+    /// Successes and failures so far, over all `tallies`.
+    pub(super) fn total(tallies: &[Self]) -> (u64, u64) {
+        tallies.iter().fold((0, 0), |(succeeded, failed), tally| {
+            (succeeded + tally.succeeded.load(Ordering::Relaxed), failed + tally.failed.load(Ordering::Relaxed))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_keep_three_digits() {
+        let mut times = Times::new();
+        for milliseconds in 1..=100 {
+            times.record(Duration::from_millis(milliseconds));
+        }
+        let latency = times.latency();
+        assert_eq!(latency.count, 100);
+        assert!((latency.mean - 0.0505).abs() < 1e-9, "{latency:?}");
+        assert!((latency.p95 - 0.095).abs() < 1e-4, "{latency:?}");
+        assert!((latency.max - 0.1).abs() < 1e-4, "{latency:?}");
+    }
+
+    #[test]
+    fn merging_adds_up() {
+        let (mut one, mut other) = (Recorder::new(), Recorder::new());
+        one.query.record(Duration::from_millis(1));
+        one.error(ErrorClass::Query, Some("23505"), "duplicate key");
+        other.query.record(Duration::from_millis(3));
+        other.error(ErrorClass::Query, Some("23505"), "duplicate key");
+        other.error(ErrorClass::CircuitOpen, None, "circuit open");
+        one.add(&other);
+        assert_eq!(one.query.latency().count, 2);
+        let errors = one.errors();
+        assert_eq!((errors[0].class, errors[0].count), (ErrorClass::Query, 2));
+        assert_eq!((errors[1].class, errors[1].count), (ErrorClass::CircuitOpen, 1));
+    }
+}
