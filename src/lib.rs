@@ -4,4 +4,5 @@
 
 pub mod curve;
 pub mod model;
+pub mod simulate;
 pub mod stats;
