@@ -6,5 +6,6 @@ pub mod curve;
 pub mod database;
 pub mod model;
 pub mod pool;
+pub mod simulate;
 pub mod stats;
 pub mod trial;

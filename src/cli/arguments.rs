@@ -1,0 +1,161 @@
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use secrecy::SecretString;
+
+/// Measures a database connection pool under load and recommends its settings, with evidence
+#[derive(Debug, Parser)]
+#[command(version, after_help = "\
+Exit codes:
+  0    done; for `run`: there is an answer (better settings, or: keep what you have)
+  1    something else failed
+  2    the command line, a profile or a workload's SQL is wrong
+  3    the database cannot be reached or used, or failed and did not come back
+  4    the target must not be loaded as planned (others use it, too few connections)
+  5    no settings in the range keep the limits
+  6    results cannot be written or read
+  7    another run is under way
+  130  interrupted; `pool-tune run --resume` goes on")]
+pub(super) struct Arguments {
+    /// Say only errors and the answer
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub(super) quiet: bool,
+    /// Say more (-vv: much more)
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(super) verbose: u8,
+    /// How log lines on standard error look
+    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text, value_name = "FORMAT")]
+    pub(super) log_format: LogFormat,
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum LogFormat {
+    /// For people
+    Text,
+    /// One JSON object a line
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Tune: baseline, search, verification, recommended settings
+    Run(RunArguments),
+    /// Print the recommended settings of a run as config.py
+    Export(ExportArguments),
+    /// List runs, newest first
+    Runs(RunsArguments),
+    /// Tell one run
+    Show(ShowArguments),
+    /// List profiles, or check or print one
+    Profiles(ProfilesArguments),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RunArguments {
+    /// A profile's name (`pool-tune profiles` lists them) or the path of a profile's file [default: medium]
+    #[arg(short, long, value_name = "NAME|FILE", conflicts_with = "resume")]
+    pub(super) profile: Option<String>,
+    /// The database to load: postgres://user:password@host:port/name?sslmode=…, `private` for a throw-away PostgreSQL
+    /// that the run starts and removes, or `simulated` for a built-in response without any database [default: private]
+    #[arg(short, long, value_name = "URL", env = "DATABASE_URL", hide_env_values = true)]
+    pub(super) target: Option<SecretString>,
+    /// Hold a setting at a value: max_connections=20
+    #[arg(long, value_name = "SETTING=VALUE", conflicts_with = "resume")]
+    pub(super) pin: Vec<String>,
+    /// Search a setting in another range: max_connections=10..60
+    #[arg(long, value_name = "SETTING=LOW..HIGH", conflicts_with = "resume")]
+    pub(super) range: Vec<String>,
+    /// Seed of everything random; a run prints its own
+    #[arg(long, conflicts_with = "resume")]
+    pub(super) seed: Option<u64>,
+    /// Most trials of the search [default: the profile's]
+    #[arg(long, value_name = "N", conflicts_with = "resume", value_parser = clap::value_parser!(u32).range(4..=500))]
+    pub(super) trials: Option<u32>,
+    /// Pairs of trials of the verification [default: the profile's]
+    #[arg(long, value_name = "N", conflicts_with = "resume", value_parser = clap::value_parser!(u32).range(2..=200))]
+    pub(super) pairs: Option<u32>,
+    /// Go on with an interrupted run: its id, or `latest`
+    #[arg(long, value_name = "RUN")]
+    pub(super) resume: Option<String>,
+    /// Load a database although other clients are using it
+    #[arg(long)]
+    pub(super) yes_load_this_database: bool,
+    /// Prefix of the names in config.py
+    #[arg(long, default_value = "SUPABASE")]
+    pub(super) prefix: String,
+    /// The run's id, the name of its folder [default: made of the time and the profile]
+    #[arg(long, value_name = "ID", conflicts_with = "resume")]
+    pub(super) name: Option<String>,
+    /// Print one JSON document with the answer, instead of text
+    #[arg(long)]
+    pub(super) json: bool,
+    #[command(flatten)]
+    pub(super) results: Results,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Results {
+    /// The folder that holds all runs
+    #[arg(long, value_name = "FOLDER", default_value = "results", env = "POOL_TUNE_RESULTS")]
+    pub(super) results: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ExportArguments {
+    /// The run's id, or `latest`
+    #[arg(default_value = "latest")]
+    pub(super) run: String,
+    /// Prefix of the names [default: the run's]
+    #[arg(long)]
+    pub(super) prefix: Option<String>,
+    #[command(flatten)]
+    pub(super) results: Results,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RunsArguments {
+    /// Print JSON
+    #[arg(long)]
+    pub(super) json: bool,
+    #[command(flatten)]
+    pub(super) results: Results,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ShowArguments {
+    /// The run's id, or `latest`
+    #[arg(default_value = "latest")]
+    pub(super) run: String,
+    /// Print JSON, every trial's measurement included
+    #[arg(long)]
+    pub(super) json: bool,
+    #[command(flatten)]
+    pub(super) results: Results,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ProfilesArguments {
+    #[command(subcommand)]
+    pub(super) action: Option<ProfilesAction>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ProfilesAction {
+    /// List the built-in profiles and those in ./profiles
+    List,
+    /// Check profiles, without any database
+    Check {
+        /// The profiles' files
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+    },
+    /// Print a profile, to start one's own from
+    Show {
+        /// A built-in profile's name, or a file
+        #[arg(value_name = "NAME|FILE")]
+        profile: String,
+    },
+}

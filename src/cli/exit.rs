@@ -1,0 +1,85 @@
+use std::process::ExitCode;
+
+use crate::{
+    database::DatabaseError, store::StoreError, tune::TuneError,
+};
+
+/// Exit codes, as `pool-tune --help` lists them. 0 means that the run has an answer, "keep what you have" included.
+pub(super) mod code {
+    /// Something failed that has no code of its own.
+    pub(in crate::cli) const FAILED: u8 = 1;
+    /// The command line, a profile or an environment variable is wrong (clap uses 2 too).
+    pub(in crate::cli) const BAD_INPUT: u8 = 2;
+    /// The database could not be reached or used, or failed and did not come back.
+    pub(in crate::cli) const DATABASE: u8 = 3;
+    /// The target must not be loaded as planned.
+    pub(in crate::cli) const REFUSED: u8 = 4;
+    /// No settings in the range keep the limits.
+    pub(in crate::cli) const INFEASIBLE: u8 = 5;
+    /// Results could not be written or read.
+    pub(in crate::cli) const STORE: u8 = 6;
+    /// Another run is under way.
+    pub(in crate::cli) const BUSY: u8 = 7;
+    /// Interrupted; the run can be resumed.
+    pub(in crate::cli) const INTERRUPTED: u8 = 130;
+}
+
+/// An error with an exit code of its own.
+#[derive(Debug)]
+pub(super) struct WithCode {
+    pub(super) code: u8,
+    pub(super) message: String,
+}
+
+impl std::fmt::Display for WithCode {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for WithCode {}
+
+/// An error in what the user gave.
+pub(super) fn bad_input(message: impl std::fmt::Display) -> anyhow::Error {
+    anyhow::Error::new(WithCode { code: code::BAD_INPUT, message: message.to_string() })
+}
+
+/// Tells an error on standard error, causes included, and gives its exit code.
+#[expect(clippy::print_stderr, reason = "this is where errors are told")]
+pub(super) fn report(error: &anyhow::Error) -> ExitCode {
+    let code = code_of(error);
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1) {
+        let cause = cause.to_string();
+        // Some causes repeat what their error has said already.
+        if !text.contains(&cause) {
+            text.push_str(": ");
+            text.push_str(&cause);
+        }
+    }
+    eprintln!("pool-tune: {text}");
+    ExitCode::from(code)
+}
+
+fn code_of(error: &anyhow::Error) -> u8 {
+    if let Some(with_code) = error.downcast_ref::<WithCode>() {
+        return with_code.code;
+    }
+    if let Some(error) = error.downcast_ref::<TuneError>() {
+        return match error {
+            TuneError::Interrupted => code::INTERRUPTED,
+            TuneError::Database(_) | TuneError::Infrastructure { .. } => code::DATABASE,
+            TuneError::Refused(_) => code::REFUSED,
+            TuneError::Workload(_) | TuneError::Mix(_) => code::BAD_INPUT,
+            TuneError::Store(_) => code::STORE,
+            TuneError::Diverged { .. } => code::FAILED,
+        };
+    }
+    if error.downcast_ref::<DatabaseError>().is_some() {
+        code::DATABASE
+    } else if error.downcast_ref::<StoreError>().is_some() {
+        code::STORE
+    } else {
+        code::FAILED
+    }
+}

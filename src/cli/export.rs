@@ -1,0 +1,41 @@
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+use super::{
+    arguments::ExportArguments,
+    exit::{WithCode, bad_input, code},
+    runs,
+};
+use crate::export::{self, Prefix};
+
+/// Prints config.py of a run.
+#[expect(clippy::print_stdout, reason = "the answer goes to standard output")]
+pub(super) async fn export(arguments: &ExportArguments) -> Result<ExitCode> {
+    let store = runs::open(&arguments.results).await?;
+    let run = store.run(&arguments.run).await?;
+    let prefix = arguments.prefix.as_deref().unwrap_or(&run.prefix);
+    let prefix = Prefix::parse(prefix).map_err(bad_input)?;
+    let Some(recommendation) = &run.recommendation else {
+        return Err(anyhow::Error::new(WithCode {
+            code: code::STORE,
+            message: format!(
+                "run {} has no recommendation: it is {}; finish it with `pool-tune run --resume {}`, or name another \
+                 (`pool-tune runs` lists them)",
+                run.id, run.status, run.id
+            ),
+        }));
+    };
+    let Some(text) = export::config_py(recommendation, &prefix) else {
+        return Err(anyhow::Error::new(WithCode {
+            code: code::INFEASIBLE,
+            message: format!(
+                "run {} found no settings that keep its limits, so there is nothing to export; \
+                 `pool-tune show {}` says which limit fails",
+                run.id, run.id
+            ),
+        }));
+    };
+    print!("{text}");
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,61 @@
+//! The command line: one file a subcommand. The only room that prints.
+//!
+//! In: arguments, environment, signals. Out: text on standard output and standard error, and an exit code.
+
+mod arguments;
+mod exit;
+mod export;
+mod profiles;
+mod progress;
+mod run;
+mod runs;
+
+use std::{io::IsTerminal as _, process::ExitCode};
+
+use clap::Parser as _;
+use tracing_subscriber::EnvFilter;
+
+use arguments::{Arguments, Command, LogFormat};
+
+/// Reads the command line and does what it asks for.
+#[must_use]
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    log(&arguments);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return exit::report(&anyhow::Error::new(error).context("failed to start the program's threads")),
+    };
+    let result = runtime.block_on(async {
+        match arguments.command {
+            Command::Run(ref run) => run::run(&arguments, run).await,
+            Command::Export(ref export) => export::export(export).await,
+            Command::Runs(ref runs) => runs::runs(runs).await,
+            Command::Show(ref show) => runs::show(show).await,
+            Command::Profiles(ref profiles) => profiles::profiles(profiles),
+        }
+    });
+    // Whatever still sits on a blocking thread must not hold up the end.
+    runtime.shutdown_timeout(std::time::Duration::from_millis(200));
+    match result {
+        Ok(code) => code,
+        Err(error) => exit::report(&error),
+    }
+}
+
+/// Sends logs to standard error; what the user asked for goes to standard output.
+fn log(arguments: &Arguments) {
+    let level = match (arguments.quiet, arguments.verbose) {
+        (true, _) => "error",
+        (false, 0) => "warn",
+        (false, 1) => "pool_tune=info,warn",
+        (false, 2) => "pool_tune=debug,info",
+        (false, _) => "trace",
+    };
+    let filter = EnvFilter::try_from_env("POOL_TUNE_LOG").unwrap_or_else(|_| EnvFilter::new(level));
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match arguments.log_format {
+        LogFormat::Text => subscriber.with_ansi(std::io::stderr().is_terminal()).init(),
+        LogFormat::Json => subscriber.json().init(),
+    }
+}

@@ -1,0 +1,81 @@
+use std::{fs, path::Path, process::ExitCode};
+
+use anyhow::Result;
+use comfy_table::{ContentArrangement, Table, presets};
+
+use super::{
+    arguments::{ProfilesAction, ProfilesArguments},
+    exit::{bad_input, code},
+};
+use crate::profile::{self, Profile};
+
+/// Lists, checks or prints profiles.
+#[expect(clippy::print_stdout, reason = "the answer goes to standard output")]
+pub(super) fn profiles(arguments: &ProfilesArguments) -> Result<ExitCode> {
+    match &arguments.action {
+        None | Some(ProfilesAction::List) => list(),
+        Some(ProfilesAction::Check { files }) => Ok(check(files)),
+        Some(ProfilesAction::Show { profile }) => {
+            print!("{}", load(profile)?.source);
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "the answer goes to standard output")]
+fn list() -> Result<ExitCode> {
+    let mut table = Table::new();
+    table.load_preset(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_header(["profile", "workers", "settings in use", "about"]);
+    for (name, source) in profile::built_in() {
+        let profile = profile::parse(name, source).map_err(bad_input)?;
+        let settings = &profile.space.baseline;
+        table.add_row([
+            profile.name.clone(),
+            profile.workers.to_string(),
+            format!("{}–{} connections", settings.min_connections(), settings.max_connections()),
+            profile.about.clone(),
+        ]);
+    }
+    println!("{table}");
+    println!("Start your own from one of these: pool-tune profiles show medium > my.yaml");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Checks each file, all of them, and tells what is wrong with each.
+#[expect(clippy::print_stdout, clippy::print_stderr, reason = "the answer goes to standard output")]
+fn check(files: &[std::path::PathBuf]) -> ExitCode {
+    let mut exit = ExitCode::SUCCESS;
+    for file in files {
+        match load_file(file) {
+            Ok(profile) => {
+                println!("{}: good ({} workers, {} operations)", file.display(), profile.workers, profile.workload.operations.len());
+                for warning in profile.warnings() {
+                    println!("{}: note: {warning}", file.display());
+                }
+            }
+            Err(error) => {
+                eprintln!("pool-tune: {error}");
+                exit = ExitCode::from(code::BAD_INPUT);
+            }
+        }
+    }
+    exit
+}
+
+/// Reads a profile: a file where there is one of that name, or else a built-in.
+pub(super) fn load(name: &str) -> Result<Profile> {
+    let path = Path::new(name);
+    if name.contains(['/', '\\', '.']) || path.is_file() {
+        return load_file(path);
+    }
+    let source = profile::find(name).map_err(bad_input)?;
+    profile::parse(name, source).map_err(bad_input)
+}
+
+fn load_file(path: &Path) -> Result<Profile> {
+    let shown = path.display();
+    let text = fs::read_to_string(path)
+        .map_err(|error| bad_input(format!("failed to read profile `{shown}`: {error}; `pool-tune profiles` lists those that are built in")))?;
+    profile::parse(&shown.to_string(), &text).map_err(bad_input)
+}

@@ -1,0 +1,171 @@
+use std::{io::IsTerminal as _, time::Duration};
+
+use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
+
+use crate::{
+    model::{Measurement, Setting, Settings, Unit},
+    tune::{Event, Plan, Progress, TrialEnded},
+};
+
+/// Shows a run's events on standard error: a bar in a terminal, plain lines elsewhere.
+pub(super) struct Display {
+    quiet: bool,
+    bar: Option<ProgressBar>,
+    /// The settings that vary, in the order of the table; the others are not repeated on each line.
+    varying: Vec<Setting>,
+    phase: Option<&'static str>,
+}
+
+impl Display {
+    /// A display that says nothing when `quiet`.
+    pub(super) fn new(quiet: bool) -> Self {
+        Self { quiet, bar: None, varying: Vec::new(), phase: None }
+    }
+
+    /// Shows one event.
+    pub(super) fn show(&mut self, event: &Event) {
+        match event {
+            Event::Notice(text) => self.line(&format!("note: {text}")),
+            _ if self.quiet => {}
+            Event::Planned(plan) => self.plan(plan),
+            Event::Phase(phase) => {
+                self.phase = Some(phase.name());
+                if !std::io::stderr().is_terminal() {
+                    self.line(&format!("-- {}", phase.name()));
+                }
+            }
+            Event::TrialStarted(progress) => self.position(progress),
+            Event::TrialEnded(ended) => self.trial(ended),
+            Event::Finished(_) => self.clear(),
+        }
+    }
+
+    /// Takes the bar off the terminal.
+    pub(super) fn clear(&mut self) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+    }
+
+    #[expect(clippy::print_stderr, reason = "this is the display")]
+    fn line(&self, text: &str) {
+        match &self.bar {
+            Some(bar) => bar.suspend(|| eprintln!("{text}")),
+            None => eprintln!("{text}"),
+        }
+    }
+
+    fn plan(&mut self, plan: &Plan) {
+        self.varying = plan.axes.iter().map(|axis| axis.setting).collect();
+        let free = plan.free_connections.map_or(String::new(), |free| format!(", {free} connections free"));
+        self.line(&format!("run {} · profile {} · seed {}", plan.run, plan.profile, plan.seed));
+        self.line(&format!("  target   {} · {}{free}", plan.target, plan.server));
+        let in_use: Vec<_> = plan.settings.iter().map(|(setting, value)| format!("{setting}={value}")).collect();
+        self.line(&format!("  in use   {} workers · {}", plan.workers, in_use[..2].join(", ")));
+        let searched: Vec<_> = plan
+            .axes
+            .iter()
+            .map(|axis| format!("{} {}..{}", axis.setting, axis.low, axis.high))
+            .collect();
+        let searched = if searched.is_empty() { "nothing: everything is pinned".to_owned() } else { searched.join(", ") };
+        self.line(&format!("  search   {searched}"));
+        let limit = plan.limits.p95_query.map_or(String::new(), |p95| format!(", p95 query time ≤ {}", time(p95)));
+        self.line(&format!("  limits   success rate > {} %{limit}", round(plan.limits.success_rate * 100.0, 4)));
+        let budget = plan.time_budget.map_or(String::new(), |seconds| {
+            format!(", in {} or less", HumanDuration(Duration::from_secs_f64(seconds)))
+        });
+        self.line(&format!(
+            "  budget   at most {} search trials, {} for side questions, {} verification pairs, {} s each and warm-up{budget}",
+            plan.search_trials, plan.insight_trials, plan.verification_pairs, plan.trial_seconds
+        ));
+        if plan.resumed_trials > 0 {
+            self.line(&format!("  resumed  {} trials are taken over", plan.resumed_trials));
+        }
+        if std::io::stderr().is_terminal() {
+            let bar = ProgressBar::new(0);
+            if let Ok(style) = ProgressStyle::with_template("{bar:24.cyan/blue} {prefix} {msg}") {
+                bar.set_style(style);
+            }
+            bar.enable_steady_tick(Duration::from_millis(200));
+            self.bar = Some(bar);
+        }
+    }
+
+    fn position(&self, progress: &Progress) {
+        if let Some(bar) = &self.bar {
+            bar.set_length(u64::from(progress.of));
+            bar.set_position(u64::from(progress.trial - 1));
+            let left = progress.left.map_or(String::new(), |left| format!(" · {} s left", left.as_secs()));
+            bar.set_prefix(format!("{} · trial {} of {}{left}", progress.phase.name(), progress.trial, progress.of));
+        }
+    }
+
+    fn trial(&self, ended: &TrialEnded) {
+        if let Some(bar) = &self.bar {
+            bar.set_position(u64::from(ended.progress.trial));
+            if let Some((settings, throughput)) = &ended.best {
+                bar.set_message(format!("· best {throughput:.0} QPS at {}", self.names(settings)));
+            }
+        }
+        self.line(&format!(
+            "{:>3}/{} {:<12} {:<24} {}{}",
+            ended.progress.trial,
+            ended.progress.of,
+            ended.why,
+            self.names(&ended.settings),
+            figures(&ended.measurement),
+            if ended.resumed { "  (stored)" } else { "" },
+        ));
+    }
+
+    /// The settings that vary, shortened to their values: `min 3 max 20`.
+    fn names(&self, settings: &Settings) -> String {
+        let short = |setting: Setting| match setting.spec().unit {
+            Unit::Count => setting.name().trim_end_matches("_connections"),
+            _ => setting.name(),
+        };
+        let mut settings_shown = self.varying.clone();
+        if settings_shown.is_empty() {
+            settings_shown.push(Setting::MaxConnections);
+        }
+        let named: Vec<_> =
+            settings_shown.iter().map(|&setting| format!("{} {}", short(setting), settings.get(setting))).collect();
+        named.join(" ")
+    }
+}
+
+/// A trial's figures in a line.
+fn figures(measurement: &Measurement) -> String {
+    let requests = &measurement.requests;
+    let mut text = format!(
+        "{:>8.0} QPS  {:>7.3} % ok  query p95 {:>8}  acquire p95 {:>8}  use {:>3.0} %",
+        measurement.throughput,
+        requests.success_rate * 100.0,
+        time(measurement.query.p95),
+        time(measurement.acquire.total.p95),
+        measurement.utilisation.mean * 100.0,
+    );
+    if let Some(error) = measurement.errors.first().filter(|_| requests.failed > 0) {
+        text.push_str(&format!("  ({}× {})", error.count, error.example));
+    }
+    if measurement.cpu.disturbed {
+        text.push_str(&format!("  disturbed: others took {:.0} % of CPU", measurement.cpu.other * 100.0));
+    }
+    text
+}
+
+/// A time in the unit that suits it.
+fn time(seconds: f64) -> String {
+    if seconds >= 1.0 {
+        format!("{seconds:.2} s")
+    } else if seconds >= 0.001 {
+        format!("{:.1} ms", seconds * 1e3)
+    } else {
+        format!("{:.0} µs", seconds * 1e6)
+    }
+}
+
+fn round(number: f64, digits: i32) -> f64 {
+    let scale = 10_f64.powi(digits);
+    (number * scale).round() / scale
+}

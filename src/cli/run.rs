@@ -1,0 +1,382 @@
+use std::{
+    fs::{self, File, TryLockError},
+    io::{Read as _, Seek as _, Write as _},
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::SystemTime,
+};
+
+use anyhow::{Context as _, Result};
+use rand::RngExt as _;
+use secrecy::{ExposeSecret as _, SecretString};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    arguments::{Arguments, RunArguments},
+    exit::{WithCode, bad_input, code},
+    profiles,
+    progress::Display,
+    runs,
+};
+use crate::{
+    export::{self, Prefix},
+    model::{Provenance, Recommendation, Verdict},
+    profile::Profile,
+    report,
+    store::{self, NewRun, RunStatus, Store, TrialRecord},
+    tune::{self, Choice, Event, Session, Stage, TuneError},
+};
+
+/// What a run needs to know before it touches a database, new or resumed.
+struct Intent {
+    id: String,
+    profile: Profile,
+    seed: u64,
+    prefix: Prefix,
+    stored: Vec<TrialRecord>,
+    resumed: bool,
+}
+
+/// Tunes.
+pub(super) async fn run(global: &Arguments, arguments: &RunArguments) -> Result<ExitCode> {
+    let choice = choice(arguments.target.as_ref())?;
+    let prefix = Prefix::parse(&arguments.prefix).map_err(bad_input)?;
+    // A bad profile is told before anything is made on disk.
+    let fresh = match arguments.resume {
+        None => Some(new_intent(arguments, prefix)?),
+        Some(_) => None,
+    };
+    let folder = &arguments.results.results;
+    let _lock = lock(folder)?;
+    let store = Store::open(&runs::path(folder)).await?;
+    let intent = match (fresh, &arguments.resume) {
+        (Some(intent), _) => intent,
+        (None, resume) => resumed_intent(&store, resume.as_deref().unwrap_or("latest"), &choice, global).await?,
+    };
+    let run_folder = folder.join(&intent.id);
+    store::check_writable(&run_folder)?;
+
+    let cancel = CancellationToken::new();
+    let signals = tokio::task::JoinSet::from_iter([stop_on_signal(cancel.clone())?]);
+    let mut display = Display::new(global.quiet || arguments.json);
+    let result = tuned(&store, arguments, &choice, intent, &cancel, &mut display, &run_folder).await;
+    drop(signals);
+    display.clear();
+    let (recommendation, files) = match result {
+        Ok(done) => done,
+        Err(Stopped { run, error }) => return Err(stopped(&store, run, error).await),
+    };
+    show(arguments, global.quiet, &recommendation, &files)?;
+    Ok(match recommendation.verdict {
+        Verdict::Infeasible { .. } => ExitCode::from(code::INFEASIBLE),
+        Verdict::Better | Verdict::Keep { .. } => ExitCode::SUCCESS,
+    })
+}
+
+/// A run that ended without an answer; `run` once it is stored.
+struct Stopped {
+    run: Option<String>,
+    error: anyhow::Error,
+}
+
+impl<E: Into<anyhow::Error>> From<E> for Stopped {
+    fn from(error: E) -> Self {
+        Self { run: None, error: error.into() }
+    }
+}
+
+/// Opens the target, runs the session, writes the files; the target is closed whatever happens.
+async fn tuned(
+    store: &Store,
+    arguments: &RunArguments,
+    choice: &Choice,
+    mut intent: Intent,
+    cancel: &CancellationToken,
+    display: &mut Display,
+    folder: &Path,
+) -> Result<(Recommendation, Vec<PathBuf>), Stopped> {
+    let mut events = |event: Event| display.show(&event);
+    let opened = Stage::open(
+        choice,
+        &mut intent.profile,
+        &intent.id,
+        intent.seed,
+        arguments.yes_load_this_database,
+        &mut events,
+    );
+    let mut stage = tokio::select! {
+        () = cancel.cancelled() => return Err(TuneError::Interrupted.into()),
+        opened = opened => opened?,
+    };
+    let result = session(store, arguments, &intent, &mut stage, cancel, &mut events, folder).await;
+    stage.close().await;
+    result.map_err(|error| Stopped { run: Some(intent.id), error })
+}
+
+async fn session(
+    store: &Store,
+    arguments: &RunArguments,
+    intent: &Intent,
+    stage: &mut Stage,
+    cancel: &CancellationToken,
+    events: &mut dyn FnMut(Event),
+    folder: &Path,
+) -> Result<(Recommendation, Vec<PathBuf>)> {
+    let profile = &intent.profile;
+    let provenance = Provenance {
+        run: intent.id.clone(),
+        profile: profile.name.clone(),
+        seed: intent.seed,
+        program: env!("CARGO_PKG_VERSION").to_owned(),
+        target: stage.target_shown().to_owned(),
+        server: stage.server_shown().to_owned(),
+        machine: tune::machine(),
+        workers: profile.workers,
+        limits: profile.limits,
+        search_trials: 0,
+        stopped_because: String::new(),
+    };
+    if intent.resumed {
+        store.set_status(&intent.id, RunStatus::Running).await?;
+    } else {
+        store.begin_run(&new_run(arguments, intent, &provenance, stage)).await?;
+    }
+    let plan = tune::session_plan(profile, &provenance, stage.free_connections(), intent.stored.len());
+    events(Event::Planned(plan));
+    let warnings = stage.warnings().to_vec();
+    let session = Session {
+        profile,
+        provenance,
+        store,
+        target: stage.target(),
+        stored: intent.stored.clone(),
+        warnings,
+        cancel,
+        events,
+    };
+    let recommendation = session.run().await?;
+    // The answer is in the store before the files are written: a full disk must not cost it.
+    store.finish_run(&intent.id, RunStatus::Finished, Some(&recommendation)).await?;
+    let files = write(store, &intent.id, &recommendation, &intent.prefix, folder).await?;
+    Ok((recommendation, files))
+}
+
+/// Writes a run's files from what the store holds.
+async fn write(
+    store: &Store,
+    run: &str,
+    recommendation: &Recommendation,
+    prefix: &Prefix,
+    folder: &Path,
+) -> Result<Vec<PathBuf>> {
+    let trials = store.trials(run).await?;
+    let mut files = Vec::new();
+    files.extend(export::config_py(recommendation, prefix).map(|text| ("config.py", text)));
+    files.push(("recommendation.yaml", export::recommendation_yaml(recommendation)?));
+    files.push(("summary.md", report::summary_md(recommendation, &runs::reported(&trials))));
+    Ok(store::write_results(folder, &files)?)
+}
+
+fn new_run(arguments: &RunArguments, intent: &Intent, provenance: &Provenance, stage: &Stage) -> NewRun {
+    let now = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
+    NewRun {
+        id: intent.id.clone(),
+        started_at: now,
+        profile_name: intent.profile.name.clone(),
+        profile_source: intent.profile.source.clone(),
+        pins: arguments.pin.clone(),
+        ranges: arguments.range.clone(),
+        seed: intent.seed,
+        target: provenance.target.clone(),
+        server_version: provenance.server.clone(),
+        server_settings: stage.server_settings().clone(),
+        machine: provenance.machine.clone(),
+        program_version: provenance.program.clone(),
+        prefix: intent.prefix.to_string(),
+        pid: std::process::id(),
+        options: serde_json::json!({ "trials": arguments.trials, "pairs": arguments.pairs }),
+    }
+}
+
+/// The target that the user chose; `private` without a word.
+fn choice(target: Option<&SecretString>) -> Result<Choice> {
+    Ok(match target.map(|target| target.expose_secret()) {
+        None | Some("" | "private") => Choice::Private,
+        Some("simulated") => Choice::Simulated,
+        Some(_) => Choice::Server(
+            crate::database::Server::from_url(target.unwrap_or(&SecretString::default())).map_err(bad_input)?,
+        ),
+    })
+}
+
+fn new_intent(arguments: &RunArguments, prefix: Prefix) -> Result<Intent> {
+    let mut profile = profiles::load(arguments.profile.as_deref().unwrap_or("medium"))?;
+    override_profile(&mut profile, &arguments.pin, &arguments.range, arguments.trials, arguments.pairs)?;
+    let id = match &arguments.name {
+        Some(name) => checked_id(name)?,
+        None => {
+            let now = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
+            let digits: String = now.chars().filter(char::is_ascii_digit).collect();
+            format!("{}-{}-{}", &digits[..8], &digits[8..], slug(&profile.name))
+        }
+    };
+    let seed = arguments.seed.unwrap_or_else(|| u64::from(rand::rng().random::<u32>()));
+    Ok(Intent { id, profile, seed, prefix, stored: Vec::new(), resumed: false })
+}
+
+fn override_profile(
+    profile: &mut Profile,
+    pins: &[String],
+    ranges: &[String],
+    trials: Option<u32>,
+    pairs: Option<u32>,
+) -> Result<()> {
+    for pin in pins {
+        profile.pin(pin).map_err(bad_input)?;
+    }
+    for range in ranges {
+        profile.range(range).map_err(bad_input)?;
+    }
+    if let Some(trials) = trials {
+        profile.budget.search_trials = trials;
+    }
+    if let Some(pairs) = pairs {
+        profile.budget.verification_pairs = pairs;
+    }
+    Ok(())
+}
+
+/// A name that is one folder's name.
+fn checked_id(name: &str) -> Result<String> {
+    let good = |character: char| character.is_ascii_alphanumeric() || matches!(character, '-' | '_' | '.');
+    if name.is_empty() || name == "latest" || name.starts_with('.') || !name.chars().all(good) {
+        return Err(bad_input(format!(
+            "--name is \"{name}\": expected letters, digits, `-`, `_` and `.`, and not `latest`"
+        )));
+    }
+    Ok(name.to_owned())
+}
+
+fn slug(name: &str) -> String {
+    name.chars().map(|character| if character.is_ascii_alphanumeric() { character } else { '-' }).collect()
+}
+
+/// What a stored run was about to do.
+async fn resumed_intent(store: &Store, run: &str, choice: &Choice, global: &Arguments) -> Result<Intent> {
+    let run = store.run(run).await?;
+    if run.status == RunStatus::Finished {
+        return Err(bad_input(format!(
+            "run {} has finished: there is nothing to go on with; `pool-tune show {}` tells it",
+            run.id, run.id
+        )));
+    }
+    if choice.shown() != run.target {
+        return Err(bad_input(format!(
+            "run {} was made on {}, not on {}: give the same --target (URLs are not stored, for their passwords)",
+            run.id,
+            run.target,
+            choice.shown()
+        )));
+    }
+    if run.program_version != env!("CARGO_PKG_VERSION") && !global.quiet {
+        tracing::warn!(stored = run.program_version, "the run was begun by another version of pool-tune");
+    }
+    let mut profile = crate::profile::parse(&run.profile_name, &run.profile_source).map_err(bad_input)?;
+    let option = |name: &str| run.options[name].as_u64().and_then(|number| u32::try_from(number).ok());
+    override_profile(&mut profile, &run.pins, &run.ranges, option("trials"), option("pairs"))?;
+    let prefix = Prefix::parse(&run.prefix).map_err(bad_input)?;
+    let stored = store.trials(&run.id).await?;
+    Ok(Intent { id: run.id, profile, seed: run.seed, prefix, stored, resumed: true })
+}
+
+/// Holds the results folder, so that two runs do not disturb each other's trials.
+fn lock(folder: &Path) -> Result<File> {
+    let path = folder.join(".lock");
+    let failed = |error: std::io::Error| {
+        anyhow::Error::new(WithCode {
+            code: code::STORE,
+            message: format!(
+                "failed to write to the results folder `{}`: {error}; make it writable, or choose another with --results",
+                folder.display()
+            ),
+        })
+    };
+    fs::create_dir_all(folder).map_err(failed)?;
+    let mut file =
+        File::options().create(true).truncate(false).read(true).write(true).open(&path).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let mut pid = String::new();
+            file.read_to_string(&mut pid).map_err(failed)?;
+            return Err(anyhow::Error::new(WithCode {
+                code: code::BUSY,
+                message: format!(
+                    "another run is under way in `{}` (process {}): two runs would disturb each other's measurements; \
+                     wait for it, or stop it with Ctrl-C",
+                    folder.display(),
+                    pid.trim()
+                ),
+            }));
+        }
+        Err(TryLockError::Error(error)) => return Err(failed(error)),
+    }
+    file.set_len(0).and_then(|()| file.rewind()).and_then(|()| write!(file, "{}", std::process::id())).map_err(failed)?;
+    Ok(file)
+}
+
+/// Cancels on the first SIGINT or SIGTERM; the next one ends the program where it stands.
+fn stop_on_signal(cancel: CancellationToken) -> Result<impl Future<Output = ()> + Send + 'static> {
+    let mut interrupt = signal(SignalKind::interrupt()).context("failed to listen for Ctrl-C")?;
+    let mut terminate = signal(SignalKind::terminate()).context("failed to listen for SIGTERM")?;
+    Ok(async move {
+        loop {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+            if cancel.is_cancelled() {
+                #[expect(clippy::exit, reason = "the user asked twice; the next start removes what is left")]
+                std::process::exit(i32::from(code::INTERRUPTED));
+            }
+            cancel.cancel();
+        }
+    })
+}
+
+/// Notes in the store how a run stopped, and says how to go on.
+async fn stopped(store: &Store, run: Option<String>, error: anyhow::Error) -> anyhow::Error {
+    let interrupted = matches!(error.downcast_ref(), Some(TuneError::Interrupted));
+    let Some(run) = run else { return error };
+    let status = if interrupted { RunStatus::Interrupted } else { RunStatus::Failed };
+    let unfinished = store.run(&run).await.is_ok_and(|run| run.status != RunStatus::Finished);
+    if unfinished && let Err(store_error) = store.set_status(&run, status).await {
+        tracing::warn!(%store_error, "the run's status could not be stored");
+    }
+    if interrupted {
+        return anyhow::Error::new(WithCode {
+            code: code::INTERRUPTED,
+            message: format!("interrupted; go on with `pool-tune run --resume {run}`"),
+        });
+    }
+    error
+}
+
+/// Prints the answer.
+#[expect(clippy::print_stdout, reason = "the answer goes to standard output")]
+fn show(arguments: &RunArguments, quiet: bool, recommendation: &Recommendation, files: &[PathBuf]) -> Result<()> {
+    if arguments.json {
+        let document = serde_json::json!({ "recommendation": recommendation, "files": files });
+        println!("{}", serde_json::to_string_pretty(&document).context("failed to write JSON")?);
+        return Ok(());
+    }
+    print!("{}", runs::answer(recommendation));
+    if !quiet {
+        println!();
+        for file in files {
+            println!("wrote {}", file.display());
+        }
+    }
+    Ok(())
+}

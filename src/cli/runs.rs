@@ -1,0 +1,149 @@
+use std::{
+    fmt::Write as _,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use anyhow::{Context as _, Result};
+use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+
+use super::{
+    arguments::{Results, RunsArguments, ShowArguments},
+    exit::{WithCode, code},
+};
+use crate::{
+    model::{Recommendation, Verdict},
+    report::{self, ReportedTrial},
+    store::{Store, TrialRecord},
+};
+
+/// The file that holds all runs.
+pub(super) fn path(folder: &Path) -> PathBuf {
+    folder.join("pool-tune.db")
+}
+
+/// Opens a store for reading what is there; one that is not there yet is not made.
+pub(super) async fn open(results: &Results) -> Result<Store> {
+    let path = path(&results.results);
+    if !path.exists() {
+        return Err(anyhow::Error::new(WithCode {
+            code: code::STORE,
+            message: format!(
+                "there are no runs in `{}` yet: make one with `pool-tune run`, or name another folder with --results",
+                results.results.display()
+            ),
+        }));
+    }
+    Ok(Store::open(&path).await?)
+}
+
+/// The trials as the report takes them.
+pub(super) fn reported(trials: &[TrialRecord]) -> Vec<ReportedTrial<'_>> {
+    trials
+        .iter()
+        .map(|trial| ReportedTrial {
+            phase: &trial.phase,
+            why: &trial.why,
+            settings: &trial.settings,
+            measurement: &trial.measurement,
+        })
+        .collect()
+}
+
+/// Lists runs, newest first.
+#[expect(clippy::print_stdout, reason = "the answer goes to standard output")]
+pub(super) async fn runs(arguments: &RunsArguments) -> Result<ExitCode> {
+    let store = open(&arguments.results).await?;
+    let runs = store.runs().await?;
+    if arguments.json {
+        println!("{}", serde_json::to_string_pretty(&runs).context("failed to write JSON")?);
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut table = table(&["run", "started", "profile", "status", "trials", "answer"]);
+    for run in &runs {
+        table.add_row([
+            run.id.clone(),
+            run.started_at.replace('T', " ").replace('Z', ""),
+            run.profile_name.clone(),
+            run.status.to_string(),
+            run.trials.to_string(),
+            run.verdict.as_ref().map(answer_in_short).unwrap_or_default(),
+        ]);
+    }
+    println!("{table}");
+    Ok(ExitCode::SUCCESS)
+}
+
+fn answer_in_short(verdict: &Verdict) -> String {
+    match verdict {
+        Verdict::Better => "better settings".to_owned(),
+        Verdict::Keep { .. } => "keep".to_owned(),
+        Verdict::Infeasible { .. } => "limits cannot be kept".to_owned(),
+    }
+}
+
+/// Tells one run.
+#[expect(clippy::print_stdout, reason = "the answer goes to standard output")]
+pub(super) async fn show(arguments: &ShowArguments) -> Result<ExitCode> {
+    let store = open(&arguments.results).await?;
+    let run = store.run(&arguments.run).await?;
+    let trials = store.trials(&run.id).await?;
+    if arguments.json {
+        let document = serde_json::json!({ "run": run, "trials": trials });
+        println!("{}", serde_json::to_string_pretty(&document).context("failed to write JSON")?);
+        return Ok(ExitCode::SUCCESS);
+    }
+    println!("run {} · {} · profile {} · {} trials", run.id, run.status, run.profile_name, trials.len());
+    println!("target {} · {}", run.target, run.server_version);
+    match &run.recommendation {
+        Some(recommendation) => print!("{}", answer(recommendation)),
+        None => println!("no answer yet; go on with `pool-tune run --resume {}`", run.id),
+    }
+    if !trials.is_empty() {
+        let mut table = table(&["trial", "phase", "why", "max", "min", "QPS", "ok %", "query p95 ms", "acquire p95 ms"]);
+        for trial in &trials {
+            let measurement = &trial.measurement;
+            table.add_row([
+                trial.sequence.to_string(),
+                trial.phase.clone(),
+                trial.why.clone(),
+                trial.settings.max_connections().to_string(),
+                trial.settings.min_connections().to_string(),
+                format!("{:.0}", measurement.throughput),
+                format!("{:.3}", measurement.requests.success_rate * 100.0),
+                format!("{:.2}", measurement.query.p95 * 1e3),
+                format!("{:.2}", measurement.acquire.total.p95 * 1e3),
+            ]);
+        }
+        for column in [0, 3, 4, 5, 6, 7, 8] {
+            if let Some(column) = table.column_mut(column) {
+                column.set_cell_alignment(CellAlignment::Right);
+            }
+        }
+        println!("\n{table}");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The answer of a run as text: the verdict, a row a setting, insights, warnings.
+pub(super) fn answer(recommendation: &Recommendation) -> String {
+    let mut table = table(&["setting", "was", "now", "decided by", "effect on throughput (95 % interval)"]);
+    for row in report::table(recommendation) {
+        table.add_row(row);
+    }
+    let mut text = format!("\n{}\n\n{table}\n", report::verdict_sentence(recommendation));
+    for insight in &recommendation.insights {
+        let _ = writeln!(text, "\n{}: {}", insight.title, insight.text);
+    }
+    for warning in &recommendation.warnings {
+        let _ = writeln!(text, "\nwarning: {warning}");
+    }
+    text
+}
+
+fn table(header: &[&str]) -> Table {
+    let mut table = Table::new();
+    table.load_preset(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_header(header.to_vec());
+    table
+}

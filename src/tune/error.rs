@@ -1,0 +1,45 @@
+use crate::{store::StoreError, trial::WorkloadError};
+
+/// Why a run gave no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum TuneError {
+    /// The run was asked to stop; what it has measured is stored.
+    #[error("the run was interrupted")]
+    Interrupted,
+    /// The database could not be used.
+    #[error("failed to prepare the database: {0}")]
+    Database(#[from] crate::database::DatabaseError),
+    /// The target must not, or cannot, be loaded as planned.
+    #[error("refused to load the target: {0}")]
+    Refused(#[from] crate::database::Refusal),
+    /// The database failed and did not come back.
+    #[error(
+        "gave up on the database: {cause}; waited {waited_seconds} s for it. The trials so far are stored: see that it \
+         runs, then go on with `pool-tune run --resume {run}`"
+    )]
+    Infrastructure {
+        /// What failed, last.
+        cause: String,
+        /// How long was waited.
+        waited_seconds: u64,
+        /// The run to resume.
+        run: String,
+    },
+    /// The workload cannot run on this database.
+    #[error("failed to run the workload: {0}")]
+    Workload(String),
+    /// The workload cannot be drawn from.
+    #[error("failed to read the workload")]
+    Mix(#[from] WorkloadError),
+    /// Results could not be stored.
+    #[error("failed to store the run")]
+    Store(#[from] StoreError),
+    /// The stored trials are not those that this program would run.
+    #[error(
+        "failed to resume: stored trial {sequence} tried other settings than this version asks for; start a new run"
+    )]
+    Diverged {
+        /// The trial.
+        sequence: u32,
+    },
+}

@@ -1,0 +1,17 @@
+//! The session of a run: preflight, baseline, search, verification, recommendation; cancelled and resumed.
+//!
+//! In: a checked profile, a target, a store. Out: [`Event`]s while it goes, a
+//! [`Recommendation`](crate::model::Recommendation) at the end. This room prints nothing and writes nothing but to the
+//! store; whoever shows, exports or publishes listens to the events.
+
+mod error;
+mod event;
+mod recommend;
+mod session;
+mod stage;
+mod trials;
+
+pub use error::TuneError;
+pub use event::{Event, Finished, Phase, Plan, Progress, TrialEnded};
+pub use session::{Session, session_plan};
+pub use stage::{Choice, Stage};

@@ -1,0 +1,255 @@
+use std::time::Instant;
+
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Event, Phase, Plan, TuneError,
+    recommend::{self, Evidence},
+    trials::{Trials, keeps_limits},
+};
+use crate::{
+    model::{Measurement, Provenance, Recommendation, Setting, Settings, Value},
+    profile::Profile,
+    search::{Config, Outcome, Reason, Search, Step},
+    stats::{self, Arm, Pair, Verification},
+    store::{Store, TrialRecord},
+    trial::Target,
+};
+
+/// Pairs of trials with which the cost of validation is measured.
+const INSIGHT_PAIRS: u32 = 4;
+
+/// A run of the tuning loop. Everything that it needs is given; it owns none of it.
+pub struct Session<'a> {
+    /// What to tune, with the search space cut to what the target allows.
+    pub profile: &'a Profile,
+    /// How the run is done; told in the recommendation. `search_trials` and `stopped_because` are filled in here.
+    pub provenance: Provenance,
+    /// Where trials are kept.
+    pub store: &'a Store,
+    /// What is loaded.
+    pub target: &'a mut Target,
+    /// The trials of an interrupted run, in order; empty for a new one.
+    pub stored: Vec<TrialRecord>,
+    /// What a reader must know besides: notices of the preflight.
+    pub warnings: Vec<String>,
+    /// Stops the run.
+    pub cancel: &'a CancellationToken,
+    /// Who listens.
+    pub events: &'a mut dyn FnMut(Event),
+}
+
+/// What a run of `profile` will do.
+#[must_use]
+pub fn session_plan(profile: &Profile, provenance: &Provenance, free: Option<u32>, resumed: usize) -> Plan {
+    Plan {
+        run: provenance.run.clone(),
+        profile: profile.name.clone(),
+        target: provenance.target.clone(),
+        server: provenance.server.clone(),
+        free_connections: free,
+        workers: profile.workers,
+        settings: profile.space.baseline.clone(),
+        axes: profile.space.axes.clone(),
+        limits: profile.limits,
+        search_trials: profile.budget.search_trials,
+        insight_trials: 2 * INSIGHT_PAIRS,
+        verification_pairs: pairs(profile),
+        trial_seconds: profile.trial.measure.as_secs_f64(),
+        time_budget: profile.budget.time.map(|time| time.as_secs_f64()),
+        resumed_trials: u32::try_from(resumed).unwrap_or(u32::MAX),
+        seed: provenance.seed,
+    }
+}
+
+/// Pairs of the verification, as many as its plan has.
+fn pairs(profile: &Profile) -> u32 {
+    u32::try_from(verification_plan(profile).last()).unwrap_or(u32::MAX)
+}
+
+fn verification_plan(profile: &Profile) -> stats::Plan {
+    stats::Plan::new(profile.budget.verification_pairs as usize)
+}
+
+impl Session<'_> {
+    /// Runs the loop to its answer.
+    ///
+    /// # Errors
+    /// [`TuneError`]; whatever was measured before is stored.
+    pub async fn run(mut self) -> Result<Recommendation, TuneError> {
+        let started = Instant::now();
+        let after_search = 2 * INSIGHT_PAIRS + 2 * pairs(self.profile);
+        let planned = self.profile.budget.search_trials + after_search;
+        let mut trials = Trials::new(
+            &self.provenance.run,
+            self.store,
+            self.target,
+            self.profile.limits,
+            self.provenance.seed,
+            self.cancel,
+            self.events,
+            std::mem::take(&mut self.stored),
+            planned,
+        );
+
+        let config = Config {
+            max_trials: self.profile.budget.search_trials as usize,
+            success_limit: self.profile.limits.success_rate,
+            seed: self.provenance.seed,
+        };
+        let mut search = Search::new(self.profile.space.clone(), config);
+        let stopped_because = search_phase(&mut search, &mut trials, self.profile, started, after_search).await?;
+        let search_trials = u32::try_from(trials.records().len()).unwrap_or(u32::MAX);
+        trials.planned = search_trials + after_search;
+        let answer = search.answer();
+
+        let mut evidence = Evidence::new(answer, search.curve());
+        let baseline = &self.profile.space.baseline;
+        if evidence.feasible() {
+            let best = evidence.best().clone();
+            trials.tell(Event::Phase(Phase::Insight));
+            let (without, with) = validation_arms(&best);
+            let pairs = interleave(&mut trials, Phase::Insight, ["unvalidated", "validated"], &without, &with, INSIGHT_PAIRS).await?;
+            evidence.validation(&pairs);
+            if best == *baseline {
+                trials.planned = search_trials + 2 * INSIGHT_PAIRS;
+            } else {
+                trials.tell(Event::Phase(Phase::Verification));
+                let (pairs, verification) = verify(&mut trials, self.profile, baseline, &best).await?;
+                evidence.verified(pairs, verification);
+            }
+        }
+        let provenance = Provenance { search_trials, stopped_because, ..self.provenance };
+        let mut warnings = self.warnings;
+        warnings.extend(recommend::warnings(&trials.disturbances()));
+        Ok(recommend::recommendation(self.profile, provenance, evidence, trials.records(), warnings))
+    }
+}
+
+/// Asks the search for settings and tells it what they did, until it has enough or the time has run out.
+async fn search_phase(
+    search: &mut Search,
+    trials: &mut Trials<'_>,
+    profile: &Profile,
+    started: Instant,
+    after_search: u32,
+) -> Result<String, TuneError> {
+    let mut phase = None;
+    loop {
+        // A stored trial of a later phase says that the search had ended here, for whatever reason.
+        if trials.stored.front().is_some_and(|next| !is_search(&next.phase)) {
+            return Ok("it had ended before the run was interrupted".to_owned());
+        }
+        if let (Some(budget), Some(seconds), true) =
+            (profile.budget.time, trials.seconds_a_trial(), trials.stored.is_empty())
+        {
+            let needed = seconds * f64::from(after_search + 1);
+            if started.elapsed().as_secs_f64() + needed > budget.as_secs_f64() {
+                return Ok("the rest of the time is needed for the verification".to_owned());
+            }
+        }
+        let proposal = match search.ask() {
+            Step::Try(proposal) => proposal,
+            Step::Done(reason) => return Ok(reason.to_string()),
+        };
+        let first_baselines = proposal.reason == Reason::Baseline && !matches!(phase, Some(Phase::Search));
+        let now = if first_baselines { Phase::Baseline } else { Phase::Search };
+        if phase != Some(now) {
+            phase = Some(now);
+            trials.tell(Event::Phase(now));
+        }
+        let measurement = trials.run(now, &proposal.reason.to_string(), &proposal.settings).await?;
+        search.tell(&proposal.settings, outcome(&measurement, profile));
+    }
+}
+
+fn is_search(phase: &str) -> bool {
+    phase == Phase::Baseline.name() || phase == Phase::Search.name()
+}
+
+/// What the search is told of a measurement.
+fn outcome(measurement: &Measurement, profile: &Profile) -> Outcome {
+    let slices = &measurement.slices;
+    let mean = stats::mean(slices);
+    let error = (slices.len() > 1 && mean > 0.0).then(|| stats::sample_sd(slices) / mean / stats::real(slices.len()).sqrt());
+    Outcome {
+        throughput: measurement.throughput,
+        throughput_error: error,
+        succeeded: measurement.requests.succeeded,
+        failed: measurement.requests.failed,
+        extra_feasible: profile.limits.p95_query.map(|longest| measurement.query.p95 <= longest),
+    }
+}
+
+/// The same settings without and with validation at each checkout.
+fn validation_arms(settings: &Settings) -> (Settings, Settings) {
+    let query = settings.validation_query().unwrap_or(Setting::ValidationQuery.spec().sql).to_owned();
+    let without = settings.clone().with(Setting::ValidationQuery, Value::Sql(String::new()));
+    (without, settings.clone().with(Setting::ValidationQuery, Value::Sql(query)))
+}
+
+/// Runs pairs of trials of two settings in the order ABBA, so that a steady drift cancels.
+async fn interleave(
+    trials: &mut Trials<'_>,
+    phase: Phase,
+    names: [&str; 2],
+    a: &Settings,
+    b: &Settings,
+    n: u32,
+) -> Result<Vec<(Measurement, Measurement)>, TuneError> {
+    let mut pairs = Vec::with_capacity(n as usize);
+    for index in 0..n {
+        let pair = if index % 2 == 0 {
+            let first = trials.run(phase, names[0], a).await?;
+            (first, trials.run(phase, names[1], b).await?)
+        } else {
+            let second = trials.run(phase, names[1], b).await?;
+            (trials.run(phase, names[0], a).await?, second)
+        };
+        pairs.push(pair);
+    }
+    Ok(pairs)
+}
+
+/// Sets the best settings found against those in use; ends early when half of the pairs are clear.
+async fn verify(
+    trials: &mut Trials<'_>,
+    profile: &Profile,
+    baseline: &Settings,
+    best: &Settings,
+) -> Result<(Vec<(Measurement, Measurement)>, Option<Verification>), TuneError> {
+    let plan = verification_plan(profile);
+    let mut pairs = Vec::with_capacity(plan.last());
+    for looks_at in [plan.early(), plan.last()] {
+        let more = u32::try_from(looks_at - pairs.len()).unwrap_or(u32::MAX);
+        // Half of the pairs is an odd number at times: the order goes on where it stopped.
+        let swapped = pairs.len() % 2 == 1;
+        let (names, a, b) =
+            if swapped { (["candidate", "in use"], best, baseline) } else { (["in use", "candidate"], baseline, best) };
+        for (first, second) in interleave(trials, Phase::Verification, names, a, b, more).await? {
+            pairs.push(if swapped { (second, first) } else { (first, second) });
+        }
+        let arms: Vec<_> = pairs.iter().map(|(baseline, winner)| Pair { baseline: arm(baseline), winner: arm(winner) }).collect();
+        // A trial without any success has no ratio; then nothing is shown better.
+        match stats::verify(&arms, plan, profile.limits.success_rate) {
+            Ok(verification) if verification.conclusive => return Ok((pairs, Some(verification))),
+            Ok(_) => {}
+            Err(_) => return Ok((pairs, None)),
+        }
+    }
+    Ok((pairs, None))
+}
+
+fn arm(measurement: &Measurement) -> Arm {
+    Arm {
+        throughput: measurement.throughput,
+        succeeded: measurement.requests.succeeded,
+        failed: measurement.requests.failed,
+    }
+}
+
+/// Whether every trial of one side kept the limits that the success rate's own test does not cover.
+pub(super) fn keeps_p95(measurements: &[&Measurement], profile: &Profile) -> bool {
+    let kept = measurements.iter().filter(|measurement| keeps_limits(measurement, profile.limits)).count();
+    profile.limits.p95_query.is_none() || 2 * kept > measurements.len()
+}

@@ -1,0 +1,259 @@
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use tokio_util::sync::CancellationToken;
+
+use super::{Event, Phase, Progress, TrialEnded, TuneError};
+use crate::{
+    model::{Ended, Limits, Measurement, Settings},
+    store::{Store, TrialRecord},
+    trial::{Target, TrialError},
+};
+
+/// How often a disturbed trial is repeated, and how often in a run: on a machine that is never quiet a run must end.
+const REPEATS_A_TRIAL: u32 = 2;
+const REPEATS_A_RUN: u32 = 10;
+/// How long a database that has failed is waited for, and how often a trial is begun again because of it.
+const WAIT_FOR_DATABASE: Duration = Duration::from_secs(30);
+const ATTEMPTS_A_TRIAL: u32 = 3;
+
+/// Runs the trials of a run, one after the other, each stored before the next begins.
+///
+/// The trials of a run depend on its seed and on what earlier trials measured, and on nothing else. So an interrupted
+/// run goes on by asking for the same trials again: those that are stored are answered from the store.
+pub(super) struct Trials<'a> {
+    pub(super) run: &'a str,
+    pub(super) store: &'a Store,
+    pub(super) target: &'a mut Target,
+    pub(super) limits: Limits,
+    pub(super) seed: u64,
+    pub(super) cancel: &'a CancellationToken,
+    pub(super) events: &'a mut dyn FnMut(Event),
+    pub(super) stored: VecDeque<TrialRecord>,
+    /// How many trials there will be at most; shown only.
+    pub(super) planned: u32,
+    sequence: u32,
+    /// Every trial so far.
+    records: Vec<TrialRecord>,
+    repeats: u32,
+    pace: Pace,
+    best: Option<(Settings, f64)>,
+}
+
+/// How long trials take.
+struct Pace {
+    seconds: f64,
+    trials: u32,
+}
+
+/// What the trials of a run left to be told.
+#[derive(Debug, Default)]
+pub(super) struct Disturbances {
+    /// Trials that stand although other programs took the processors.
+    pub(super) disturbed: u32,
+    /// Trials that the load generator limited.
+    pub(super) generator_limited: u32,
+    /// Trials whose warm-up ended by its cap.
+    pub(super) unsteady: u32,
+    /// All trials.
+    pub(super) all: u32,
+}
+
+impl<'a> Trials<'a> {
+    #[expect(clippy::too_many_arguments, reason = "the parts of a run, put together in one place only")]
+    pub(super) fn new(
+        run: &'a str,
+        store: &'a Store,
+        target: &'a mut Target,
+        limits: Limits,
+        seed: u64,
+        cancel: &'a CancellationToken,
+        events: &'a mut dyn FnMut(Event),
+        stored: Vec<TrialRecord>,
+        planned: u32,
+    ) -> Self {
+        Self {
+            run,
+            store,
+            target,
+            limits,
+            seed,
+            cancel,
+            events,
+            stored: stored.into(),
+            planned,
+            sequence: 0,
+            records: Vec::new(),
+            repeats: 0,
+            pace: Pace { seconds: 0.0, trials: 0 },
+            best: None,
+        }
+    }
+
+    pub(super) fn tell(&mut self, event: Event) {
+        (self.events)(event);
+    }
+
+    /// Every trial so far, in order.
+    pub(super) fn records(&self) -> &[TrialRecord] {
+        &self.records
+    }
+
+    /// How long a trial takes, as far as is known.
+    pub(super) fn seconds_a_trial(&self) -> Option<f64> {
+        (self.pace.trials > 0).then(|| self.pace.seconds / f64::from(self.pace.trials))
+    }
+
+    /// What a reader of the results must know of the trials.
+    pub(super) fn disturbances(&self) -> Disturbances {
+        let count = |test: fn(&Measurement) -> bool| {
+            u32::try_from(self.records.iter().filter(|record| test(&record.measurement)).count()).unwrap_or(u32::MAX)
+        };
+        Disturbances {
+            disturbed: count(|measurement| measurement.cpu.disturbed),
+            generator_limited: count(|measurement| measurement.cpu.generator_limited),
+            unsteady: count(|measurement| !measurement.warm_up.steady),
+            all: count(|_| true),
+        }
+    }
+
+    /// Runs the next trial, or takes it from the store.
+    pub(super) async fn run(&mut self, phase: Phase, why: &str, settings: &Settings) -> Result<Measurement, TuneError> {
+        self.sequence += 1;
+        let progress = Progress {
+            phase,
+            trial: self.sequence,
+            of: self.planned.max(self.sequence),
+            left: self
+                .seconds_a_trial()
+                .map(|seconds| Duration::from_secs_f64(seconds * f64::from(self.planned.saturating_sub(self.sequence) + 1))),
+        };
+        let (record, resumed) = if let Some(record) = self.stored.pop_front() {
+            if record.settings != *settings || record.phase != phase.name() {
+                return Err(TuneError::Diverged { sequence: self.sequence });
+            }
+            (record, true)
+        } else {
+            self.tell(Event::TrialStarted(progress));
+            (self.fresh(phase, why, settings).await?, false)
+        };
+        let measurement = record.measurement.clone();
+        self.note_best(settings, &measurement);
+        self.records.push(record);
+        let best = self.best.clone();
+        self.tell(Event::TrialEnded(Box::new(TrialEnded {
+            progress,
+            why: why.to_owned(),
+            settings: settings.clone(),
+            measurement: measurement.clone(),
+            best,
+            resumed,
+        })));
+        Ok(measurement)
+    }
+
+    /// Runs a trial and stores it.
+    async fn fresh(&mut self, phase: Phase, why: &str, settings: &Settings) -> Result<TrialRecord, TuneError> {
+        let started = Instant::now();
+        let started_at = unix_seconds();
+        let seed = self.seed.wrapping_add(u64::from(self.sequence));
+        let mut repeats = 0;
+        let measurement = loop {
+            let measurement = self.measure(settings, seed).await?;
+            if !measurement.cpu.disturbed || repeats == REPEATS_A_TRIAL || self.repeats == REPEATS_A_RUN {
+                break measurement;
+            }
+            repeats += 1;
+            self.repeats += 1;
+            self.tell(Event::Notice(format!(
+                "trial {} is repeated: other programs took {:.0} % of the processors",
+                self.sequence,
+                measurement.cpu.other * 100.0
+            )));
+        };
+        self.pace.seconds += started.elapsed().as_secs_f64();
+        self.pace.trials += 1;
+        let record = TrialRecord {
+            sequence: self.sequence,
+            phase: phase.name().to_owned(),
+            why: why.to_owned(),
+            settings: settings.clone(),
+            measurement,
+            repeats,
+            started_at,
+        };
+        self.store.record_trial(self.run, &record).await?;
+        Ok(record)
+    }
+
+    /// Runs a trial; waits for a database that fails, and begins again.
+    async fn measure(&mut self, settings: &Settings, seed: u64) -> Result<Measurement, TuneError> {
+        let mut attempt = 1;
+        loop {
+            let cause = match self.target.run(settings, seed, self.cancel).await {
+                Ok(measurement) => return Ok(measurement),
+                Err(TrialError::Cancelled) => return Err(TuneError::Interrupted),
+                Err(TrialError::Workload(message)) => return Err(TuneError::Workload(message)),
+                Err(TrialError::Infrastructure(cause)) => cause,
+            };
+            self.tell(Event::Notice(format!(
+                "trial {} is void: {cause}; waiting for the database",
+                self.sequence
+            )));
+            if attempt == ATTEMPTS_A_TRIAL {
+                return Err(self.given_up(cause, Duration::ZERO));
+            }
+            attempt += 1;
+            self.wait_for_database().await?;
+        }
+    }
+
+    async fn wait_for_database(&mut self) -> Result<(), TuneError> {
+        let started = Instant::now();
+        let mut pause = Duration::from_millis(250);
+        loop {
+            tokio::select! {
+                () = self.cancel.cancelled() => return Err(TuneError::Interrupted),
+                () = tokio::time::sleep(pause) => {}
+            }
+            let reached = tokio::select! {
+                () = self.cancel.cancelled() => return Err(TuneError::Interrupted),
+                reached = self.target.reachable() => reached,
+            };
+            match reached {
+                Ok(()) => return Ok(()),
+                Err(cause) if started.elapsed() >= WAIT_FOR_DATABASE => {
+                    return Err(self.given_up(cause, started.elapsed()));
+                }
+                Err(_) => pause = (pause * 2).min(Duration::from_secs(5)),
+            }
+        }
+    }
+
+    fn given_up(&self, cause: String, waited: Duration) -> TuneError {
+        TuneError::Infrastructure { cause, waited_seconds: waited.as_secs(), run: self.run.to_owned() }
+    }
+
+    /// Keeps the best observed trial for the display.
+    fn note_best(&mut self, settings: &Settings, measurement: &Measurement) {
+        let better = self.best.as_ref().is_none_or(|(_, throughput)| measurement.throughput > *throughput);
+        if better && keeps_limits(measurement, self.limits) {
+            self.best = Some((settings.clone(), measurement.throughput));
+        }
+    }
+}
+
+/// Whether a trial, taken by itself, kept the limits.
+pub(super) fn keeps_limits(measurement: &Measurement, limits: Limits) -> bool {
+    measurement.ended == Ended::Completed
+        && measurement.requests.success_rate > limits.success_rate
+        && limits.p95_query.is_none_or(|longest| measurement.query.p95 <= longest)
+}
+
+/// The wall clock; kept with each trial, used for nothing else.
+pub(super) fn unix_seconds() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(now.as_secs()).unwrap_or(i64::MAX)
+}
