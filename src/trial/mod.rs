@@ -9,12 +9,14 @@ mod engine;
 mod processors;
 mod recorder;
 mod sampler;
+mod simulated;
 mod steady;
 
 use std::time::Duration;
 
 pub use database::DatabaseTarget;
 pub use sampler::{Mix, WorkloadError};
+pub use simulated::SimulatedTarget;
 use tokio_util::sync::CancellationToken;
 
 use crate::model::{Measurement, Settings};
@@ -53,6 +55,8 @@ pub enum TrialError {
 pub enum Target {
     /// A pool on a real database.
     Database(DatabaseTarget),
+    /// A response computed from the settings, with noise; no database and no clock.
+    Simulated(SimulatedTarget),
 }
 
 impl Target {
@@ -68,6 +72,7 @@ impl Target {
     ) -> Result<Measurement, TrialError> {
         match self {
             Self::Database(target) => target.run(settings, seed, cancel).await,
+            Self::Simulated(target) => Ok(target.run(settings)),
         }
     }
 
@@ -78,6 +83,14 @@ impl Target {
     pub async fn reachable(&self) -> Result<(), String> {
         match self {
             Self::Database(target) => target.reachable().await,
+            Self::Simulated(_) => Ok(()),
+        }
+    }
+
+    /// Lets a trial pass that an interrupted run has made already, so that the next one is as it would have been.
+    pub fn skip(&mut self, settings: &Settings) {
+        if let Self::Simulated(target) = self {
+            target.run(settings);
         }
     }
 }
