@@ -4,5 +4,6 @@
 
 pub mod curve;
 pub mod model;
+pub mod search;
 pub mod simulate;
 pub mod stats;
