@@ -6,6 +6,7 @@ pub mod curve;
 pub mod database;
 pub mod model;
 pub mod pool;
+pub mod search;
 pub mod simulate;
 pub mod stats;
 pub mod trial;

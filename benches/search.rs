@@ -1,0 +1,150 @@
+//! How well the search does on simulated responses with a known optimum, beside random search and Optuna's TPE.
+//!
+//! `cargo bench --bench search` prints everything; `-- --only ours` leaves out the others, `-- --seeds 40 --from 1000`
+//! chooses the responses. Each seed is a response of its own, with its optimum in another place.
+#![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a bench prints, and stops when something is wrong")]
+
+use std::{sync::Mutex, time::Instant};
+
+use pool_tune::{
+    model::{Setting, Settings, Space},
+    search::{Answer, Config, Outcome, Search, Step},
+    simulate::{Reading, Response},
+    stats::{mean, quantile, real},
+};
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().collect();
+    let after = |flag: &str| arguments.iter().position(|a| a == flag).and_then(|at| arguments.get(at + 1)).cloned();
+    let number = |flag: &str, default: u64| after(flag).map_or(default, |text| text.parse().unwrap());
+    let (from, n) = (number("--from", 1000), number("--seeds", 20));
+    let seeds: Vec<u64> = (from..from + n).collect();
+    let only = after("--only");
+    for budget in [20, 40] {
+        if only.as_deref().is_none_or(|only| only == "ours") {
+            report(&format!("ours, {budget} trials"), &each(&seeds, |seed| ours(seed, budget, None)));
+        }
+        if only.as_deref().is_none_or(|only| only == "sizes") {
+            let sizes = [Setting::MinConnections, Setting::MaxConnections];
+            report(&format!("ours, two axes, {budget} trials"), &each(&seeds, |seed| ours(seed, budget, Some(&sizes))));
+        }
+    }
+}
+
+/// What came of one search.
+#[derive(Clone, Copy, Debug, Default)]
+struct Run {
+    /// True loss of throughput against the best there is, 0 to 1.
+    regret: f64,
+    infeasible: bool,
+    trials: f64,
+    covered: Option<bool>,
+    ratio_covered: Option<bool>,
+    width: f64,
+    seconds: f64,
+    slowest: f64,
+}
+
+fn each(seeds: &[u64], run: impl Fn(u64) -> Run + Sync) -> Vec<Run> {
+    let (next, found) = (Mutex::new(0), Mutex::new(vec![Run::default(); seeds.len()]));
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                loop {
+                    let at = {
+                        let mut next = next.lock().unwrap();
+                        *next += 1;
+                        *next - 1
+                    };
+                    let Some(&seed) = seeds.get(at) else { return };
+                    let outcome = run(seed);
+                    found.lock().unwrap()[at] = outcome;
+                }
+            });
+        }
+    });
+    found.into_inner().unwrap()
+}
+
+fn outcome(reading: Reading) -> Outcome {
+    Outcome {
+        throughput: reading.throughput,
+        throughput_error: Some(0.01),
+        succeeded: reading.succeeded,
+        failed: reading.failed,
+        latency_margin: None,
+    }
+}
+
+fn ours(seed: u64, budget: usize, axes: Option<&[Setting]>) -> Run {
+    let mut response = Response::heavy(seed);
+    let space = axes.map_or_else(|| response.space(), |axes| response.space_of(axes));
+    let mut search = Search::new(&space, Config::new(budget, 0.99, seed));
+    let (started, mut slowest) = (Instant::now(), 0.0_f64);
+    loop {
+        let asked = Instant::now();
+        let step = search.ask();
+        slowest = slowest.max(asked.elapsed().as_secs_f64());
+        let Step::Try(proposal) = step else { break };
+        let reading = response.measure(&proposal.settings);
+        search.tell(proposal.settings, outcome(reading));
+    }
+    assert!(search.n_trials() <= budget);
+    let seconds = started.elapsed().as_secs_f64();
+    let trials = real(search.n_trials());
+    match search.answer().unwrap() {
+        Answer::Feasible(found) => {
+            let run = judge(&response, &space, &found.settings);
+            let ratio = response.true_throughput(&found.settings) / response.true_throughput(response.baseline());
+            let fresh: Vec<f64> = (0..8).map(|_| response.measure(&found.settings).throughput).collect();
+            Run {
+                trials,
+                covered: Some(found.throughput.interval.contains(mean(&fresh))),
+                ratio_covered: Some(found.ratio.interval.contains(ratio)),
+                width: found.throughput.interval.high / found.throughput.interval.low - 1.0,
+                seconds,
+                slowest,
+                ..run
+            }
+        }
+        Answer::Infeasible(_) => Run { trials, ..judge(&response, &space, response.baseline()) },
+    }
+}
+
+fn judge(response: &Response, space: &Space, settings: &Settings) -> Run {
+    let (_, best) = response.optimum(space).unwrap();
+    Run {
+        regret: 1.0 - response.true_throughput(settings) / best,
+        infeasible: response.true_success(settings) <= 0.99,
+        ..Run::default()
+    }
+}
+
+fn report(name: &str, runs: &[Run]) {
+    let regrets: Vec<f64> = runs.iter().map(|run| 100.0 * run.regret).collect();
+    let at = |share| quantile(&regrets, share).unwrap();
+    let infeasible = runs.iter().filter(|run| run.infeasible).count();
+    print!(
+        "{name:28} regret median {:4.2} % mean {:4.2} % p90 {:4.2} %  infeasible {infeasible} of {}",
+        at(0.5),
+        mean(&regrets),
+        at(0.9),
+        runs.len()
+    );
+    let share = |pick: &dyn Fn(&Run) -> Option<bool>| {
+        let all: Vec<bool> = runs.iter().filter_map(pick).collect();
+        (!all.is_empty()).then(|| 100.0 * real(all.iter().filter(|covered| **covered).count()) / real(all.len()))
+    };
+    if let (Some(covered), Some(ratio)) = (share(&|run| run.covered), share(&|run| run.ratio_covered)) {
+        let of = |pick: &dyn Fn(&Run) -> f64| mean(&runs.iter().map(pick).collect::<Vec<_>>());
+        let slowest = runs.iter().map(|run| run.slowest).fold(0.0, f64::max);
+        print!(
+            "  covered {covered:.0} % (ratio {ratio:.0} %), width {:.1} %, {:.1} trials, {:.2} s a search, slowest ask {:.0} ms",
+            100.0 * of(&|run| run.width),
+            of(&|run| run.trials),
+            of(&|run| run.seconds),
+            1e3 * slowest
+        );
+    }
+    println!();
+}

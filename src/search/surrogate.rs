@@ -1,0 +1,240 @@
+//! What the trials so far say about throughput and limits at any settings.
+
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+
+use super::{
+    cube::{Cube, Point},
+    gp::{Belief, Curve, Data, Form, Noise, Process},
+    hyper::LogNormal,
+    mixture::Mixture,
+    types::{Config, Outcome},
+};
+use crate::stats::{normal_cdf, real};
+
+/// Draws of the parameters of each process.
+const DRAWS: usize = 12;
+/// Fresh trials whose mean the stated interval of a throughput covers.
+const FRESH: f64 = 8.0;
+
+/// A trial told.
+#[derive(Clone, Debug)]
+pub(super) struct Row {
+    pub(super) point: Point,
+    pub(super) outcome: Outcome,
+}
+
+/// The processes for throughput, success rate and latency.
+#[derive(Clone, Debug)]
+pub(super) struct Surrogate {
+    /// ln of throughput over `scale`.
+    pub(super) speed: Process,
+    limits: Vec<Limit>,
+    /// Throughput that the logarithms are relative to, requests a second.
+    scale: f64,
+    now: f64,
+}
+
+/// A quantity that must exceed a threshold.
+#[derive(Clone, Debug)]
+struct Limit {
+    process: Process,
+    threshold: f64,
+}
+
+/// The surrogate at a list of points.
+#[derive(Clone, Debug)]
+pub(super) struct View {
+    /// A belief about ln throughput for each draw.
+    pub(super) beliefs: Vec<Belief>,
+    /// Probability of keeping the limits, for each point.
+    pub(super) feasible: Vec<f64>,
+    /// Expected ln throughput, for each point.
+    pub(super) means: Vec<f64>,
+}
+
+impl Surrogate {
+    /// Learns from all trials; `None` when none had any throughput.
+    pub(super) fn learn(cube: &Cube, rows: &[Row], config: &Config) -> Option<Self> {
+        let mut rng = ChaCha8Rng::seed_from_u64(config.seed ^ (0x5eed_0000 + rows.len() as u64));
+        let baseline = cube.baseline();
+        let running = |row: &&Row| row.outcome.throughput > 0.0 && row.outcome.throughput.is_finite();
+        let at_baseline: Vec<f64> = rows
+            .iter()
+            .filter(running)
+            .filter(|row| row.point.at == baseline.at)
+            .map(|row| row.outcome.throughput)
+            .collect();
+        let scale = match at_baseline.len() {
+            0 => rows.iter().find(running)?.outcome.throughput,
+            n => at_baseline.iter().sum::<f64>() / real(n),
+        };
+        let data = gather(rows, |outcome| {
+            let speed = outcome.throughput / scale;
+            (speed > 0.0 && speed.is_finite()).then(|| {
+                (speed.ln(), outcome.throughput_error.filter(|error| error.is_finite()).unwrap_or(0.0).powi(2))
+            })
+        });
+        let speed = Process::learn(speed_form(cube), &data, DRAWS, &mut rng);
+        let success = gather(rows, |outcome| {
+            let (succeeded, failed) = (real_count(outcome.succeeded) + 0.5, real_count(outcome.failed) + 0.5);
+            Some(((succeeded / failed).ln(), 1.0 / succeeded + 1.0 / failed))
+        });
+        let threshold = logit(config.success_limit);
+        let mut limits =
+            vec![Limit { process: Process::learn(success_form(threshold), &success, DRAWS, &mut rng), threshold }];
+        let latency =
+            gather(rows, |outcome| outcome.latency_margin.filter(|m| m.is_finite()).map(|margin| (margin, 0.0)));
+        if !latency.values.is_empty() {
+            limits.push(Limit { process: Process::learn(latency_form(), &latency, DRAWS, &mut rng), threshold: 0.0 });
+        }
+        Some(Self { speed, limits, scale, now: real(rows.len()) })
+    }
+
+    /// The time of the next trial.
+    pub(super) fn now(&self) -> f64 {
+        self.now
+    }
+
+    pub(super) fn view(&self, points: &[Point]) -> View {
+        let bases = self.speed.bases(points);
+        let beliefs: Vec<Belief> =
+            (0..self.speed.n_draws()).map(|draw| self.speed.belief(draw, points, &bases)).collect();
+        let means = (0..points.len())
+            .map(|point| beliefs.iter().map(|belief| belief.means[point]).sum::<f64>() / real(beliefs.len()))
+            .collect();
+        let mut feasible = vec![1.0; points.len()];
+        for limit in &self.limits {
+            for (total, share) in feasible.iter_mut().zip(limit.kept(points)) {
+                *total *= share;
+            }
+        }
+        View { beliefs, feasible, means }
+    }
+
+    /// Law of ln(throughput at the first point / throughput at each of the others).
+    pub(super) fn against_first(&self, points: &[Point]) -> Vec<Mixture> {
+        let bases = self.speed.bases(points);
+        let own = super::gp::Bases::new(&points[..1], points);
+        let mut mixtures = vec![Mixture::default(); points.len()];
+        for draw in 0..self.speed.n_draws() {
+            let belief = self.speed.belief(draw, points, &bases);
+            let prior = self.speed.prior(draw, &own);
+            let first = belief.whitened.column(0).clone_owned();
+            for (point, mixture) in mixtures.iter_mut().enumerate() {
+                let covariance = prior[(0, point)] - first.dot(&belief.whitened.column(point));
+                let variance = belief.variance(0) + belief.variance(point) - 2.0 * covariance;
+                mixture.parts.push((belief.means[0] - belief.means[point], variance.max(1e-12)));
+            }
+        }
+        mixtures
+    }
+
+    /// Law of ln of the mean throughput (requests a second) of a few fresh trials at `point`, drift included.
+    pub(super) fn fresh(&self, point: &Point) -> Mixture {
+        let points = std::slice::from_ref(point);
+        let bases = self.speed.bases(points);
+        let part = |draw| {
+            let belief = self.speed.belief(draw, points, &bases);
+            let (drift, cross, variance) = self.speed.drift(draw, self.now + FRESH / 2.0);
+            let column = belief.whitened.column(0) + cross;
+            let variance = belief.prior + variance - column.norm_squared() + self.speed.noise(draw) / FRESH;
+            (belief.means[0] + drift + self.scale.ln(), variance.max(1e-12))
+        };
+        Mixture { parts: (0..self.speed.n_draws()).map(part).collect() }
+    }
+
+    /// Laws of the limited quantities at `point`: the logit of the success rate, and the room under the latency limit.
+    pub(super) fn limited(&self, point: &Point) -> Vec<Mixture> {
+        self.limits.iter().map(|limit| limit.laws(std::slice::from_ref(point)).swap_remove(0)).collect()
+    }
+}
+
+impl Limit {
+    fn laws(&self, points: &[Point]) -> Vec<Mixture> {
+        let bases = self.process.bases(points);
+        let mut laws = vec![Mixture::default(); points.len()];
+        for draw in 0..self.process.n_draws() {
+            let belief = self.process.belief(draw, points, &bases);
+            for (point, law) in laws.iter_mut().enumerate() {
+                law.parts.push((belief.means[point], belief.variance(point)));
+            }
+        }
+        laws
+    }
+
+    fn kept(&self, points: &[Point]) -> Vec<f64> {
+        self.laws(points).iter().map(|law| law.above(self.threshold)).collect()
+    }
+}
+
+fn gather(rows: &[Row], pick: impl Fn(&Outcome) -> Option<(f64, f64)>) -> Data {
+    let mut data = Data { points: vec![], times: vec![], values: vec![], variances: vec![] };
+    for (time, row) in rows.iter().enumerate() {
+        if let Some((value, variance)) = pick(&row.outcome) {
+            data.points.push(row.point.clone());
+            data.times.push(real(time));
+            data.values.push(value);
+            data.variances.push(variance);
+        }
+    }
+    data
+}
+
+fn speed_form(cube: &Cube) -> Form {
+    let (low, high) = cube.connections_range();
+    let curve = cube.connections_axis().map(|_| Curve {
+        peak: LogNormal { median: (low * high).sqrt(), spread: ((high / low).ln() / 2.0).max(0.5) },
+        reference: cube.baseline().connections,
+    });
+    Form {
+        level: (0.0, 1.0),
+        curve,
+        alone: LogNormal { median: 0.04, spread: 0.8 },
+        together: LogNormal { median: 0.02, spread: 0.8 },
+        noise: Noise::Added(LogNormal { median: 0.04, spread: 0.4 }),
+        drift: Some(LogNormal { median: 0.02, spread: 0.6 }),
+    }
+}
+
+fn success_form(threshold: f64) -> Form {
+    Form {
+        level: (threshold + 1.0, 9.0),
+        curve: None,
+        alone: LogNormal { median: 0.6, spread: 0.8 },
+        together: LogNormal { median: 0.2, spread: 0.8 },
+        noise: Noise::Scaled(LogNormal { median: 4.0, spread: 1.2 }),
+        drift: None,
+    }
+}
+
+fn latency_form() -> Form {
+    Form {
+        level: (0.0, 4.0),
+        curve: None,
+        alone: LogNormal { median: 0.2, spread: 0.8 },
+        together: LogNormal { median: 0.1, spread: 0.8 },
+        noise: Noise::Added(LogNormal { median: 0.1, spread: 0.8 }),
+        drift: None,
+    }
+}
+
+/// Log-odds of a rate, cut so that limits of 0 and 1 stay finite.
+pub(super) fn logit(rate: f64) -> f64 {
+    let rate = rate.clamp(1e-9, 1.0 - 1e-9);
+    (rate / (1.0 - rate)).ln()
+}
+
+#[expect(clippy::cast_precision_loss, reason = "requests of a trial are far below 2^53")]
+fn real_count(count: u64) -> f64 {
+    count as f64
+}
+
+/// Expected excess of a normal law over 0.
+pub(super) fn expected_excess(mean: f64, sd: f64) -> f64 {
+    if sd <= 0.0 {
+        return mean.max(0.0);
+    }
+    let z = mean / sd;
+    sd * (crate::stats::normal_density(z) + z * normal_cdf(z))
+}
