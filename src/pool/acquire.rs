@@ -161,29 +161,17 @@ impl Shared {
             return Ok(lease);
         }
         let asked = *now;
-        let mut verdict = Ok(());
-        let ran = lease
-            .run(&mut async |connection| {
-                verdict = self.validate(connection, Some(deadline)).await;
-                Ok(())
-            })
-            .await;
+        let verdict = lease.validate(deadline).await;
         *now = Instant::now();
         acquired.add_validation(now.saturating_duration_since(asked));
-        match (ran, verdict) {
-            (Ok(()), Ok(())) => Ok(lease),
-            (_, verdict) => {
-                let error = verdict.err().flatten();
-                let timed_out = error.is_none() && *now >= deadline;
-                let place = lease.bury();
-                match place {
-                    _ if timed_out => {
-                        Err(Rejected::Failed(AcquireError::timeout(ErrorClass::AcquireTimeoutValidating)))
-                    }
-                    Some(place) if !fresh => Err(Rejected::Dead(place)),
-                    _ => Err(Rejected::Failed(AcquireError::invalid(error))),
-                }
-            }
+        let Err(error) = verdict else { return Ok(lease) };
+        let place = lease.bury();
+        if error.is_none() && *now >= deadline {
+            return Err(Rejected::Failed(AcquireError::timeout(ErrorClass::AcquireTimeoutValidating)));
+        }
+        match place {
+            Some(place) if !fresh => Err(Rejected::Dead(place)),
+            _ => Err(Rejected::Failed(AcquireError::invalid(error))),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::{
 };
 
 use super::{
-    Acquired, Attempt,
+    Acquired, Attempt, Work,
     gauges::Closed,
     shared::Shared,
     slot::{Content, Kept, Place},
@@ -53,15 +53,21 @@ impl<'a> Lease<'a> {
     /// be closed instead of being handed to the next one with an answer still to come.
     ///
     /// # Errors
-    /// What `work` returns. A transaction that it has begun it must have ended, also when a statement in it failed.
-    pub async fn run(
-        &mut self,
-        work: &mut impl AsyncFnMut(&mut Connection) -> Result<(), QueryError>,
-    ) -> Result<(), QueryError> {
+    /// What `work` returns.
+    pub async fn run(&mut self, work: &mut impl Work) -> Result<(), QueryError> {
         self.broken = true;
-        let result = work(self).await;
+        let result = work.run(self).await;
         self.broken = matches!(&result, Err(error) if error.connection_lost);
         result
+    }
+
+    /// Validates the connection. Given up halfway, it is closed.
+    pub(super) async fn validate(&mut self, deadline: Instant) -> Result<(), Option<QueryError>> {
+        self.broken = true;
+        let shared = self.shared;
+        shared.validate(self, Some(deadline)).await?;
+        self.broken = false;
+        Ok(())
     }
 
     /// Closes the connection instead of giving it back.

@@ -28,6 +28,15 @@ impl Observer for () {
     fn attempted(&mut self, _: &Attempt, _: Option<&Failure>) {}
 }
 
+/// What a request does with its connection.
+///
+/// A trait and not a closure, because only so can it be said that the future may move between threads.
+pub trait Work {
+    /// Does it, from the beginning: it is called once an attempt. A transaction that it begins it has to end, also when
+    /// a statement in it fails.
+    fn run(&mut self, connection: &mut Connection) -> impl Future<Output = Result<(), QueryError>> + Send;
+}
+
 impl Pool {
     /// Runs `work` on a connection; when an attempt fails in a way that may pass ([`Failure::is_retryable`]), tries the
     /// whole of it again, after a delay, up to `retry_attempts` times. Each attempt has to pass the circuit breaker, which
@@ -38,11 +47,7 @@ impl Pool {
     ///
     /// # Errors
     /// The last [`Failure`].
-    pub async fn request(
-        &self,
-        mut work: impl AsyncFnMut(&mut Connection) -> Result<(), QueryError>,
-        observer: &mut impl Observer,
-    ) -> Result<u32, Failure> {
+    pub async fn request(&self, work: &mut impl Work, observer: &mut impl Observer) -> Result<u32, Failure> {
         let mut attempt = 1;
         loop {
             let Some(permit) = self.shared.breaker.permit() else {
@@ -51,7 +56,7 @@ impl Pool {
                 yield_now().await;
                 return Err(failure);
             };
-            let (times, result) = self.attempt(&mut work, attempt).await;
+            let (times, result) = self.attempt(work, attempt).await;
             match &result {
                 Err(failure) if is_infrastructure(failure.class) => permit.failed(),
                 _ => permit.succeeded(),
@@ -70,11 +75,7 @@ impl Pool {
         }
     }
 
-    async fn attempt(
-        &self,
-        work: &mut impl AsyncFnMut(&mut Connection) -> Result<(), QueryError>,
-        attempt: u32,
-    ) -> (Attempt, Result<(), Failure>) {
+    async fn attempt(&self, work: &mut impl Work, attempt: u32) -> (Attempt, Result<(), Failure>) {
         let mut lease = match self.acquire().await {
             Ok(lease) => lease,
             Err(error) => return (Attempt::default(), Err(Failure::acquiring(error, attempt))),
