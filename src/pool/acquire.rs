@@ -161,24 +161,17 @@ impl Shared {
             return Ok(lease);
         }
         let asked = *now;
-        lease.begin_use();
-        let verdict = self.validate(&mut lease, Some(deadline)).await;
-        lease.end_use(false);
+        let verdict = lease.validate(deadline).await;
         *now = Instant::now();
         acquired.add_validation(now.saturating_duration_since(asked));
-        match verdict {
-            Ok(()) => Ok(lease),
-            Err(error) => {
-                let timed_out = error.is_none() && *now >= deadline;
-                let place = lease.bury();
-                match place {
-                    _ if timed_out => {
-                        Err(Rejected::Failed(AcquireError::timeout(ErrorClass::AcquireTimeoutValidating)))
-                    }
-                    Some(place) if !fresh => Err(Rejected::Dead(place)),
-                    _ => Err(Rejected::Failed(AcquireError::invalid(error))),
-                }
-            }
+        let Err(error) = verdict else { return Ok(lease) };
+        let place = lease.bury();
+        if error.is_none() && *now >= deadline {
+            return Err(Rejected::Failed(AcquireError::timeout(ErrorClass::AcquireTimeoutValidating)));
+        }
+        match place {
+            Some(place) if !fresh => Err(Rejected::Dead(place)),
+            _ => Err(Rejected::Failed(AcquireError::invalid(error))),
         }
     }
 }

@@ -55,19 +55,19 @@ impl<'a> Lease<'a> {
     /// # Errors
     /// What `work` returns.
     pub async fn run(&mut self, work: &mut impl Work) -> Result<(), QueryError> {
-        self.begin_use();
+        self.broken = true;
         let result = work.run(self).await;
-        self.end_use(matches!(&result, Err(error) if error.connection_lost));
+        self.broken = matches!(&result, Err(error) if error.connection_lost);
         result
     }
 
-    /// Until [`Self::end_use`] the connection may be in the middle of an answer: dropped now, it is closed.
-    pub(super) fn begin_use(&mut self) {
+    /// Validates the connection. Given up halfway, it is closed.
+    pub(super) async fn validate(&mut self, deadline: Instant) -> Result<(), Option<QueryError>> {
         self.broken = true;
-    }
-
-    pub(super) fn end_use(&mut self, lost: bool) {
-        self.broken = lost;
+        let shared = self.shared;
+        shared.validate(self, Some(deadline)).await?;
+        self.broken = false;
+        Ok(())
     }
 
     /// Closes the connection instead of giving it back.

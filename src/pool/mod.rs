@@ -29,4 +29,4 @@ pub use acquire::{Acquired, Pool};
 pub use failure::{AcquireError, Failure};
 pub use gauges::Status;
 pub use lease::Lease;
-pub use request::{Attempt, Boxed, Closure, Observer, Work, work};
+pub use request::{Attempt, Observer, Work};

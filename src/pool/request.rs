@@ -1,7 +1,4 @@
-use std::{
-    pin::Pin,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use tokio::{task::yield_now, time::sleep};
 
@@ -31,34 +28,13 @@ impl Observer for () {
     fn attempted(&mut self, _: &Attempt, _: Option<&Failure>) {}
 }
 
-/// What a request does on its connection; done again from the start when an attempt is repeated.
+/// What a request does with its connection.
 ///
-/// A trait and not a closure: the compiler cannot see that the future of an `async` closure that borrows may move
-/// between threads, and workers do. Where speed does not matter [`work`] makes it of a closure.
-pub trait Work: Send {
-    /// Does it once.
-    ///
-    /// # Errors
-    /// [`QueryError`] when a statement failed. A transaction that it has begun it must have ended, also then.
+/// A trait and not a closure, because only so can it be said that the future may move between threads.
+pub trait Work {
+    /// Does it, from the beginning: it is called once an attempt. A transaction that it begins it has to end, also when
+    /// a statement in it fails.
     fn run(&mut self, connection: &mut Connection) -> impl Future<Output = Result<(), QueryError>> + Send;
-}
-
-/// The future of a closure that is [`work`].
-pub type Boxed<'a> = Pin<Box<dyn Future<Output = Result<(), QueryError>> + Send + 'a>>;
-
-/// A closure as [`Work`].
-#[derive(Debug)]
-pub struct Closure<F>(F);
-
-/// `closure` as [`Work`]: `work(|connection| Box::pin(async move { … }))`.
-pub fn work<F: FnMut(&mut Connection) -> Boxed<'_> + Send>(closure: F) -> Closure<F> {
-    Closure(closure)
-}
-
-impl<F: FnMut(&mut Connection) -> Boxed<'_> + Send> Work for Closure<F> {
-    fn run(&mut self, connection: &mut Connection) -> impl Future<Output = Result<(), QueryError>> + Send {
-        (self.0)(connection)
-    }
 }
 
 impl Pool {
@@ -71,7 +47,7 @@ impl Pool {
     ///
     /// # Errors
     /// The last [`Failure`].
-    pub async fn request(&self, mut work: impl Work, observer: &mut impl Observer) -> Result<u32, Failure> {
+    pub async fn request(&self, work: &mut impl Work, observer: &mut impl Observer) -> Result<u32, Failure> {
         let mut attempt = 1;
         loop {
             let Some(permit) = self.shared.breaker.permit() else {
@@ -80,7 +56,7 @@ impl Pool {
                 yield_now().await;
                 return Err(failure);
             };
-            let (times, result) = self.attempt(&mut work, attempt).await;
+            let (times, result) = self.attempt(work, attempt).await;
             match &result {
                 Err(failure) if is_infrastructure(failure.class) => permit.failed(),
                 _ => permit.succeeded(),

@@ -327,8 +327,9 @@ async fn work(shared: &Shared, index: usize, recorder: &mut Recorder) {
     let mut drawn = Vec::new();
     while !shared.is(Phase::Drain) {
         let operation = sampler.next(&mut drawn);
+        let mut request = Request { operation, drawn: &drawn };
         let mut observer = Recording { shared, recorder };
-        let result = shared.pool.request(Request { operation, drawn: &drawn }, &mut observer);
+        let result = shared.pool.request(&mut request, &mut observer);
         let (success, attempts) = match result.await {
             Ok(attempts) => (true, attempts),
             Err(failure) => (false, failure.attempt),
