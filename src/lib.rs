@@ -9,4 +9,5 @@ pub mod pool;
 pub mod search;
 pub mod simulate;
 pub mod stats;
+pub mod store;
 pub mod trial;

@@ -14,15 +14,16 @@ use crate::export::{self, Prefix};
 pub(super) async fn export(arguments: &ExportArguments) -> Result<ExitCode> {
     let store = runs::open(&arguments.results).await?;
     let run = store.run(&arguments.run).await?;
-    let prefix = arguments.prefix.as_deref().unwrap_or(&run.prefix);
+    let id = &run.intent.id;
+    let prefix = arguments.prefix.as_deref().unwrap_or(&run.intent.prefix);
     let prefix = Prefix::parse(prefix).map_err(bad_input)?;
     let Some(recommendation) = &run.recommendation else {
         return Err(anyhow::Error::new(WithCode {
             code: code::STORE,
             message: format!(
-                "run {} has no recommendation: it is {}; finish it with `pool-tune run --resume {}`, or name another \
+                "run {id} has no recommendation: it is {}; finish it with `pool-tune run --resume {id}`, or name another \
                  (`pool-tune runs` lists them)",
-                run.id, run.status, run.id
+                run.status
             ),
         }));
     };
@@ -30,9 +31,8 @@ pub(super) async fn export(arguments: &ExportArguments) -> Result<ExitCode> {
         return Err(anyhow::Error::new(WithCode {
             code: code::INFEASIBLE,
             message: format!(
-                "run {} found no settings that keep its limits, so there is nothing to export; \
-                 `pool-tune show {}` says which limit fails",
-                run.id, run.id
+                "run {id} found no settings that keep its limits, so there is nothing to export; \
+                 `pool-tune show {id}` says which limit fails"
             ),
         }));
     };

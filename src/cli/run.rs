@@ -52,7 +52,7 @@ pub(super) async fn run(global: &Arguments, arguments: &RunArguments) -> Result<
     let store = Store::open(&runs::path(folder)).await?;
     let intent = match (fresh, &arguments.resume) {
         (Some(intent), _) => intent,
-        (None, resume) => resumed_intent(&store, resume.as_deref().unwrap_or("latest"), &choice, global).await?,
+        (None, resume) => resumed_intent(&store, resume.as_deref().unwrap_or("latest"), &choice).await?,
     };
     let run_folder = folder.join(&intent.id);
     store::check_writable(&run_folder)?;
@@ -157,7 +157,7 @@ async fn session(
     };
     let recommendation = session.run().await?;
     // The answer is in the store before the files are written: a full disk must not cost it.
-    store.finish_run(&intent.id, RunStatus::Finished, Some(&recommendation)).await?;
+    store.finish_run(&intent.id, &recommendation).await?;
     let files = write(store, &intent.id, &recommendation, &intent.prefix, folder).await?;
     Ok((recommendation, files))
 }
@@ -195,7 +195,8 @@ fn new_run(arguments: &RunArguments, intent: &Intent, provenance: &Provenance, s
         program_version: provenance.program.clone(),
         prefix: intent.prefix.to_string(),
         pid: std::process::id(),
-        options: serde_json::json!({ "trials": arguments.trials, "pairs": arguments.pairs }),
+        trials: arguments.trials,
+        pairs: arguments.pairs,
     }
 }
 
@@ -263,9 +264,10 @@ fn slug(name: &str) -> String {
 }
 
 /// What a stored run was about to do.
-async fn resumed_intent(store: &Store, run: &str, choice: &Choice, global: &Arguments) -> Result<Intent> {
-    let run = store.run(run).await?;
-    if run.status == RunStatus::Finished {
+async fn resumed_intent(store: &Store, run: &str, choice: &Choice) -> Result<Intent> {
+    let stored = store.run(run).await?;
+    let run = stored.intent;
+    if stored.status == RunStatus::Finished {
         return Err(bad_input(format!(
             "run {} has finished: there is nothing to go on with; `pool-tune show {}` tells it",
             run.id, run.id
@@ -279,15 +281,14 @@ async fn resumed_intent(store: &Store, run: &str, choice: &Choice, global: &Argu
             choice.shown()
         )));
     }
-    if run.program_version != env!("CARGO_PKG_VERSION") && !global.quiet {
+    if run.program_version != env!("CARGO_PKG_VERSION") {
         tracing::warn!(stored = run.program_version, "the run was begun by another version of pool-tune");
     }
     let mut profile = crate::profile::parse(&run.profile_name, &run.profile_source).map_err(bad_input)?;
-    let option = |name: &str| run.options[name].as_u64().and_then(|number| u32::try_from(number).ok());
-    override_profile(&mut profile, &run.pins, &run.ranges, option("trials"), option("pairs"))?;
+    override_profile(&mut profile, &run.pins, &run.ranges, run.trials, run.pairs)?;
     let prefix = Prefix::parse(&run.prefix).map_err(bad_input)?;
-    let stored = store.trials(&run.id).await?;
-    Ok(Intent { id: run.id, profile, seed: run.seed, prefix, stored, resumed: true })
+    let trials = store.trials(&run.id).await?;
+    Ok(Intent { id: run.id, profile, seed: run.seed, prefix, stored: trials, resumed: true })
 }
 
 /// Holds the results folder, so that two runs do not disturb each other's trials.

@@ -64,7 +64,7 @@ pub(super) async fn runs(arguments: &RunsArguments) -> Result<ExitCode> {
         table.add_row([
             run.id.clone(),
             run.started_at.replace('T', " ").replace('Z', ""),
-            run.profile_name.clone(),
+            run.profile.clone(),
             run.status.to_string(),
             run.trials.to_string(),
             run.verdict.as_ref().map(answer_in_short).unwrap_or_default(),
@@ -87,17 +87,18 @@ fn answer_in_short(verdict: &Verdict) -> String {
 pub(super) async fn show(arguments: &ShowArguments) -> Result<ExitCode> {
     let store = open(&arguments.results).await?;
     let run = store.run(&arguments.run).await?;
-    let trials = store.trials(&run.id).await?;
+    let intent = &run.intent;
+    let trials = store.trials(&intent.id).await?;
     if arguments.json {
         let document = serde_json::json!({ "run": run, "trials": trials });
         println!("{}", serde_json::to_string_pretty(&document).context("failed to write JSON")?);
         return Ok(ExitCode::SUCCESS);
     }
-    println!("run {} · {} · profile {} · {} trials", run.id, run.status, run.profile_name, trials.len());
-    println!("target {} · {}", run.target, run.server_version);
+    println!("run {} · {} · profile {} · {} trials", intent.id, run.status, intent.profile_name, trials.len());
+    println!("target {} · {}", intent.target, intent.server_version);
     match &run.recommendation {
         Some(recommendation) => print!("{}", answer(recommendation)),
-        None => println!("no answer yet; go on with `pool-tune run --resume {}`", run.id),
+        None => println!("no answer yet; go on with `pool-tune run --resume {}`", intent.id),
     }
     if !trials.is_empty() {
         let mut table = table(&["trial", "phase", "why", "max", "min", "QPS", "ok %", "query p95 ms", "acquire p95 ms"]);

@@ -168,6 +168,8 @@ pub struct ThroughputCurve {
     pub kappa: Estimate,
     /// Connections at the peak; `None` when the curve has no peak inside the range tried.
     pub optimum: Option<Estimate>,
+    /// What must be said of the peak: why there is none inside the range, or that the data cannot tell.
+    pub remark: Option<String>,
     /// The range of connections tried.
     pub range: Interval,
     /// What was measured: connections, mean throughput, number of trials.

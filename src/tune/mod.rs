@@ -4,8 +4,11 @@
 //! [`Recommendation`](crate::model::Recommendation) at the end. This room prints nothing and writes nothing but to the
 //! store; whoever shows, exports or publishes listens to the events.
 
+mod curve;
 mod error;
 mod event;
+mod infeasible;
+mod machine;
 mod recommend;
 mod session;
 mod stage;
@@ -13,5 +16,6 @@ mod trials;
 
 pub use error::TuneError;
 pub use event::{Event, Finished, Phase, Plan, Progress, TrialEnded};
+pub use machine::machine;
 pub use session::{Session, session_plan};
 pub use stage::{Choice, Stage};

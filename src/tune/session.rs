@@ -5,12 +5,12 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Event, Phase, Plan, TuneError,
     recommend::{self, Evidence},
-    trials::{Trials, keeps_limits},
+    trials::Trials,
 };
 use crate::{
     model::{Measurement, Provenance, Recommendation, Setting, Settings, Value},
     profile::Profile,
-    search::{Config, Outcome, Reason, Search, Step},
+    search::{Config, Outcome, Reason, Search, Step, StopReason},
     stats::{self, Arm, Pair, Verification},
     store::{Store, TrialRecord},
     trial::Target,
@@ -92,37 +92,42 @@ impl Session<'_> {
             planned,
         );
 
-        let config = Config {
-            max_trials: self.profile.budget.search_trials as usize,
-            success_limit: self.profile.limits.success_rate,
-            seed: self.provenance.seed,
-        };
-        let mut search = Search::new(self.profile.space.clone(), config);
+        let config = Config::new(
+            self.profile.budget.search_trials as usize,
+            self.profile.limits.success_rate,
+            self.provenance.seed,
+        );
+        let mut search = Search::new(&self.profile.space, config);
         let stopped_because = search_phase(&mut search, &mut trials, self.profile, started, after_search).await?;
         let search_trials = u32::try_from(trials.records().len()).unwrap_or(u32::MAX);
         trials.planned = search_trials + after_search;
-        let answer = search.answer();
 
-        let mut evidence = Evidence::new(answer, search.curve());
         let baseline = &self.profile.space.baseline;
-        if evidence.feasible() {
-            let best = evidence.best().clone();
-            trials.tell(Event::Phase(Phase::Insight));
-            let (without, with) = validation_arms(&best);
-            let pairs = interleave(&mut trials, Phase::Insight, ["unvalidated", "validated"], &without, &with, INSIGHT_PAIRS).await?;
-            evidence.validation(&pairs);
+        let mut evidence = Evidence {
+            answer: search.answer(),
+            curve: search.curve().map_err(|error| format!("failed to {error}")),
+            validation: Vec::new(),
+            pairs: Vec::new(),
+            verification: None,
+        };
+        if let Some(best) = evidence.best().cloned() {
             if best == *baseline {
                 trials.planned = search_trials + 2 * INSIGHT_PAIRS;
-            } else {
+            }
+            trials.tell(Event::Phase(Phase::Insight));
+            let (without, with) = validation_arms(&best);
+            let names = ["unvalidated", "validated"];
+            evidence.validation =
+                interleave(&mut trials, Phase::Insight, names, &without, &with, INSIGHT_PAIRS).await?;
+            if best != *baseline {
                 trials.tell(Event::Phase(Phase::Verification));
-                let (pairs, verification) = verify(&mut trials, self.profile, baseline, &best).await?;
-                evidence.verified(pairs, verification);
+                (evidence.pairs, evidence.verification) = verify(&mut trials, self.profile, baseline, &best).await?;
             }
         }
         let provenance = Provenance { search_trials, stopped_because, ..self.provenance };
         let mut warnings = self.warnings;
         warnings.extend(recommend::warnings(&trials.disturbances()));
-        Ok(recommend::recommendation(self.profile, provenance, evidence, trials.records(), warnings))
+        Ok(recommend::recommendation(self.profile, provenance, &evidence, trials.records(), warnings))
     }
 }
 
@@ -150,7 +155,7 @@ async fn search_phase(
         }
         let proposal = match search.ask() {
             Step::Try(proposal) => proposal,
-            Step::Done(reason) => return Ok(reason.to_string()),
+            Step::Done(reason) => return Ok(stopped_because(reason).to_owned()),
         };
         let first_baselines = proposal.reason == Reason::Baseline && !matches!(phase, Some(Phase::Search));
         let now = if first_baselines { Phase::Baseline } else { Phase::Search };
@@ -158,8 +163,27 @@ async fn search_phase(
             phase = Some(now);
             trials.tell(Event::Phase(now));
         }
-        let measurement = trials.run(now, &proposal.reason.to_string(), &proposal.settings).await?;
-        search.tell(&proposal.settings, outcome(&measurement, profile));
+        let measurement = trials.run(now, why(proposal.reason), &proposal.settings).await?;
+        search.tell(proposal.settings, outcome(&measurement, profile));
+    }
+}
+
+/// Why settings are tried, in a word.
+fn why(reason: Reason) -> &'static str {
+    match reason {
+        Reason::Baseline => "in use",
+        Reason::Curve => "curve",
+        Reason::Sobol => "overview",
+        Reason::Improve => "improve",
+        Reason::Replicate => "again",
+    }
+}
+
+fn stopped_because(reason: StopReason) -> &'static str {
+    match reason {
+        StopReason::Budget => "its trials were used up",
+        StopReason::NothingToGain => "another trial was not expected to gain 1 %",
+        StopReason::NothingToSearch => "there was nothing to search",
     }
 }
 
@@ -177,7 +201,11 @@ fn outcome(measurement: &Measurement, profile: &Profile) -> Outcome {
         throughput_error: error,
         succeeded: measurement.requests.succeeded,
         failed: measurement.requests.failed,
-        extra_feasible: profile.limits.p95_query.map(|longest| measurement.query.p95 <= longest),
+        latency_margin: profile
+            .limits
+            .p95_query
+            .filter(|_| measurement.query.count > 0)
+            .map(|longest| (longest / measurement.query.p95.max(1e-9)).ln()),
     }
 }
 
@@ -246,10 +274,4 @@ fn arm(measurement: &Measurement) -> Arm {
         succeeded: measurement.requests.succeeded,
         failed: measurement.requests.failed,
     }
-}
-
-/// Whether every trial of one side kept the limits that the success rate's own test does not cover.
-pub(super) fn keeps_p95(measurements: &[&Measurement], profile: &Profile) -> bool {
-    let kept = measurements.iter().filter(|measurement| keeps_limits(measurement, profile.limits)).count();
-    profile.limits.p95_query.is_none() || 2 * kept > measurements.len()
 }

@@ -134,6 +134,7 @@ impl<'a> Trials<'a> {
             if record.settings != *settings || record.phase != phase.name() {
                 return Err(TuneError::Diverged { sequence: self.sequence });
             }
+            self.target.skip(settings);
             (record, true)
         } else {
             self.tell(Event::TrialStarted(progress));

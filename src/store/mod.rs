@@ -1,0 +1,14 @@
+//! What outlives a run: every run with its trials in one SQLite file, and the folder of result files.
+//!
+//! In: runs, trials, recommendations as they come. Out: the same, also after a crash: what a call has stored is on the
+//! disk when the call returns. This room decides nothing and runs no trials.
+
+mod error;
+mod files;
+mod record;
+mod sqlite;
+
+pub use error::StoreError;
+pub use files::{check_writable, write_results};
+pub use record::{NewRun, RunRecord, RunStatus, RunSummary, TrialRecord};
+pub use sqlite::Store;

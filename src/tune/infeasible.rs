@@ -1,0 +1,110 @@
+//! Why no settings keep the limits, in plain words.
+
+use std::collections::BTreeMap;
+
+use super::trials::keeps_limits;
+use crate::{
+    model::{ErrorClass, Limits},
+    profile::Profile,
+    search::Answer,
+    store::TrialRecord,
+};
+
+/// Which limit fails, by how much, and what would have to give.
+pub(super) fn reason(profile: &Profile, answer: Option<&Answer>, trials: &[TrialRecord]) -> String {
+    let Limits { success_rate, p95_query } = profile.limits;
+    let best = match answer {
+        Some(Answer::Infeasible(best)) => best,
+        Some(Answer::Feasible(_)) | None => {
+            return "no trial served a single request, so no settings can be told apart".to_owned();
+        }
+    };
+    let mut text = String::new();
+    let rate = best.success_rate;
+    let place = format!(
+        "min_connections {}, max_connections {}",
+        best.settings.min_connections(),
+        best.settings.max_connections()
+    );
+    if rate.interval.low <= success_rate {
+        text.push_str(&format!(
+            "the success rate has to be above {} % and the best settings found ({place}) reach {:.2} % [{:.2}, {:.2}]",
+            success_rate * 100.0,
+            rate.value * 100.0,
+            rate.interval.low * 100.0,
+            rate.interval.high * 100.0
+        ));
+        if let Some((class, share)) = commonest_failure(trials) {
+            text.push_str(&format!(". {:.0} % of the failures are: {}", share * 100.0, remedy(class)));
+        }
+    }
+    if let Some(longest) = p95_query
+        && let Some(fastest) = trials
+            .iter()
+            .filter(|trial| trial.measurement.requests.succeeded > 0)
+            .map(|trial| trial.measurement.query.p95)
+            .min_by(f64::total_cmp)
+        && fastest > longest
+    {
+        if !text.is_empty() {
+            text.push_str(". ");
+        }
+        text.push_str(&format!(
+            "the 95th percentile of query time has to be within {:.1} ms and the lowest of any trial is {:.1} ms: \
+             raise `p95_query`, or make the statements faster",
+            longest * 1e3,
+            fastest * 1e3
+        ));
+    }
+    if text.is_empty() {
+        let kept = trials.iter().filter(|trial| keeps_limits(&trial.measurement, profile.limits)).count();
+        text = format!(
+            "{kept} of {} trials kept the limits, too few to be sure of any settings: give the run more trials \
+             (--trials), or the limits more room",
+            trials.len()
+        );
+    }
+    text
+}
+
+/// The class that most failures are of, and its share.
+fn commonest_failure(trials: &[TrialRecord]) -> Option<(ErrorClass, f64)> {
+    let mut counts: BTreeMap<ErrorClass, u64> = BTreeMap::new();
+    for error in trials.iter().flat_map(|trial| &trial.measurement.errors) {
+        // What was cut off at a trial's end is no failure.
+        if error.class != ErrorClass::Unfinished {
+            *counts.entry(error.class).or_default() += error.count;
+        }
+    }
+    let all: u64 = counts.values().sum();
+    let (class, count) = counts.into_iter().max_by_key(|(_, count)| *count)?;
+    #[expect(clippy::cast_precision_loss, reason = "counts of failures are far below 2^53")]
+    Some((class, count as f64 / all as f64))
+}
+
+/// What a class of failures means, and what would have to give.
+fn remedy(class: ErrorClass) -> &'static str {
+    match class {
+        ErrorClass::AcquireTimeoutWaiting => {
+            "no connection was free within connection_timeout; allow more connections (--range), a longer \
+             connection_timeout, or fewer workers"
+        }
+        ErrorClass::AcquireTimeoutOpening => "connections took longer to open than connection_timeout; raise it",
+        ErrorClass::AcquireTimeoutValidating | ErrorClass::Validation => {
+            "validation was too slow or failed; look at the network and at validation_timeout"
+        }
+        ErrorClass::TooManyConnections => {
+            "the server has too few connections; lower the range of max_connections or raise the server's limit"
+        }
+        ErrorClass::Connect => "connections could not be opened; look at the server and the network",
+        ErrorClass::ConnectionLost => "connections were lost in use; look at the server's log",
+        ErrorClass::Query => {
+            "the server answered statements with errors; mend the profile's SQL, or what it contends for"
+        }
+        ErrorClass::CircuitOpen => {
+            "the circuit breaker was open; the failures before that opened it are the cause, or \
+             circuit_breaker_threshold is too low for this load"
+        }
+        ErrorClass::Unfinished => "requests did not end",
+    }
+}

@@ -1,0 +1,254 @@
+use std::sync::Arc;
+
+use super::{Event, TuneError};
+use crate::{
+    database::{Demand, Inspection, PrivateServer, Schema, Server, guard},
+    model::Setting,
+    profile::Profile,
+    trial::{DatabaseTarget, Load, Mix, SimulatedTarget, Target},
+};
+
+/// Connections that the program keeps beside the pool: one that holds the schema, one for looking whether the server
+/// is well.
+const OWN_CONNECTIONS: u32 = 2;
+/// Connections that a private server allows beyond what the search may use.
+const SPARE_CONNECTIONS: u32 = 10;
+
+/// What a person chose to load.
+#[derive(Clone, Debug)]
+pub enum Choice {
+    /// A throw-away server that the run starts and removes.
+    Private,
+    /// A response computed from the settings; no database.
+    Simulated,
+    /// A server of the person's.
+    Server(Server),
+}
+
+impl Choice {
+    /// The choice as it is shown and stored, without a password.
+    #[must_use]
+    pub fn shown(&self) -> String {
+        match self {
+            Self::Private => "private".to_owned(),
+            Self::Simulated => "simulated".to_owned(),
+            Self::Server(server) => server.to_string(),
+        }
+    }
+}
+
+/// A target made ready for a run: inspected, guarded, its tables prepared, every statement checked.
+///
+/// [`Stage::close`] removes what was made. A run that is killed leaves it to the next start.
+#[derive(Debug)]
+pub struct Stage {
+    target: Target,
+    private: Option<Arc<PrivateServer>>,
+    schema: Option<Schema>,
+    shown: String,
+    server: String,
+    free: Option<u32>,
+    settings: serde_json::Map<String, serde_json::Value>,
+    warnings: Vec<String>,
+}
+
+impl Stage {
+    /// Makes the target ready, and cuts the profile's search space to what it allows. Notices of what was removed, cut
+    /// or is worth knowing go to `events`.
+    ///
+    /// # Errors
+    /// [`TuneError`] when the target cannot be used or must not be loaded, or a statement of the workload is wrong;
+    /// nothing is left behind then.
+    pub async fn open(
+        choice: &Choice,
+        profile: &mut Profile,
+        run: &str,
+        seed: u64,
+        load_in_use: bool,
+        events: &mut dyn FnMut(Event),
+    ) -> Result<Self, TuneError> {
+        let load = Load {
+            workers: profile.workers,
+            think_time: profile.workload.think_time,
+            measure: profile.trial.measure,
+            warm_up_cap: profile.trial.warm_up_cap,
+            success_limit: profile.limits.success_rate,
+        };
+        let (server, private) = match choice {
+            Choice::Simulated => return Ok(Self::simulated(load, seed)),
+            Choice::Server(server) => (server.clone(), None),
+            Choice::Private => {
+                let private = start_private(profile, events).await?;
+                (private.server(), Some(Arc::new(private)))
+            }
+        };
+        let opened = Self::prepare(choice, &server, private.clone(), profile, run, load, load_in_use, events).await;
+        if opened.is_err()
+            && let Some(private) = private.and_then(Arc::into_inner)
+        {
+            private.stop().await;
+        }
+        opened
+    }
+
+    fn simulated(load: Load, seed: u64) -> Self {
+        Self {
+            target: Target::Simulated(SimulatedTarget::new(load, seed)),
+            private: None,
+            schema: None,
+            shown: Choice::Simulated.shown(),
+            server: "simulated response".to_owned(),
+            free: None,
+            settings: serde_json::Map::new(),
+            warnings: vec!["these figures are simulated: they say nothing of any database".to_owned()],
+        }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "one step of `open`, split off so that it can clean up")]
+    async fn prepare(
+        choice: &Choice,
+        server: &Server,
+        private: Option<Arc<PrivateServer>>,
+        profile: &mut Profile,
+        run: &str,
+        load: Load,
+        load_in_use: bool,
+        events: &mut dyn FnMut(Event),
+    ) -> Result<Self, TuneError> {
+        let mut warnings = Vec::new();
+        let makes_schema = !profile.workload.prepare.is_empty();
+        if private.is_none() && makes_schema {
+            for schema in Schema::clean_leftovers(server).await? {
+                events(Event::Notice(format!("removed the schema `{schema}`, which a dead run had left")));
+            }
+        }
+        let inspection = server.inspect().await?;
+        for notice in allow(&inspection, profile, makes_schema, load_in_use || private.is_some())? {
+            events(Event::Notice(notice.clone()));
+            warnings.push(notice);
+        }
+        let schema =
+            if makes_schema { Some(Schema::create(server, run, &profile.workload.prepare).await?) } else { None };
+        let loaded = schema.as_ref().map_or_else(|| server.clone(), Schema::server);
+        let mix = match Mix::new(&profile.workload) {
+            Ok(mix) => loaded.check(&profile.workload).await.map(|()| mix).map_err(TuneError::from),
+            Err(error) => Err(error.into()),
+        };
+        let mix = match mix {
+            Ok(mix) => mix,
+            Err(error) => {
+                remove(schema).await;
+                return Err(error);
+            }
+        };
+        let cpu = private.clone();
+        let database_cpu = move || cpu.as_ref().and_then(|private| private.cpu_seconds());
+        Ok(Self {
+            target: Target::Database(DatabaseTarget::new(loaded, load, mix, database_cpu)),
+            private,
+            schema,
+            shown: choice.shown(),
+            server: inspection.version.clone(),
+            free: Some(inspection.free),
+            settings: inspection.settings.iter().map(|(name, value)| (name.clone(), value.clone().into())).collect(),
+            warnings,
+        })
+    }
+
+    /// Removes what [`Stage::open`] made.
+    pub async fn close(self) {
+        remove(self.schema).await;
+        // The target holds the server's counter of processor time.
+        drop(self.target);
+        if let Some(private) = self.private.and_then(Arc::into_inner) {
+            private.stop().await;
+        }
+    }
+
+    /// What trials run against.
+    pub fn target(&mut self) -> &mut Target {
+        &mut self.target
+    }
+
+    /// The target as it is shown and stored, without a password.
+    #[must_use]
+    pub fn target_shown(&self) -> &str {
+        &self.shown
+    }
+
+    /// The database's name and version.
+    #[must_use]
+    pub fn server_shown(&self) -> &str {
+        &self.server
+    }
+
+    /// Connections that the server had free before the run.
+    #[must_use]
+    pub fn free_connections(&self) -> Option<u32> {
+        self.free
+    }
+
+    /// The server's own settings worth keeping with the run.
+    #[must_use]
+    pub fn server_settings(&self) -> &serde_json::Map<String, serde_json::Value> {
+        &self.settings
+    }
+
+    /// What a reader of the results must know.
+    #[must_use]
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+}
+
+async fn remove(schema: Option<Schema>) {
+    if let Some(schema) = schema {
+        let name = schema.name().to_owned();
+        if let Err(error) = schema.remove().await {
+            tracing::warn!("the schema `{name}` is left to the next start: failed to {error}");
+        }
+    }
+}
+
+/// Starts a throw-away server with room for the largest pool of the search.
+async fn start_private(profile: &Profile, events: &mut dyn FnMut(Event)) -> Result<PrivateServer, TuneError> {
+    for left in PrivateServer::clean_leftovers().await? {
+        events(Event::Notice(format!("removed the private server in {left}, which a dead run had left")));
+    }
+    let largest = sizes(profile).1;
+    Ok(PrivateServer::start(largest + OWN_CONNECTIONS + SPARE_CONNECTIONS).await?)
+}
+
+/// The smallest and the largest pool that the run may open.
+fn sizes(profile: &Profile) -> (u32, u32) {
+    let in_use = profile.space.baseline.max_connections();
+    let axis = profile.space.axes.iter().find(|axis| axis.setting == Setting::MaxConnections);
+    axis.map_or((in_use, in_use), |axis| (count(axis.low), count(axis.high).max(in_use)))
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an axis of a count has whole, legal ends")]
+fn count(end: f64) -> u32 {
+    end as u32
+}
+
+/// Asks the guard, and cuts the search space to what it allows. Gives its notices.
+fn allow(
+    inspection: &Inspection,
+    profile: &mut Profile,
+    makes_schema: bool,
+    load_in_use: bool,
+) -> Result<Vec<String>, TuneError> {
+    let (low, high) = sizes(profile);
+    let in_use = profile.space.baseline.max_connections();
+    let demand = |connections| Demand { connections, own: OWN_CONNECTIONS, makes_schema, load_in_use };
+    // The settings in use are measured whatever the range: they have to fit as well.
+    guard(inspection, &demand(in_use..=in_use))?;
+    let allowance = guard(inspection, &demand(low..=high))?;
+    let most = f64::from(*allowance.connections.end());
+    for axis in &mut profile.space.axes {
+        if matches!(axis.setting, Setting::MaxConnections | Setting::MinConnections) {
+            axis.high = axis.high.min(most).max(axis.low);
+        }
+    }
+    Ok(allowance.notices)
+}
