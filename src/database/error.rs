@@ -2,11 +2,11 @@
 #[derive(Debug, thiserror::Error)]
 pub enum UrlError {
     /// It is no URL, or a part of it is wrong.
-    #[error("failed to read the database URL: {0}; expected something like postgres://user:password@host:5432/name")]
+    #[error("read the database URL: {0}; expected something like postgres://user:password@host:5432/name")]
     Malformed(String),
     /// The scheme is of no database that the program can load.
-    #[error("failed to read the database URL: `{0}://` is not supported; expected postgres://")]
-    Scheme(String),
+    #[error("read the database URL: `{0}://` is not supported; expected postgres://")]
+    Scheme(&'static str),
 }
 
 /// Why a connection could not be opened.

@@ -1,12 +1,26 @@
 //! The database under load: how to reach it, what it allows, and the connections that the pool keeps.
 //!
-//! In: a URL or the binaries of a database on this machine. Out: a [`Server`] that connects. This room knows nothing
-//! of searches, and what is specific to one kind of database stays inside it.
+//! In: a URL or the programs of a database on this machine. Out: a [`Server`] that connects, an [`Inspection`] of it, a
+//! [`Schema`] with the workload's tables, a [`PrivateServer`]. This room knows nothing of searches, and what is specific
+//! to one kind of database stays inside it.
 
+mod check;
 mod connection;
 mod error;
+mod excerpt;
+mod failure;
+mod guard;
+mod inspect;
+mod private;
+mod schema;
 mod server;
+mod url;
 
 pub use connection::{Argument, Connection};
 pub use error::{ConnectError, QueryError, UrlError};
+pub use failure::DatabaseError;
+pub use guard::{Allowance, Demand, Refusal, guard};
+pub use inspect::{Bound, Inspection, Kind, OtherClients};
+pub use private::{Binaries, PrivateError, PrivateOptions, PrivateServer, Removed, StateFolder};
+pub use schema::Schema;
 pub use server::Server;

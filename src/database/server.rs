@@ -1,60 +1,106 @@
-use std::{fmt, str::FromStr};
+use std::{fmt, sync::OnceLock, time::Duration};
 
-use secrecy::{ExposeSecret, SecretString};
-use sqlx::{Connection as _, postgres::PgConnectOptions};
-use url::Url;
+use secrecy::SecretString;
+use sqlx::{Connection as _, PgConnection, postgres::PgConnectOptions};
 
-use super::{ConnectError, Connection, UrlError};
+use super::{ConnectError, Connection, DatabaseError, UrlError, url};
+
+/// How long a control connection to a server of our own may take to open.
+const OWN_SERVER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How to reach one database. It shows itself without its password.
 #[derive(Clone)]
 pub struct Server {
     options: PgConnectOptions,
     shown: String,
+    connect_timeout: Duration,
 }
 
 impl Server {
     /// Reads a URL (`postgres://user:password@host:port/name?sslmode=require`).
     ///
+    /// What the URL leaves out comes from the `PG…` variables of the environment, then from libpq's defaults. A
+    /// `connect_timeout` (seconds) bounds control connections.
+    ///
     /// # Errors
-    /// [`UrlError`] when it is no URL or of another kind of database.
+    /// [`UrlError`] when it is no URL or of another kind of database. The error never repeats the URL.
     pub fn from_url(url: &SecretString) -> Result<Self, UrlError> {
-        let parsed = Url::parse(url.expose_secret()).map_err(|error| UrlError::Malformed(error.to_string()))?;
-        if !matches!(parsed.scheme(), "postgres" | "postgresql") {
-            return Err(UrlError::Scheme(parsed.scheme().to_owned()));
-        }
-        let options = PgConnectOptions::from_str(url.expose_secret())
-            .map_err(|error| UrlError::Malformed(error.to_string()))?
-            .application_name("pool-tune");
-        let shown = format!(
-            "postgres://{}{}{}{}",
-            if parsed.username().is_empty() { String::new() } else { format!("{}@", parsed.username()) },
-            parsed.host_str().unwrap_or("localhost"),
-            parsed.port().map(|port| format!(":{port}")).unwrap_or_default(),
-            parsed.path()
-        );
-        Ok(Self { options, shown })
+        let parsed = url::parse(url)?;
+        let shown = shown(&parsed.options);
+        let options = parsed.options.application_name(application_name());
+        Ok(Self { options, shown, connect_timeout: parsed.connect_timeout })
     }
 
     /// Reaches a server that the program itself has started, by its options.
     #[must_use]
     pub fn from_options(options: PgConnectOptions, shown: String) -> Self {
-        Self { options: options.application_name("pool-tune"), shown }
+        Self { options: options.application_name(application_name()), shown, connect_timeout: OWN_SERVER_TIMEOUT }
     }
 
     /// The same server, with unqualified names looked up in `schema` first.
     #[must_use]
     pub fn in_schema(&self, schema: &str) -> Self {
         let options = self.options.clone().options([("search_path", format!("{schema},public"))]);
-        Self { options, shown: self.shown.clone() }
+        Self { options, ..self.clone() }
     }
 
-    /// Opens a connection.
+    /// Opens a connection for the pool under test, which has a timeout of its own.
     ///
     /// # Errors
     /// [`ConnectError`] with the server's or the operating system's code.
     pub async fn connect(&self) -> Result<Connection, ConnectError> {
-        Ok(Connection::Postgres(sqlx::PgConnection::connect_with(&self.options).await?))
+        Ok(Connection::Postgres(PgConnection::connect_with(&self.options).await?))
+    }
+
+    /// Opens a connection for the program's own use, in bounded time, with errors that say what to do.
+    ///
+    /// # Errors
+    /// [`DatabaseError`], by cause.
+    pub async fn connect_control(&self) -> Result<Connection, DatabaseError> {
+        Ok(Connection::Postgres(self.control().await?))
+    }
+
+    /// As [`Self::connect_control`], for this room.
+    pub(super) async fn control(&self) -> Result<PgConnection, DatabaseError> {
+        self.bounded(async {
+            PgConnection::connect_with(&self.options).await.map_err(|error| DatabaseError::connect(self, &error))
+        })
+        .await
+    }
+
+    /// Gives a piece of work with the server as long as a connection may take.
+    pub(super) async fn bounded<T>(
+        &self,
+        work: impl Future<Output = Result<T, DatabaseError>>,
+    ) -> Result<T, DatabaseError> {
+        match tokio::time::timeout(self.connect_timeout, work).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(DatabaseError::NoAnswer { server: self.to_string(), waited: self.connect_timeout }),
+        }
+    }
+
+    pub(super) fn options(&self) -> &PgConnectOptions {
+        &self.options
+    }
+}
+
+/// The name that this process's connections bear on the server, so that they can be told from those of others, other
+/// runs of the program among them.
+pub(super) fn application_name() -> &'static str {
+    static NAME: OnceLock<String> = OnceLock::new();
+    NAME.get_or_init(|| format!("pool-tune {:08x}", rand::random::<u32>()))
+}
+
+/// The options as a URL without a password.
+fn shown(options: &PgConnectOptions) -> String {
+    let (user, port) = (options.get_username(), options.get_port());
+    let database = options.get_database().unwrap_or(user);
+    let host = options.get_host();
+    match options.get_socket() {
+        Some(socket) => format!("postgres://{user}@/{database}?host={}&port={port}", socket.display()),
+        None if host.starts_with('/') => format!("postgres://{user}@/{database}?host={host}&port={port}"),
+        None if host.contains(':') => format!("postgres://{user}@[{host}]:{port}/{database}"),
+        None => format!("postgres://{user}@{host}:{port}/{database}"),
     }
 }
 
@@ -67,5 +113,26 @@ impl fmt::Display for Server {
 impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Server({})", self.shown)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_shows_where_it_is_but_no_password() {
+        for (url, expected) in [
+            ("postgres://me:hunter2@db.example/app", "postgres://me@db.example:5432/app"),
+            ("postgres://me:hunter2@[::1]:6000/app", "postgres://me@[::1]:6000/app"),
+            ("postgres://me:hunter2@%2Frun%2Fpg/app", "postgres://me@/app?host=/run/pg/&port=5432"),
+            ("postgres:///app?host=/run/pg&user=me&password=hunter2", "postgres://me@/app?host=/run/pg&port=5432"),
+            ("postgres://me@db.example:5432", "postgres://me@db.example:5432/me"),
+        ] {
+            let server = Server::from_url(&SecretString::from(url)).unwrap();
+            assert_eq!(server.to_string(), expected);
+            let debug = format!("{server:?} {:?}", server.in_schema("s"));
+            assert!(!debug.contains("hunter2"), "{debug}");
+        }
     }
 }

@@ -1,0 +1,261 @@
+use std::{io, time::Duration};
+
+use sqlx::postgres::{PgDatabaseError, PgErrorPosition};
+
+use super::{Server, excerpt::excerpt};
+
+/// Why the program's own work with a database failed, in words for the person who named the database.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DatabaseError {
+    /// Nothing listens there.
+    #[error("connect to {server}: the connection was refused; is a server running there, and is the port right?")]
+    Refused {
+        /// The server, without its password.
+        server: String,
+    },
+    /// There is no such socket.
+    #[error("connect to {server}: there is no such socket; is a server running there, and is the port right?")]
+    NoSocket {
+        /// The server.
+        server: String,
+    },
+    /// The host's name leads nowhere.
+    #[error("connect to {server}: the host is not known ({message}); check its name")]
+    UnknownHost {
+        /// The server.
+        server: String,
+        /// What the resolver said.
+        message: String,
+    },
+    /// The server did not answer in time.
+    #[error(
+        "reach {server}: no answer within {} s; is the host right, does a firewall drop the packets, or does the \
+         server hang? `?connect_timeout=` in the URL gives it longer", waited.as_secs()
+    )]
+    NoAnswer {
+        /// The server.
+        server: String,
+        /// For how long.
+        waited: Duration,
+    },
+    /// User or password are wrong (SQLSTATE 28P01).
+    #[error(
+        "connect to {server}: {message}; check the user and the password, and percent-encode special characters of the \
+         password in the URL"
+    )]
+    WrongPassword {
+        /// The server.
+        server: String,
+        /// What it said.
+        message: String,
+    },
+    /// The server does not let this user in (SQLSTATE class 28).
+    #[error("connect to {server}: {message}; {remedy}")]
+    NotAllowed {
+        /// The server.
+        server: String,
+        /// What it said.
+        message: String,
+        /// What to do.
+        remedy: &'static str,
+    },
+    /// There is no such database (SQLSTATE 3D000).
+    #[error("connect to {server}: {message}; name an existing database at the end of the URL's path")]
+    NoSuchDatabase {
+        /// The server.
+        server: String,
+        /// What it said.
+        message: String,
+    },
+    /// No connection is free (SQLSTATE 53300).
+    #[error(
+        "connect to {server}: {message}; close other connections, or raise the server's `max_connections` or the limit \
+         of the role or database"
+    )]
+    TooManyConnections {
+        /// The server.
+        server: String,
+        /// What it said.
+        message: String,
+    },
+    /// TLS could not be agreed on.
+    #[error("connect to {server} over TLS: {message}; {remedy}")]
+    Tls {
+        /// The server.
+        server: String,
+        /// What went wrong.
+        message: String,
+        /// What to do.
+        remedy: &'static str,
+    },
+    /// Something between here and the server does not take our parameters.
+    #[error(
+        "connect to {server}: {message}; this looks like a pooler (PgBouncer): give the URL of the PostgreSQL server \
+         behind it, since a pool in front of a pool cannot be measured apart"
+    )]
+    Pooler {
+        /// The server.
+        server: String,
+        /// What was said.
+        message: String,
+    },
+    /// Another reason not to connect.
+    #[error("connect to {server}: {message}")]
+    Connect {
+        /// The server.
+        server: String,
+        /// What was said.
+        message: String,
+    },
+    /// A statement of the program itself failed.
+    #[error("{action} on {server}: {message}{remedy}")]
+    Statement {
+        /// What the program was about to do.
+        action: String,
+        /// The server.
+        server: String,
+        /// What the server said.
+        message: String,
+        /// What to do, after `; `, or nothing.
+        remedy: &'static str,
+    },
+    /// A statement that prepares the workload failed.
+    #[error("run statement {number} of {count} in `prepare`: {message}\n{excerpt}\ncorrect it in the profile")]
+    Prepare {
+        /// Which one, from 1.
+        number: usize,
+        /// Of how many.
+        count: usize,
+        /// What the server said.
+        message: String,
+        /// The statement, shortened, with a mark where the error is.
+        excerpt: String,
+    },
+    /// A statement of the workload cannot be run.
+    #[error(
+        "check operation `{operation}`, statement {number} of {count}: {message}\n{excerpt}\ncorrect it in the profile"
+    )]
+    Check {
+        /// The operation's name.
+        operation: String,
+        /// Which of its statements, from 1.
+        number: usize,
+        /// Of how many.
+        count: usize,
+        /// What the server said.
+        message: String,
+        /// The statement, shortened, with a mark where the error is.
+        excerpt: String,
+    },
+    /// The schema is gone or in the hands of another run.
+    #[error("use the schema `{schema}` on {server}: {message}")]
+    SchemaLost {
+        /// The schema.
+        schema: String,
+        /// The server.
+        server: String,
+        /// What happened.
+        message: &'static str,
+    },
+}
+
+const REMEDY_HBA: &str = "the server's pg_hba.conf decides who may connect from where";
+const REMEDY_TLS: &str = "add `?sslmode=require` to the URL";
+const REMEDY_NO_TLS: &str = "take `sslmode` out of the URL, or turn on `ssl` on the server";
+const REMEDY_CERTIFICATE: &str = "name the certificate authority by `?sslrootcert=FILE`, or, if the host is trusted all \
+                                  the same, say `?sslmode=require` without it";
+
+impl DatabaseError {
+    /// Why a connection could not be opened.
+    pub(super) fn connect(server: &Server, error: &sqlx::Error) -> Self {
+        let options = server.options();
+        let (server, message) = (server.to_string(), message(error));
+        match error {
+            sqlx::Error::Database(database) => {
+                let code = database.code().unwrap_or_default();
+                match &*code {
+                    "28P01" => Self::WrongPassword { server, message },
+                    "3D000" => Self::NoSuchDatabase { server, message },
+                    "53300" => Self::TooManyConnections { server, message },
+                    // PostgreSQL says "no encryption" where only encrypted connections are let in.
+                    "28000" if message.contains("no encryption") || message.contains("SSL off") => {
+                        Self::NotAllowed { server, message, remedy: REMEDY_TLS }
+                    }
+                    "28000" if message.contains("does not exist") => Self::WrongPassword { server, message },
+                    code if code.starts_with("28") => Self::NotAllowed { server, message, remedy: REMEDY_HBA },
+                    _ if message.contains("startup parameter") => Self::Pooler { server, message },
+                    _ => Self::Connect { server, message },
+                }
+            }
+            sqlx::Error::Tls(_) if message.contains("does not support TLS") => {
+                Self::Tls { server, message, remedy: REMEDY_NO_TLS }
+            }
+            sqlx::Error::Tls(_) => Self::Tls { server, message, remedy: REMEDY_CERTIFICATE },
+            sqlx::Error::Io(io) => {
+                let socket = options.get_socket().is_some() || options.get_host().starts_with('/');
+                match io.kind() {
+                    io::ErrorKind::ConnectionRefused => Self::Refused { server },
+                    io::ErrorKind::NotFound if socket => Self::NoSocket { server },
+                    io::ErrorKind::TimedOut => Self::Connect { server, message },
+                    io::ErrorKind::InvalidData => Self::Tls { server, message, remedy: REMEDY_CERTIFICATE },
+                    _ if message.contains("lookup address") => Self::UnknownHost { server, message },
+                    _ => Self::Connect { server, message },
+                }
+            }
+            _ => Self::Connect { server, message },
+        }
+    }
+
+    /// Why a statement of the program itself failed.
+    pub(super) fn statement(server: &Server, action: impl Into<String>, error: &sqlx::Error) -> Self {
+        let remedy = match error.as_database_error().and_then(sqlx::error::DatabaseError::code).as_deref() {
+            Some("25006") => "; it takes no writes: it is a standby or read-only, so give the URL of the primary",
+            Some("42501") => "; grant the right to the URL's user, or give the URL of another user",
+            Some("53100") => "; free some disk space on the server, or lower the profile's scale",
+            _ => "",
+        };
+        Self::Statement { action: action.into(), server: server.to_string(), message: message(error), remedy }
+    }
+
+    /// The same, as the reason why a statement of `prepare` failed.
+    pub(super) fn prepare(number: usize, count: usize, sql: &str, error: &sqlx::Error) -> Self {
+        Self::Prepare { number, count, message: message(error), excerpt: excerpt(sql, position(error)) }
+    }
+
+    /// Whether trying again later may help: the server, not the request, is at fault.
+    #[must_use]
+    pub fn is_temporary(&self) -> bool {
+        matches!(
+            self,
+            Self::Refused { .. } | Self::NoSocket { .. } | Self::NoAnswer { .. } | Self::TooManyConnections { .. }
+        )
+    }
+}
+
+/// What the server or the system said, beneath sqlx's own heading, with the server's details and hints.
+pub(super) fn message(error: &sqlx::Error) -> String {
+    match error {
+        sqlx::Error::Database(database) => {
+            let mut text = database.message().to_owned();
+            if let Some(postgres) = database.try_downcast_ref::<PgDatabaseError>() {
+                for more in [postgres.detail(), postgres.hint()].into_iter().flatten() {
+                    text.push_str(" (");
+                    text.push_str(more.trim_end_matches('.'));
+                    text.push(')');
+                }
+            }
+            text
+        }
+        sqlx::Error::Io(io) => io.to_string(),
+        sqlx::Error::Tls(cause) | sqlx::Error::Configuration(cause) => cause.to_string(),
+        other => other.to_string(),
+    }
+}
+
+/// The position in the statement that the server points at, in characters from 1.
+pub(super) fn position(error: &sqlx::Error) -> Option<usize> {
+    match error.as_database_error()?.try_downcast_ref::<PgDatabaseError>()?.position()? {
+        PgErrorPosition::Original(position) => Some(position),
+        PgErrorPosition::Internal { .. } => None,
+    }
+}

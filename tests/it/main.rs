@@ -1,0 +1,3 @@
+//! Tests against the real thing. A test that needs a server starts its own.
+
+mod database;
