@@ -125,7 +125,7 @@ mod tests {
         for (url, expected) in [
             ("postgres://me:hunter2@db.example/app", "postgres://me@db.example:5432/app"),
             ("postgres://me:hunter2@[::1]:6000/app", "postgres://me@[::1]:6000/app"),
-            ("postgres://me:hunter2@%2Frun%2Fpg/app", "postgres://me@/app?host=/run/pg/&port=5432"),
+            ("postgres://me:hunter2@%2Frun%2Fpg/app", "postgres://me@/app?host=/run/pg&port=5432"),
             ("postgres:///app?host=/run/pg&user=me&password=hunter2", "postgres://me@/app?host=/run/pg&port=5432"),
             ("postgres://me@db.example:5432", "postgres://me@db.example:5432/me"),
         ] {
