@@ -27,14 +27,13 @@ impl Server {
     pub fn from_url(url: &SecretString) -> Result<Self, UrlError> {
         let parsed = url::parse(url)?;
         let shown = shown(&parsed.options);
-        let options = parsed.options.application_name(application_name());
-        Ok(Self { options, shown, connect_timeout: parsed.connect_timeout })
+        Ok(Self { options: ours(parsed.options), shown, connect_timeout: parsed.connect_timeout })
     }
 
     /// Reaches a server that the program itself has started, by its options.
     #[must_use]
     pub fn from_options(options: PgConnectOptions, shown: String) -> Self {
-        Self { options: options.application_name(application_name()), shown, connect_timeout: OWN_SERVER_TIMEOUT }
+        Self { options: ours(options), shown, connect_timeout: OWN_SERVER_TIMEOUT }
     }
 
     /// The same server, with unqualified names looked up in `schema` first.
@@ -89,6 +88,12 @@ impl Server {
 pub(super) fn application_name() -> &'static str {
     static NAME: OnceLock<String> = OnceLock::new();
     NAME.get_or_init(|| format!("pool-tune {:08x}", rand::random::<u32>()))
+}
+
+/// Options of every connection: our name, and nothing that a pooler in between refuses without need (the digits of
+/// numbers as text; values here are binary).
+fn ours(options: PgConnectOptions) -> PgConnectOptions {
+    options.application_name(application_name()).extra_float_digits(None)
 }
 
 /// The options as a URL without a password.
