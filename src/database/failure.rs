@@ -99,6 +99,14 @@ pub enum DatabaseError {
         /// What was said.
         message: String,
     },
+    /// The server is starting, stopping or has just died.
+    #[error("connect to {server}: {message}; wait until it is up again")]
+    NotReady {
+        /// The server.
+        server: String,
+        /// What was said.
+        message: String,
+    },
     /// Another reason not to connect.
     #[error("connect to {server}: {message}")]
     Connect {
@@ -183,6 +191,7 @@ impl DatabaseError {
                     }
                     "28000" if message.contains("does not exist") => Self::WrongPassword { server, message },
                     code if code.starts_with("28") => Self::NotAllowed { server, message, remedy: REMEDY_HBA },
+                    code if code.starts_with("57P") => Self::NotReady { server, message },
                     _ if message.contains("startup parameter") => Self::Pooler { server, message },
                     _ => Self::Connect { server, message },
                 }
@@ -197,6 +206,9 @@ impl DatabaseError {
                     io::ErrorKind::ConnectionRefused => Self::Refused { server },
                     io::ErrorKind::NotFound if socket => Self::NoSocket { server },
                     io::ErrorKind::TimedOut => Self::Connect { server, message },
+                    io::ErrorKind::ConnectionReset | io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe => {
+                        Self::NotReady { server, message }
+                    }
                     io::ErrorKind::InvalidData => Self::Tls { server, message, remedy: REMEDY_CERTIFICATE },
                     _ if message.contains("lookup address") => Self::UnknownHost { server, message },
                     _ => Self::Connect { server, message },
@@ -227,7 +239,11 @@ impl DatabaseError {
     pub fn is_temporary(&self) -> bool {
         matches!(
             self,
-            Self::Refused { .. } | Self::NoSocket { .. } | Self::NoAnswer { .. } | Self::TooManyConnections { .. }
+            Self::Refused { .. }
+                | Self::NoSocket { .. }
+                | Self::NoAnswer { .. }
+                | Self::NotReady { .. }
+                | Self::TooManyConnections { .. }
         )
     }
 }

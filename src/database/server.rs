@@ -27,14 +27,13 @@ impl Server {
     pub fn from_url(url: &SecretString) -> Result<Self, UrlError> {
         let parsed = url::parse(url)?;
         let shown = shown(&parsed.options);
-        let options = parsed.options.application_name(application_name());
-        Ok(Self { options, shown, connect_timeout: parsed.connect_timeout })
+        Ok(Self { options: ours(parsed.options), shown, connect_timeout: parsed.connect_timeout })
     }
 
     /// Reaches a server that the program itself has started, by its options.
     #[must_use]
     pub fn from_options(options: PgConnectOptions, shown: String) -> Self {
-        Self { options: options.application_name(application_name()), shown, connect_timeout: OWN_SERVER_TIMEOUT }
+        Self { options: ours(options), shown, connect_timeout: OWN_SERVER_TIMEOUT }
     }
 
     /// The same server, with unqualified names looked up in `schema` first.
@@ -91,6 +90,12 @@ pub(super) fn application_name() -> &'static str {
     NAME.get_or_init(|| format!("pool-tune {:08x}", rand::random::<u32>()))
 }
 
+/// Options of every connection: our name, and nothing that a pooler in between refuses without need (the digits of
+/// numbers as text; values here are binary).
+fn ours(options: PgConnectOptions) -> PgConnectOptions {
+    options.application_name(application_name()).extra_float_digits(None)
+}
+
 /// The options as a URL without a password.
 fn shown(options: &PgConnectOptions) -> String {
     let (user, port) = (options.get_username(), options.get_port());
@@ -125,7 +130,7 @@ mod tests {
         for (url, expected) in [
             ("postgres://me:hunter2@db.example/app", "postgres://me@db.example:5432/app"),
             ("postgres://me:hunter2@[::1]:6000/app", "postgres://me@[::1]:6000/app"),
-            ("postgres://me:hunter2@%2Frun%2Fpg/app", "postgres://me@/app?host=/run/pg/&port=5432"),
+            ("postgres://me:hunter2@%2Frun%2Fpg/app", "postgres://me@/app?host=/run/pg&port=5432"),
             ("postgres:///app?host=/run/pg&user=me&password=hunter2", "postgres://me@/app?host=/run/pg&port=5432"),
             ("postgres://me@db.example:5432", "postgres://me@db.example:5432/me"),
         ] {

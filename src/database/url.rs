@@ -1,6 +1,6 @@
 //! Reading a database URL, so that no part of it that could be a password is ever repeated.
 
-use std::{fs::File, str::FromStr, time::Duration};
+use std::{borrow::Cow, fs::File, str::FromStr, time::Duration};
 
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
@@ -67,7 +67,8 @@ pub(super) fn parse(url: &SecretString) -> Result<Parsed, UrlError> {
         Some("http" | "https") => return Err(UrlError::Scheme("http")),
         _ => return Err(malformed("it does not start with postgres://")),
     }
-    let mut parsed = Url::parse(text).map_err(|error| malformed(&explain(error)))?;
+    let (text, without_host) = with_host(text);
+    let mut parsed = Url::parse(&text).map_err(|error| malformed(&explain(error)))?;
     // A `/`, `?` or `#` in a password ends it early, and the rest would be taken for something that may be shown.
     if parsed.fragment().is_some() || parsed.path().contains('@') {
         return Err(malformed(ENCODE));
@@ -79,7 +80,9 @@ pub(super) fn parse(url: &SecretString) -> Result<Parsed, UrlError> {
     }
 
     let mut options = PgConnectOptions::from_str(parsed.as_str()).map_err(|error| malformed(&cause(&error)))?;
-    if options.get_socket().is_none() {
+    if without_host && !query.iter().any(|(key, _)| key == "host" || key == "hostaddr") {
+        options = options.host(PgConnectOptions::new_without_pgpass().get_host());
+    } else if options.get_socket().is_none() {
         let host = options.get_host().trim_matches(['[', ']']).to_owned();
         options = options.host(&host);
     }
@@ -88,6 +91,17 @@ pub(super) fn parse(url: &SecretString) -> Result<Parsed, UrlError> {
         options = options.ssl_mode(PgSslMode::VerifyCa);
     }
     Ok(Parsed { options, connect_timeout })
+}
+
+/// libpq takes `user@/name`, without a host, where the standard of URLs does not: puts one in, and tells so.
+fn with_host(text: &str) -> (Cow<'_, str>, bool) {
+    let start = text.find("://").map_or(0, |at| at + "://".len());
+    let end = text[start..].find(['/', '?', '#']).map_or(text.len(), |at| start + at);
+    if text[start..end].ends_with('@') {
+        (format!("{}localhost{}", &text[..end], &text[end..]).into(), true)
+    } else {
+        (text.into(), false)
+    }
 }
 
 const ENCODE: &str = "a password with `/`, `?`, `#` or `@` must be percent-encoded (%2F, %3F, %23, %40)";
@@ -188,10 +202,18 @@ mod tests {
 
     #[test]
     fn sockets_are_taken_from_either_place() {
-        for url in ["postgres:///app?host=/run/pg", "postgres://%2Frun%2Fpg/app"] {
+        for url in ["postgres:///app?host=/run/pg", "postgres://me:x@/app?host=/run/pg", "postgres://%2Frun%2Fpg/app"] {
             let options = read(url).unwrap().options;
             assert_eq!(options.get_socket().unwrap().to_str().unwrap().trim_end_matches('/'), "/run/pg", "{url}");
             assert_eq!(options.get_database(), Some("app"), "{url}");
+        }
+    }
+
+    #[test]
+    fn without_a_host_it_is_libpqs() {
+        let usual = PgConnectOptions::new_without_pgpass();
+        for url in ["postgres://me:x@/app", "postgres://me@", "postgres:///app", "postgres://"] {
+            assert_eq!(read(url).unwrap().options.get_host(), usual.get_host(), "{url}");
         }
     }
 
@@ -235,7 +257,7 @@ mod tests {
             "postgres://me:hunter2?@host/db",
             "postgres://me:hunter2@host:port/db",
             "postgres://me:hunter2@ho st/db",
-            "postgres://me:hunter2@/db",
+            "postgres://me:hunter2@:6000/db",
             "postgres://me:hunter2@host/db?passwd=hunter2",
             "postgres://me:hunter2@host/db?sslmode=sometimes",
             "postgres://me:hunter2@host/db?port=x",

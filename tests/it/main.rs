@@ -1,3 +1,5 @@
-//! Tests against the real thing. A test that needs a server starts its own.
+//! What a user would notice, against real servers that the tests start themselves.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
 mod database;

@@ -31,7 +31,7 @@ pub enum PrivateError {
     },
     /// The folder for clusters belongs to someone else.
     #[error(
-        "use {} for private clusters: it belongs to another user; name a folder of your own in POOL_TUNE_STATE",
+        "use {} for private clusters: it is a link or belongs to another user; name a folder of your own in POOL_TUNE_STATE",
         folder.display()
     )]
     ForeignState {

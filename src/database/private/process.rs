@@ -17,10 +17,10 @@ pub(super) const GRACE: Duration = Duration::from_secs(5);
 
 /// Sends a signal; a process that is already gone is fine.
 pub(super) fn signal(pid: u32, signal: Signal) {
-    if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
-        if let Err(error) = kill_process(pid, signal) {
-            tracing::debug!(?pid, ?signal, "signal not delivered: {error}");
-        }
+    if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw)
+        && let Err(error) = kill_process(pid, signal)
+    {
+        tracing::debug!(?pid, ?signal, "signal not delivered: {error}");
     }
 }
 

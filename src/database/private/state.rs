@@ -15,6 +15,8 @@ use super::{PrivateError, process};
 #[derive(Clone, Debug)]
 pub struct StateFolder {
     path: PathBuf,
+    /// Whether it lies where anyone may make a folder of that name first.
+    in_public: bool,
 }
 
 /// A cluster that a dead run left, and that is gone now.
@@ -35,14 +37,17 @@ impl StateFolder {
     pub fn from_env() -> Self {
         match env::var_os("POOL_TUNE_STATE").filter(|path| !path.is_empty()) {
             Some(path) => Self::at(path),
-            None => Self::at(env::temp_dir().join(format!("pool-tune-{}", rustix::process::geteuid().as_raw()))),
+            None => Self {
+                path: env::temp_dir().join(format!("pool-tune-{}", rustix::process::geteuid().as_raw())),
+                in_public: true,
+            },
         }
     }
 
     /// A folder of one's choice; it need not exist.
     #[must_use]
     pub fn at(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into() }
+        Self { path: path.into(), in_public: false }
     }
 
     /// Where it is.
@@ -76,15 +81,18 @@ impl StateFolder {
         }
     }
 
-    /// In a folder that all may write to, someone else may have made this one first, to look at what is put there.
+    /// In a folder that all may write to, someone else may have made this one, or a link of its name, to look at what
+    /// is put there.
     fn check_owner(&self) -> Result<(), PrivateError> {
-        let metadata = fs::symlink_metadata(&self.path)
-            .map_err(|cause| PrivateError::State { folder: self.path.clone(), cause })?;
-        let chosen = env::var_os("POOL_TUNE_STATE").is_some();
-        if !chosen && metadata.is_dir() && metadata.uid() != rustix::process::geteuid().as_raw() {
-            return Err(PrivateError::ForeignState { folder: self.path.clone() });
+        if !self.in_public {
+            return Ok(());
         }
-        Ok(())
+        match fs::symlink_metadata(&self.path) {
+            Ok(found) if found.is_dir() && found.uid() == rustix::process::geteuid().as_raw() => Ok(()),
+            Ok(_) => Err(PrivateError::ForeignState { folder: self.path.clone() }),
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(cause) => Err(PrivateError::State { folder: self.path.clone(), cause }),
+        }
     }
 
     /// Removes the clusters that dead runs left: stops their servers, if still running, and deletes their files.
@@ -92,6 +100,7 @@ impl StateFolder {
     /// # Errors
     /// [`PrivateError::State`] when the folder cannot be read, [`PrivateError::Remove`] when a cluster stays.
     pub async fn clean_leftovers(&self) -> Result<Vec<Removed>, PrivateError> {
+        self.check_owner()?;
         let folder = self.path.clone();
         let work = tokio::task::spawn_blocking(move || clean(&folder));
         work.await.unwrap_or_else(|error| {
@@ -193,5 +202,39 @@ impl Drop for ClusterFolder {
         if let Err(error) = self.remove() {
             tracing::warn!("failed to {error}");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_in_a_public_place_is_not_followed() {
+        let public = tempfile::tempdir().unwrap();
+        let path = public.path().join("pool-tune-0");
+        std::os::unix::fs::symlink(public.path(), &path).unwrap();
+        let state = StateFolder { path, in_public: true };
+        let message = state.claim().unwrap_err().to_string();
+        assert!(message.contains("another user") && message.contains("POOL_TUNE_STATE"), "{message}");
+    }
+
+    #[test]
+    fn a_claimed_folder_is_no_leftover_until_it_is_let_go() {
+        let folder = tempfile::tempdir().unwrap();
+        let claimed = StateFolder::at(folder.path()).claim().unwrap();
+        assert_eq!(clean(folder.path()).unwrap(), []);
+        assert!(claimed.path().exists());
+        let kept = claimed.path().to_owned();
+        drop(claimed);
+        assert!(!kept.exists());
+
+        // What a start that died half-way left.
+        fs::create_dir_all(folder.path().join("cluster-1/data")).unwrap();
+        fs::write(folder.path().join("cluster-1.lock"), "").unwrap();
+        fs::write(folder.path().join("of-a-person.lock"), "").unwrap();
+        let removed = clean(folder.path()).unwrap();
+        assert_eq!((removed.len(), removed[0].stopped), (1, None));
+        assert!(!folder.path().join("cluster-1").exists() && folder.path().join("of-a-person.lock").exists());
     }
 }

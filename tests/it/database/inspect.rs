@@ -5,7 +5,7 @@ use pool_tune::{
     model::{Domain, Generator, Operation, Parameter, Statement, Workload},
 };
 
-use super::{PASSWORD, at, connect, port, run, start, until};
+use super::{PASSWORD, connect, port, run, start, until};
 
 fn demand() -> Demand {
     Demand { connections: 2..=30, own: 1, makes_schema: true, load_in_use: false }
@@ -22,7 +22,7 @@ async fn another_client_is_seen_and_guarded() {
 
     // As another program would, and seen by a user who may not look into others' sessions.
     let url = format!("postgres://shop:{PASSWORD}@127.0.0.1:{}/postgres", port(&private));
-    let mut other = sqlx::Connection::connect(&url).await.unwrap();
+    let mut other = <sqlx::PgConnection as sqlx::Connection>::connect(&url).await.unwrap();
     run(&mut other, "set application_name = 'webapp'; begin").await;
     run(&mut admin, "revoke pg_monitor from pool_tune; alter role pool_tune connection limit 9").await;
     for see_state in [false, true] {

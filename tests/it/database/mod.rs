@@ -23,7 +23,14 @@ const PASSWORD: &str = "hunter2";
 
 /// A folder that PostgreSQL may enter, also when it runs as another user.
 fn folder() -> TempDir {
-    tempfile::Builder::new().permissions(Permissions::from_mode(0o755)).tempdir().unwrap()
+    folder_with(0o755)
+}
+
+/// A folder with these rights, whatever the umask.
+fn folder_with(mode: u32) -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(folder.path(), Permissions::from_mode(mode)).unwrap();
+    folder
 }
 
 /// A private server in a folder of its own.

@@ -9,7 +9,7 @@ use std::{
 use pool_tune::database::{DatabaseError, PrivateError, PrivateOptions, PrivateServer, StateFolder};
 use rustix::process::{Pid, Signal, geteuid, kill_process};
 
-use super::{PASSWORD, at, connect, folder, port, run, start, until};
+use super::{PASSWORD, at, connect, folder, folder_with, port, run, start, until};
 
 fn is_empty(folder: &Path) -> bool {
     std::fs::read_dir(folder).unwrap().next().is_none()
@@ -103,7 +103,7 @@ async fn a_folder_that_the_servers_user_may_not_enter_is_told_before_anything_is
     if !geteuid().is_root() {
         return;
     }
-    let folder = tempfile::tempdir().unwrap();
+    let folder = folder_with(0o700);
     let state = StateFolder::at(folder.path());
     let error = PrivateServer::start(&PrivateOptions { state, ..PrivateOptions::default() }).await.unwrap_err();
     assert!(matches!(error, PrivateError::Barred { .. }), "{error}");

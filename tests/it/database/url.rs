@@ -52,10 +52,7 @@ async fn a_server_by_its_socket_and_by_ipv6_is_reached() {
     let folder = super::folder();
     let state = pool_tune::database::StateFolder::at(folder.path());
     // A world-writable folder, since the server runs as another user when the test runs as root.
-    let sockets = tempfile::Builder::new()
-        .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777))
-        .tempdir_in("/tmp")
-        .unwrap();
+    let sockets = super::folder_with(0o777);
     let ipv6 = std::net::TcpListener::bind("[::1]:0").is_ok();
     let settings = vec![
         ("unix_socket_directories".to_owned(), sockets.path().display().to_string()),
