@@ -1,0 +1,6 @@
+//! What a user would notice, against real servers that the tests start themselves.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
+
+mod pool;
+mod support;
