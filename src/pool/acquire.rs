@@ -107,9 +107,9 @@ impl Shared {
         loop {
             let (kept, fresh) = match place.take() {
                 Content::Idle(kept) => (kept, false),
-                Content::Checking(back) => {
+                Content::Checking(mut back) => {
                     let asked = now;
-                    let answer = timeout_at(deadline.into(), back).await;
+                    let answer = timeout_at(deadline.into(), &mut back).await;
                     now = Instant::now();
                     acquired.add_validation(now.saturating_duration_since(asked));
                     match answer {
@@ -118,7 +118,10 @@ impl Shared {
                             place = self.exchange(place).await;
                             continue;
                         }
-                        Err(_) => return Err(AcquireError::timeout(ErrorClass::AcquireTimeoutValidating)),
+                        Err(_) => {
+                            place.give_back(Content::Checking(back));
+                            return Err(AcquireError::timeout(ErrorClass::AcquireTimeoutValidating));
+                        }
                     }
                 }
                 Content::Vacant => {

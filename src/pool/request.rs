@@ -68,7 +68,7 @@ impl Pool {
                     return Err(failure);
                 }
                 Err(_) => {
-                    sleep(self.shared.retry_delay(attempt)).await;
+                    sleep(self.shared.backoff.next(attempt)).await;
                     attempt += 1;
                 }
             }

@@ -1,11 +1,6 @@
-use std::{
-    sync::{Mutex, PoisonError},
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use deadpool::managed::{self, PoolError, QueueMode, TimeoutType, Timeouts};
-use rand::{RngExt, SeedableRng};
-use rand_chacha::ChaCha8Rng;
 use sqlx::{AssertSqlSafe, SqlSafeStr, SqlStr};
 use tokio::{
     sync::mpsc::UnboundedSender,
@@ -41,8 +36,7 @@ pub(super) struct Shared {
     connection_lifetime: Duration,
     validation_query: Option<SqlStr>,
     validation_timeout: Duration,
-    backoff: Backoff,
-    random: Mutex<ChaCha8Rng>,
+    pub(super) backoff: Backoff,
 }
 
 impl Shared {
@@ -62,8 +56,7 @@ impl Shared {
             connection_lifetime: settings.connection_lifetime(),
             validation_query: settings.validation_query().map(|sql| AssertSqlSafe(sql).into_sql_str()),
             validation_timeout: settings.validation_timeout(),
-            backoff: Backoff::new(&settings),
-            random: Mutex::new(ChaCha8Rng::seed_from_u64(seed)),
+            backoff: Backoff::new(&settings, seed),
             settings,
         }
     }
@@ -154,11 +147,5 @@ impl Shared {
     pub(super) fn bury(&self, kept: Kept) {
         drop(kept);
         self.gauges.closed(Closed::Broken);
-    }
-
-    /// The delay before the `retry`-th retry of a request.
-    pub(super) fn retry_delay(&self, retry: u32) -> Duration {
-        let random = self.random.lock().unwrap_or_else(PoisonError::into_inner).random_range(-1.0..=1.0);
-        self.backoff.delay(retry, random)
     }
 }

@@ -1,0 +1,253 @@
+//! How close the load comes to `pgbench`: point selects through the pool with all recorders on, beside
+//! `pgbench -S -M prepared` with as many clients, on the same private server; both in turn, several times.
+//!
+//! `cargo bench --bench load -- [--pairs 5] [--seconds 3] [--workers 64] [--threads 1] [--connections 2,10,30]
+//! [--transport tcp|socket]`
+
+#![expect(clippy::print_stdout, reason = "a bench prints its figures")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a bench that cannot go on fails")]
+
+#[path = "../tests/it/support/cluster.rs"]
+#[expect(dead_code, reason = "shared with the tests")]
+mod cluster;
+
+use std::{
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use hdrhistogram::Histogram;
+use pool_tune::{
+    database::{Argument, Connection, QueryError, Server},
+    model::{Setting, Settings, Value},
+    pool::{Attempt, Failure, Observer, Pool, Work},
+};
+use procfs::process::Process;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use sqlx::SqlStr;
+use tokio::task::JoinSet;
+
+use cluster::{Cluster, binary};
+
+const SQL: SqlStr = SqlStr::from_static("SELECT abalance FROM pgbench_accounts WHERE aid = $1");
+const ROWS: i64 = 100_000;
+
+struct Plan {
+    pairs: usize,
+    seconds: u64,
+    workers: u64,
+    threads: usize,
+    connections: Vec<u32>,
+    socket: bool,
+}
+
+impl Plan {
+    fn from_arguments() -> Self {
+        let arguments: Vec<String> = std::env::args().collect();
+        let get = |name: &str, default: &str| {
+            let found = arguments.iter().position(|argument| argument == name);
+            found.map_or(default, |index| arguments[index + 1].as_str()).to_owned()
+        };
+        Self {
+            pairs: get("--pairs", "5").parse().unwrap(),
+            seconds: get("--seconds", "3").parse().unwrap(),
+            workers: get("--workers", "64").parse().unwrap(),
+            threads: get("--threads", "1").parse().unwrap(),
+            connections: get("--connections", "2,10,30").split(',').map(|n| n.parse().unwrap()).collect(),
+            socket: get("--transport", "tcp") == "socket",
+        }
+    }
+}
+
+/// Throughput, and processor time of the client a query in microseconds.
+#[derive(Clone, Copy)]
+struct Figure {
+    throughput: f64,
+    cpu: f64,
+}
+
+fn main() {
+    let plan = Plan::from_arguments();
+    machine();
+    let cluster = Cluster::start("");
+    let prepared = pgbench(&cluster, &plan).args(["-i", "-q", "-s", "1"]).output().unwrap();
+    assert!(prepared.status.success(), "{}", String::from_utf8_lossy(&prepared.stderr));
+    let server = if plan.socket { cluster.server_by_socket() } else { cluster.server() };
+    println!(
+        "{} workers, {} runtime threads, {}, median of {} pairs of {} s",
+        plan.workers,
+        plan.threads,
+        if plan.socket { "socket" } else { "loopback TCP" },
+        plan.pairs,
+        plan.seconds
+    );
+    println!("connections   ours/s  pgbench/s  ratio (lowest–highest)   CPU µs a query: ours  pgbench   pgbench -j 2");
+    for &connections in &plan.connections {
+        let mut pairs = Vec::new();
+        for _ in 0..plan.pairs {
+            pairs.push((ours(&server, &plan, connections), theirs(&cluster, &plan, connections, 1)));
+        }
+        let two = theirs(&cluster, &plan, connections, 2);
+        let mut ratios: Vec<f64> = pairs.iter().map(|(ours, theirs)| ours.throughput / theirs.throughput).collect();
+        ratios.sort_by(f64::total_cmp);
+        let of = |figure: fn(&(Figure, Figure)) -> f64| median(pairs.iter().map(figure).collect());
+        println!(
+            "{connections:>11} {:>8.0} {:>10.0}   {:.2} ({:.2}–{:.2})  {:>28.1} {:>8.1} {:>14.0}",
+            of(|pair| pair.0.throughput),
+            of(|pair| pair.1.throughput),
+            median(ratios.clone()),
+            ratios[0],
+            ratios[ratios.len() - 1],
+            of(|pair| pair.0.cpu),
+            of(|pair| pair.1.cpu),
+            two.throughput,
+        );
+    }
+}
+
+fn machine() {
+    let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap();
+    let model = cpu.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or(": unknown").trim();
+    let version = Command::new(binary("postgres")).arg("--version").output().unwrap();
+    println!(
+        "{} × {}; {}",
+        std::thread::available_parallelism().unwrap(),
+        model.trim_start_matches([':', ' ', '\t']),
+        String::from_utf8_lossy(&version.stdout).trim()
+    );
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+/// What a worker records of each request.
+struct Recorder {
+    acquire: Histogram<u32>,
+    wait: Histogram<u32>,
+    query: Histogram<u32>,
+    hold: Histogram<u32>,
+    failures: u64,
+}
+
+impl Recorder {
+    fn new() -> Self {
+        // Nanoseconds up to an hour, to one per cent.
+        let histogram = || Histogram::new_with_bounds(1, 3_600_000_000_000, 2).unwrap();
+        Self { acquire: histogram(), wait: histogram(), query: histogram(), hold: histogram(), failures: 0 }
+    }
+}
+
+fn record(histogram: &mut Histogram<u32>, time: Duration) {
+    histogram.saturating_record(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
+}
+
+struct PointSelect {
+    row: i64,
+}
+
+impl Work for PointSelect {
+    async fn run(&mut self, connection: &mut Connection) -> Result<(), QueryError> {
+        connection.execute(SQL, &[Argument::Integer(self.row)]).await
+    }
+}
+
+impl Observer for Recorder {
+    fn attempted(&mut self, attempt: &Attempt, failure: Option<&Failure>) {
+        self.failures += u64::from(failure.is_some());
+        if let (Some(acquired), Some(query), Some(hold)) = (attempt.acquired, attempt.query, attempt.hold) {
+            record(&mut self.acquire, acquired.total);
+            record(&mut self.wait, acquired.wait);
+            record(&mut self.query, query);
+            record(&mut self.hold, hold);
+        }
+    }
+}
+
+fn ours(server: &Server, plan: &Plan, connections: u32) -> Figure {
+    let settings = Settings::default()
+        .with(Setting::MinConnections, Value::Count(connections))
+        .with(Setting::MaxConnections, Value::Count(connections))
+        .with(Setting::ValidationQuery, Value::Sql(String::new()));
+    let mut builder = if plan.threads == 1 {
+        tokio::runtime::Builder::new_current_thread()
+    } else {
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        builder.worker_threads(plan.threads);
+        builder
+    };
+    builder.enable_all().build().unwrap().block_on(async {
+        let pool = Pool::new(server.clone(), &settings, 1);
+        pool.open().await.unwrap();
+        run(&pool, plan.workers, Duration::from_millis(500)).await;
+        let cpu = processor_time().0;
+        let (count, seconds) = run(&pool, plan.workers, Duration::from_secs(plan.seconds)).await;
+        let cpu = processor_time().0 - cpu;
+        pool.close().await;
+        Figure { throughput: count / seconds, cpu: cpu * 1e6 / count }
+    })
+}
+
+/// Runs the workers; returns how many requests succeeded in how many seconds.
+async fn run(pool: &Pool, workers: u64, time: Duration) -> (f64, f64) {
+    let begun = Instant::now();
+    let end = begun + time;
+    let mut tasks = JoinSet::new();
+    for seed in 0..workers {
+        let pool = pool.clone();
+        tasks.spawn(async move {
+            let mut random = ChaCha8Rng::seed_from_u64(seed);
+            let mut recorder = Recorder::new();
+            loop {
+                let row = random.random_range(1..=ROWS);
+                pool.request(&mut PointSelect { row }, &mut recorder).await.unwrap();
+                if Instant::now() >= end {
+                    return recorder;
+                }
+            }
+        });
+    }
+    let mut count = 0;
+    while let Some(recorder) = tasks.join_next().await {
+        let recorder = recorder.unwrap();
+        assert_eq!(recorder.failures, 0);
+        count += recorder.query.len();
+    }
+    (f64::from(u32::try_from(count).unwrap()), begun.elapsed().as_secs_f64())
+}
+
+fn pgbench(cluster: &Cluster, plan: &Plan) -> Command {
+    let mut command = Command::new(binary("pgbench"));
+    let host = if plan.socket { cluster.folder().to_owned() } else { "127.0.0.1".into() };
+    command.arg("-h").arg(host).args(["-p", &cluster.port().to_string(), "-U", "postgres", "postgres"]);
+    command
+}
+
+fn theirs(cluster: &Cluster, plan: &Plan, connections: u32, threads: u32) -> Figure {
+    let cpu = processor_time().1;
+    let output = pgbench(cluster, plan)
+        .args(["-n", "-S", "-M", "prepared", "-c", &connections.to_string(), "-j", &threads.to_string()])
+        .args(["-T", &plan.seconds.to_string()])
+        .output()
+        .unwrap();
+    let cpu = processor_time().1 - cpu;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let after = |label: &str| -> f64 {
+        let rest = text.split(label).nth(1).unwrap_or_else(|| panic!("{text}"));
+        rest.split_whitespace().next().unwrap().split('/').next().unwrap().parse().unwrap()
+    };
+    let count = after("number of transactions actually processed: ");
+    Figure { throughput: after("\ntps = "), cpu: cpu * 1e6 / count }
+}
+
+/// Seconds of processor time taken by this process, and by children that have ended.
+fn processor_time() -> (f64, f64) {
+    let stat = Process::myself().unwrap().stat().unwrap();
+    let seconds = |ticks: u64| {
+        f64::from(u32::try_from(ticks).unwrap()) / f64::from(u32::try_from(procfs::ticks_per_second()).unwrap())
+    };
+    let children = u64::try_from(stat.cutime + stat.cstime).unwrap();
+    (seconds(stat.utime + stat.stime), seconds(children))
+}
