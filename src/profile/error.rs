@@ -1,0 +1,60 @@
+use std::fmt;
+
+/// Why a profile, or a flag that changes one, cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProfileError {
+    /// The file, the built-in profile's name, or the flag.
+    pub origin: String,
+    /// The line in the file, from 1, where one is to blame.
+    pub line: Option<u64>,
+    /// What is wrong there, and how to mend it.
+    pub problem: String,
+}
+
+impl fmt::Display for ProfileError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "failed to read {}", self.origin)?;
+        if let Some(line) = self.line {
+            write!(f, ", line {line}")?;
+        }
+        write!(f, ": {}", self.problem)
+    }
+}
+
+impl std::error::Error for ProfileError {}
+
+/// What is wrong, and in which line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Problem {
+    pub(super) line: Option<u64>,
+    pub(super) text: String,
+}
+
+impl Problem {
+    pub(super) fn at(line: u64, text: impl Into<String>) -> Self {
+        Self { line: (line > 0).then_some(line), text: text.into() }
+    }
+
+    pub(super) fn of_profile(self, origin: &str) -> ProfileError {
+        ProfileError { origin: format!("profile `{origin}`"), line: self.line, problem: self.text }
+    }
+}
+
+/// The one of `known` that is most like `name`, as a question; nothing where none is like it.
+pub(super) fn did_you_mean<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+    let known: Vec<&str> = known.into_iter().collect();
+    let nearest = known
+        .iter()
+        .map(|candidate| (strsim::jaro_winkler(name, candidate), *candidate))
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .filter(|(likeness, _)| *likeness > 0.7);
+    match nearest {
+        Some((_, nearest)) => format!("did you mean `{nearest}`?"),
+        None => format!("expected one of {}", list(&known)),
+    }
+}
+
+/// `a`, `b`, `c`
+pub(super) fn list(names: &[&str]) -> String {
+    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,213 @@
+//! Profiles: what to tune, in YAML.
+//!
+//! In: the text of a profile. Out: a checked [`Profile`], or an error that names file, line, key and remedy. This room
+//! reads no files; the built-in profiles are part of the program.
+
+mod error;
+mod placeholders;
+mod space;
+mod tree;
+mod workload;
+
+use std::time::Duration;
+
+pub use error::ProfileError;
+use error::{Problem, did_you_mean};
+use space::Searched;
+use tree::{Entry, Node};
+
+use crate::model::{Limits, Setting, Space, Workload};
+
+/// What a run tunes: a load, the settings in use, what to search, and within which limits.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Profile {
+    /// Its name.
+    pub name: String,
+    /// What it is for, in a line.
+    pub about: String,
+    /// The text that it was read from.
+    pub source: String,
+    /// Concurrent workers.
+    pub workers: u32,
+    /// What each of them does.
+    pub workload: Workload,
+    /// The settings in use today, and what to search.
+    pub space: Space,
+    /// What a recommendation must keep.
+    pub limits: Limits,
+    /// The length of a trial.
+    pub trial: TrialLength,
+    /// How much a run may cost.
+    pub budget: Budget,
+    pinned: std::collections::BTreeSet<Setting>,
+    warnings: Vec<String>,
+}
+
+/// The length of a trial.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TrialLength {
+    /// Of the measured part.
+    pub measure: Duration,
+    /// Of the longest warm-up.
+    pub warm_up_cap: Duration,
+}
+
+/// How much a run may cost.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Budget {
+    /// Most trials of the search, those of the settings in use included.
+    pub search_trials: u32,
+    /// Most pairs of trials of the verification.
+    pub verification_pairs: u32,
+    /// Longest that a run should take.
+    pub time: Option<Duration>,
+}
+
+/// The profiles that are part of the program: name and text.
+#[must_use]
+pub fn built_in() -> [(&'static str, &'static str); 3] {
+    [
+        ("light", include_str!("../../profiles/light.yaml")),
+        ("medium", include_str!("../../profiles/medium.yaml")),
+        ("heavy", include_str!("../../profiles/heavy.yaml")),
+    ]
+}
+
+/// The text of the built-in profile `name`.
+///
+/// # Errors
+/// [`ProfileError`], which lists those there are, when there is none of that name.
+pub fn find(name: &str) -> Result<&'static str, ProfileError> {
+    built_in().into_iter().find(|(known, _)| *known == name).map(|(_, text)| text).ok_or_else(|| {
+        let known = built_in().map(|(known, _)| known);
+        let hint = did_you_mean(name, known);
+        ProfileError {
+            origin: format!("profile `{name}`"),
+            line: None,
+            problem: format!(
+                "there is no such profile: {hint} Built in are {}; a file of your own is named by its path, such as \
+                 ./{name}.yaml",
+                error::list(&known)
+            ),
+        }
+    })
+}
+
+/// Reads a profile; `origin` is its file or name, for messages.
+///
+/// # Errors
+/// [`ProfileError`] naming the line, the key and the remedy.
+pub fn parse(origin: &str, text: &str) -> Result<Profile, ProfileError> {
+    let profile = tree::read(text).and_then(|root| profile(root, text));
+    profile.map_err(|problem| problem.of_profile(origin))
+}
+
+fn profile(root: Node, text: &str) -> Result<Profile, Problem> {
+    let mut map = root.map("profile")?;
+    let name = map.need("name", "mine")?.text()?;
+    let about = map.take("about").map_or(Ok(String::new()), Entry::text)?;
+    let workers = map.need("workers", "25")?.whole(1, 10_000)?;
+    let baseline = space::settings(map.take("settings"))?;
+    let Searched { space, pinned, warnings } = Searched::new(baseline, space::wishes(map.take("search"))?)?;
+    let limits = limits(map.take("limits"))?;
+    let trial = trial(map.take("trial"))?;
+    let budget = budget(map.take("budget"))?;
+    let workload = workload::workload(map.need("workload", "{operations: [{name: read, sql: select 1}]}")?)?;
+    map.end()?;
+    let source = text.to_owned();
+    Ok(Profile { name, about, source, workers, workload, space, limits, trial, budget, pinned, warnings })
+}
+
+fn limits(entry: Option<Entry>) -> Result<Limits, Problem> {
+    let mut limits = Limits::default();
+    let Some(entry) = entry else { return Ok(limits) };
+    let mut map = entry.node.map("limits")?;
+    if let Some(entry) = map.take("success_rate") {
+        limits.success_rate = entry
+            .real()
+            .filter(|rate| (0.5..1.0).contains(rate))
+            .ok_or_else(|| entry.wrong("a share from 0.5 to below 1, such as 0.99"))?;
+    }
+    if let Some(entry) = map.take("p95_query") {
+        let time = entry.time(Duration::from_micros(1), Duration::from_secs(3600))?;
+        limits.p95_query = Some(time.as_secs_f64());
+    }
+    map.end()?;
+    Ok(limits)
+}
+
+fn trial(entry: Option<Entry>) -> Result<TrialLength, Problem> {
+    let mut trial = TrialLength { measure: Duration::from_secs(2), warm_up_cap: Duration::from_secs(2) };
+    let Some(entry) = entry else { return Ok(trial) };
+    let mut map = entry.node.map("trial")?;
+    if let Some(entry) = map.take("measure") {
+        trial.measure = entry.time(Duration::from_millis(200), Duration::from_secs(600))?;
+    }
+    if let Some(entry) = map.take("warm_up_cap") {
+        trial.warm_up_cap = entry.time(Duration::from_millis(100), Duration::from_secs(600))?;
+    }
+    map.end()?;
+    Ok(trial)
+}
+
+fn budget(entry: Option<Entry>) -> Result<Budget, Problem> {
+    let mut budget = Budget { search_trials: 30, verification_pairs: 12, time: None };
+    let Some(entry) = entry else { return Ok(budget) };
+    let mut map = entry.node.map("budget")?;
+    if let Some(entry) = map.take("search_trials") {
+        budget.search_trials = entry.whole(10, 500)?;
+    }
+    if let Some(entry) = map.take("verification_pairs") {
+        budget.verification_pairs = entry.whole(6, 200)?;
+    }
+    if let Some(entry) = map.take("time") {
+        budget.time = Some(entry.time(Duration::from_secs(30), Duration::from_secs(86_400))?);
+    }
+    map.end()?;
+    Ok(budget)
+}
+
+impl Profile {
+    /// Holds a setting at a value, in the settings in use as well: `max_connections=20`.
+    ///
+    /// # Errors
+    /// [`ProfileError`] naming the flag.
+    pub fn pin(&mut self, flag: &str) -> Result<(), ProfileError> {
+        self.searched(|searched| searched.pin_flag(flag))
+    }
+
+    /// Searches a setting in another range: `max_connections=10..60`.
+    ///
+    /// # Errors
+    /// [`ProfileError`] naming the flag.
+    pub fn range(&mut self, flag: &str) -> Result<(), ProfileError> {
+        self.searched(|searched| searched.range_flag(flag))
+    }
+
+    fn searched(&mut self, change: impl FnOnce(&mut Searched) -> Result<(), ProfileError>) -> Result<(), ProfileError> {
+        let mut searched =
+            Searched { space: self.space.clone(), pinned: self.pinned.clone(), warnings: self.warnings.clone() };
+        change(&mut searched)?;
+        Searched { space: self.space, pinned: self.pinned, warnings: self.warnings } = searched;
+        Ok(())
+    }
+
+    /// Whether a person has pinned the setting.
+    #[must_use]
+    pub fn is_pinned(&self, setting: Setting) -> bool {
+        self.pinned.contains(&setting)
+    }
+
+    /// What a person should know of the profile: legal, but perhaps not meant.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        let outside = self.space.baseline.outside_recommended().map(|(setting, value)| {
+            let (low, high) = setting.spec().recommended;
+            format!("`{setting}` is {value}, outside the recommended range {low}..{high}")
+        });
+        outside.chain(self.warnings.iter().cloned()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests;

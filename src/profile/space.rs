@@ -1,0 +1,203 @@
+use std::collections::BTreeSet;
+
+use super::{
+    error::{Problem, ProfileError},
+    tree::{Entry, Kind},
+};
+use crate::model::{Axis, BrokenRule, Evidence, Setting, Settings, Space, Unit, Value};
+
+/// Reads the part `settings`: what is in use today; what is not named has its default.
+pub(super) fn settings(entry: Option<Entry>) -> Result<Settings, Problem> {
+    let Some(entry) = entry else { return Ok(Settings::default()) };
+    let mut lines = Vec::new();
+    let mut settings = Settings::default();
+    for entry in entry.node.map("settings")?.take_all() {
+        let setting: Setting = entry.key.parse().map_err(|error| problem(entry.line, &error))?;
+        lines.push((setting, entry.line));
+        settings = settings.with(setting, value(setting, &entry)?);
+    }
+    settings.check().map_err(|rule: BrokenRule| {
+        let line = |setting| lines.iter().find(|(known, _)| *known == setting).map(|(_, line)| *line);
+        Problem { line: line(rule.left).or_else(|| line(rule.right)), text: rule.to_string() }
+    })?;
+    Ok(settings)
+}
+
+fn problem(line: u64, error: &impl ToString) -> Problem {
+    Problem::at(line, error.to_string())
+}
+
+fn value(setting: Setting, entry: &Entry) -> Result<Value, Problem> {
+    let made = match (&entry.node.kind, setting.spec().unit) {
+        (Kind::Text(text), Unit::Seconds) => match humantime::parse_duration(text) {
+            Ok(time) => Value::from_number(setting, time.as_secs_f64()),
+            Err(_) => Value::from_text(setting, text),
+        },
+        (Kind::Text(text), _) => Value::from_text(setting, text),
+        (Kind::Nothing, Unit::Sql) => Value::from_text(setting, ""),
+        _ => match entry.real() {
+            Some(number) => Value::from_number(setting, number),
+            None => return Err(entry.wrong("a value")),
+        },
+    };
+    made.map_err(|error| problem(entry.line, &error))
+}
+
+/// What a person says of the search: ranges and pins.
+#[derive(Debug, Default)]
+pub(super) struct Wishes {
+    ranges: Vec<(u64, Axis)>,
+    pins: Vec<(u64, Setting, Option<Value>)>,
+}
+
+/// Reads the part `search`.
+pub(super) fn wishes(entry: Option<Entry>) -> Result<Wishes, Problem> {
+    let mut wishes = Wishes::default();
+    let Some(entry) = entry else { return Ok(wishes) };
+    let mut map = entry.node.map("search")?;
+    if let Some(ranges) = map.take("ranges") {
+        for entry in ranges.node.map("ranges")?.take_all() {
+            let setting: Setting = entry.key.parse().map_err(|error| problem(entry.line, &error))?;
+            let line = entry.line;
+            let values = entry.list("a range of two numbers, [low, high]")?;
+            let ends: Vec<f64> = values
+                .iter()
+                .map(|end| value(setting, end).map(|value| value.number().unwrap_or(f64::NAN)))
+                .collect::<Result<_, _>>()?;
+            let &[low, high] = ends.as_slice() else {
+                return Err(Problem::at(
+                    line,
+                    format!("the range of `{setting}` has {} ends: expected [low, high]", ends.len()),
+                ));
+            };
+            wishes.ranges.push((line, Axis::new(setting, low, high).map_err(|error| problem(line, &error))?));
+        }
+    }
+    if let Some(pins) = map.take("pin") {
+        match pins.node.kind {
+            // A list pins to what is in use.
+            Kind::List(_) => {
+                for entry in pins.list("a list of settings")? {
+                    let line = entry.line;
+                    let setting =
+                        entry.text()?.parse().map_err(|error: crate::model::UnknownSetting| problem(line, &error))?;
+                    wishes.pins.push((line, setting, None));
+                }
+            }
+            _ => {
+                for entry in pins.node.map("pin")?.take_all() {
+                    let setting: Setting = entry.key.parse().map_err(|error| problem(entry.line, &error))?;
+                    wishes.pins.push((entry.line, setting, Some(value(setting, &entry)?)));
+                }
+            }
+        }
+    }
+    map.end()?;
+    Ok(wishes)
+}
+
+/// What is searched, and what a person has taken out of it.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Searched {
+    pub(super) space: Space,
+    pub(super) pinned: BTreeSet<Setting>,
+    pub(super) warnings: Vec<String>,
+}
+
+impl Searched {
+    pub(super) fn new(baseline: Settings, wishes: Wishes) -> Result<Self, Problem> {
+        let axes = Setting::all().filter(|setting| Axis::decidable(*setting));
+        let axes = axes.filter_map(|setting| Axis::recommended(setting).ok()).collect();
+        let mut searched = Self { space: Space { baseline, axes }, pinned: BTreeSet::new(), warnings: Vec::new() };
+        for (line, axis) in wishes.ranges {
+            searched.range(axis).map_err(|text| Problem::at(line, text))?;
+        }
+        for (line, setting, value) in wishes.pins {
+            let value = value.unwrap_or_else(|| searched.space.baseline.get(setting).clone());
+            searched.pin(setting, value).map_err(|text| Problem::at(line, text))?;
+        }
+        Ok(searched)
+    }
+
+    /// Holds a setting at a value, in the settings in use as well.
+    fn pin(&mut self, setting: Setting, value: Value) -> Result<(), String> {
+        let baseline = self.space.baseline.clone().with(setting, value);
+        baseline.check().map_err(|error| error.to_string())?;
+        self.space.baseline = baseline;
+        self.space.axes.retain(|axis| axis.setting != setting);
+        self.pinned.insert(setting);
+        self.check()
+    }
+
+    fn range(&mut self, axis: Axis) -> Result<(), String> {
+        let setting = axis.setting;
+        let (low, high) = setting.spec().recommended;
+        if axis.low < low || axis.high > high {
+            self.warnings.push(format!(
+                "the range of `{setting}`, {}..{}, goes beyond the recommended {low}..{high}",
+                axis.low, axis.high
+            ));
+        }
+        if !Axis::decidable(setting) {
+            let why = match setting.spec().decided_by {
+                Evidence::TrialWithFaults => "only trials with faults can decide it",
+                Evidence::Simulation => "it acts over minutes to hours",
+                Evidence::Trial => "it is no number",
+            };
+            self.warnings.push(format!("the range of `{setting}` is not used, the setting is kept: {why}"));
+            return Ok(());
+        }
+        self.pinned.remove(&setting);
+        self.space.axes.retain(|known| known.setting != setting);
+        self.space.axes.push(axis);
+        self.space.axes.sort_by_key(|axis| axis.setting);
+        self.check()
+    }
+
+    /// Some `min_connections` must be allowed beside some `max_connections`.
+    fn check(&self) -> Result<(), String> {
+        let range = |setting: Setting| {
+            let axis = self.space.axes.iter().find(|axis| axis.setting == setting);
+            let held = self.space.baseline.get(setting).number().unwrap_or_default();
+            axis.map_or((held, held), |axis| (axis.low, axis.high))
+        };
+        let (smallest, _) = range(Setting::MinConnections);
+        let (_, largest) = range(Setting::MaxConnections);
+        if smallest > largest {
+            return Err(format!(
+                "`min_connections` is at least {smallest} and `max_connections` at most {largest}: \
+                 min_connections must not exceed max_connections"
+            ));
+        }
+        Ok(())
+    }
+
+    /// `--pin max_connections=20`
+    pub(super) fn pin_flag(&mut self, flag: &str) -> Result<(), ProfileError> {
+        let failed = |problem: String| flag_error("--pin", flag, problem);
+        let (name, text) = flag
+            .split_once('=')
+            .ok_or_else(|| failed("expected SETTING=VALUE, such as max_connections=20".to_owned()))?;
+        let setting: Setting =
+            name.trim().parse().map_err(|error: crate::model::UnknownSetting| failed(error.to_string()))?;
+        let value = Value::from_text(setting, text).map_err(|error| failed(error.to_string()))?;
+        self.pin(setting, value).map_err(failed)
+    }
+
+    /// `--range max_connections=10..60`
+    pub(super) fn range_flag(&mut self, flag: &str) -> Result<(), ProfileError> {
+        let failed = |problem: String| flag_error("--range", flag, problem);
+        let expected = || failed("expected SETTING=LOW..HIGH, such as max_connections=10..60".to_owned());
+        let (name, range) = flag.split_once('=').ok_or_else(expected)?;
+        let setting: Setting =
+            name.trim().parse().map_err(|error: crate::model::UnknownSetting| failed(error.to_string()))?;
+        let (low, high) = range.split_once("..").ok_or_else(expected)?;
+        let end = |text: &str| text.trim().parse::<f64>().map_err(|_| expected());
+        let axis = Axis::new(setting, end(low)?, end(high)?).map_err(|error| failed(error.to_string()))?;
+        self.range(axis).map_err(failed)
+    }
+}
+
+fn flag_error(name: &str, text: &str, problem: String) -> ProfileError {
+    ProfileError { origin: format!("`{name} {text}`"), line: None, problem }
+}

@@ -1,0 +1,147 @@
+use insta::assert_snapshot;
+use proptest::prelude::*;
+
+use super::{built_in, find, parse};
+use crate::model::{Domain, Generator, Setting, Value};
+
+const HEAVY: &str = include_str!("../../profiles/heavy.yaml");
+
+/// A small profile with `more` behind it.
+fn small(more: &str) -> String {
+    format!("name: mine\nworkers: 4\nworkload:\n  operations:\n    - name: read\n      sql: select 1\n{more}")
+}
+
+fn error(text: &str) -> String {
+    parse("mine.yaml", text).unwrap_err().to_string()
+}
+
+#[test]
+fn built_in_profiles_are_good_and_quiet() {
+    let workers = built_in().map(|(name, text)| {
+        let profile = parse(name, text).unwrap();
+        assert_eq!(profile.name, name);
+        assert_eq!(profile.warnings(), Vec::<String>::new(), "{name}");
+        profile.workers
+    });
+    assert_eq!(workers, [8, 25, 64]);
+}
+
+#[test]
+fn heavy_is_what_the_guide_says() {
+    let settings = parse("heavy", HEAVY).unwrap().space.baseline;
+    assert_eq!((settings.min_connections(), settings.max_connections()), (5, 30));
+    assert_eq!(settings.get(Setting::RetryJitterFactor), &Value::Factor(0.15));
+    assert_eq!(settings.connection_timeout().as_secs(), 10);
+}
+
+#[test]
+fn placeholders_and_scale_are_resolved() {
+    let text = "name: mine\nworkers: 4\nworkload:\n  scale: 3\n  prepare:\n    - insert into t select generate_series(1, 10 * {scale})\n  operations:\n    - name: read\n      sql: select :id, :id + :other\n      parameters:\n        other: {choice: [a, b]}\n        id: {uniform: [1, 10 * scale]}\n";
+    let workload = parse("mine.yaml", text).unwrap().workload;
+    assert_eq!(workload.prepare, ["insert into t select generate_series(1, 10 * 3)"]);
+    let operation = &workload.operations[0];
+    assert_eq!(operation.statements[0].sql, "select $1, $1 + $2");
+    assert_eq!(operation.statements[0].arguments, [1, 0]);
+    assert_eq!(operation.parameters[1].generator, Generator::Integer(Domain::Uniform { low: 1, high: 30 }));
+}
+
+#[test]
+fn errors_name_line_key_and_remedy() {
+    let errors = [
+        error(&small("worker: 3\n")).to_string(),
+        error(&small("trial: {measure: 5x}\n")).to_string(),
+        error(&small("settings:\n  max_conections: 5\n")).to_string(),
+        error(&small("settings:\n  max_connections: 5\n  min_connections: 6\n")).to_string(),
+        error(&small("settings:\n  max_connections: 5.5\n")).to_string(),
+        error(&small("search:\n  ranges:\n    max_connections: [30, 10]\n")).to_string(),
+        error(&small("limits: {success_rate: 99}\n")).to_string(),
+        error(&small("budget: {search_trials: 0}\n")).to_string(),
+        error("workers: 4\n").to_string(),
+        error("").to_string(),
+        error("- a\n- b\n").to_string(),
+        error("name: a\nname: b\n").to_string(),
+        error("name: [a\nworkers: 4\n").to_string(),
+        error("name: a\nworkers: 0\n").to_string(),
+    ];
+    assert_snapshot!(errors.join("\n"));
+}
+
+#[test]
+fn errors_in_operations_name_line_key_and_remedy() {
+    let operation = |text: &str| error(&format!("name: a\nworkers: 1\nworkload:\n  operations:\n{text}"));
+    let errors = [
+        operation("    - name: r\n      sql: select :id\n").to_string(),
+        operation("    - name: r\n      sql: select :id\n      parameters:\n        ident: {uniform: [1, 2]}\n")
+            .to_string(),
+        operation("    - name: r\n      sql: select 1\n      parameters:\n        id: {uniform: [1, 2]}\n").to_string(),
+        operation("    - name: r\n      weight: -1\n      sql: select 1\n").to_string(),
+        operation("    - name: r\n      weight: 0\n      sql: select 1\n").to_string(),
+        operation("    - name: r\n      sqll: select 1\n").to_string(),
+        operation("    - name: r\n").to_string(),
+        operation(
+            "    - name: r\n      sql: select :i\n      parameters:\n        i: {zipf: {range: [1, 9], exponent: 0}}\n",
+        )
+        .to_string(),
+        operation("    - name: r\n      sql: select :i\n      parameters:\n        i: {uniform: [9, 1]}\n").to_string(),
+        operation("    - name: r\n      sql: select :i\n      parameters:\n        i: {choice: []}\n").to_string(),
+        operation("    []\n").to_string(),
+    ];
+    assert_snapshot!(errors.join("\n"));
+}
+
+#[test]
+fn an_unknown_profile_lists_those_there_are() {
+    assert_snapshot!(find("hevy").unwrap_err());
+}
+
+#[test]
+fn flags_pin_and_range() {
+    let mut profile = parse("heavy", HEAVY).unwrap();
+    profile.pin("max_connections=20").unwrap();
+    assert_eq!(profile.space.baseline.max_connections(), 20);
+    assert!(profile.is_pinned(Setting::MaxConnections));
+    assert_eq!(profile.space.axes.len(), 1);
+    profile.range("max_connections=10..60").unwrap();
+    assert!(!profile.is_pinned(Setting::MaxConnections));
+    assert_eq!(profile.warnings().len(), 1, "60 is beyond the recommended range: {:?}", profile.warnings());
+    profile.range("idle_timeout=60..120").unwrap();
+    assert!(profile.warnings().iter().any(|warning| warning.contains("not used")), "{:?}", profile.warnings());
+}
+
+#[test]
+fn bad_flags_are_told() {
+    let mut profile = parse("heavy", HEAVY).unwrap();
+    let before = profile.clone();
+    let errors = [
+        profile.pin("max_connections").unwrap_err().to_string(),
+        profile.pin("max_connections=many").unwrap_err().to_string(),
+        profile.pin("max_conns=3").unwrap_err().to_string(),
+        profile.pin("max_connections=3").unwrap_err().to_string(),
+        profile.range("max_connections=10-60").unwrap_err().to_string(),
+        profile.range("max_connections=60..10").unwrap_err().to_string(),
+        profile.range("max_connections=1..1").unwrap_err().to_string(),
+        profile.range("validation_query=1..3").unwrap_err().to_string(),
+    ];
+    assert_snapshot!(errors.join("\n"));
+    assert_eq!(profile, before, "a flag that is refused changes nothing");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    /// Whatever is cut out of, or put into, a good profile: an error or a profile, never a panic.
+    #[test]
+    fn damage_is_told_and_never_a_panic(
+        at in 0..HEAVY.len(),
+        length in 0..40_usize,
+        put in prop::sample::select(vec!["", ":", "- ", "\t", "{", "]", "&a", "*a", ".inf", "-1", "\"", "!!x", "\n\n"]),
+    ) {
+        let end = (at + length).min(HEAVY.len());
+        if HEAVY.is_char_boundary(at) && HEAVY.is_char_boundary(end) {
+            let damaged = format!("{}{put}{}", &HEAVY[..at], &HEAVY[end..]);
+            if let Err(error) = parse("damaged.yaml", &damaged) {
+                prop_assert!(error.to_string().starts_with("failed to read profile `damaged.yaml`"));
+            }
+        }
+    }
+}

@@ -1,0 +1,185 @@
+use std::time::Duration;
+
+use super::{
+    error::{Problem, did_you_mean},
+    placeholders,
+    tree::{Entry, Kind, Map},
+};
+use crate::model::{Domain, Generator, Operation, Parameter, Statement, Workload};
+
+/// The largest `scale`.
+const LARGEST_SCALE: u32 = 100_000;
+
+/// Reads the part `workload`.
+pub(super) fn workload(entry: Entry) -> Result<Workload, Problem> {
+    let mut map = entry.node.map("workload")?;
+    let scale = map.take("scale").map_or(Ok(1), |entry| entry.whole(1, LARGEST_SCALE))?;
+    let prepare = match map.take("prepare") {
+        None => Vec::new(),
+        Some(entry) => entry.list("a list of statements in SQL")?.into_iter().map(sql).collect::<Result<_, _>>()?,
+    };
+    let prepare = prepare.into_iter().map(|sql| sql.replace("{scale}", &scale.to_string())).collect();
+    let think_time = match map.take("think_time") {
+        None => None,
+        Some(entry) => Some(entry.time(Duration::ZERO, Duration::from_secs(60))?).filter(|time| !time.is_zero()),
+    };
+    let entries = map.need("operations", "[{name: read, sql: select 1}]")?;
+    let (line, list) = (entries.line, entries.list("a list of operations")?);
+    let operations = list.into_iter().map(|entry| operation(entry, scale)).collect::<Result<Vec<Operation>, _>>()?;
+    if operations.is_empty() {
+        return Err(Problem::at(line, "`operations` is empty: expected at least one operation"));
+    }
+    if !operations.iter().any(|operation| operation.weight > 0.0) {
+        return Err(Problem::at(line, "every operation has weight 0: give at least one a positive `weight`"));
+    }
+    map.end()?;
+    Ok(Workload { prepare, operations, think_time })
+}
+
+fn sql(entry: Entry) -> Result<String, Problem> {
+    let line = entry.line;
+    let text = entry.text()?;
+    if text.trim().is_empty() {
+        return Err(Problem::at(line, "a statement is empty: expected SQL"));
+    }
+    Ok(text)
+}
+
+fn operation(entry: Entry, scale: u32) -> Result<Operation, Problem> {
+    let mut map: Map = entry.node.map("operation")?;
+    let name = map.need("name", "point read")?.text()?;
+    let weight = match map.take("weight") {
+        None => 1.0,
+        Some(entry) => entry
+            .real()
+            .filter(|weight| (0.0..=1e9).contains(weight))
+            .ok_or_else(|| entry.wrong("a number from 0 to 1000000000"))?,
+    };
+    let body = map.one_of(&["sql", "transaction"])?;
+    let transaction = body.key == "transaction";
+    let body_line = body.line;
+    let statements: Vec<(u64, String)> = if transaction {
+        let list = body.list("a list of statements in SQL")?;
+        list.into_iter().map(|entry| Ok((entry.line, sql(entry)?))).collect::<Result<_, _>>()?
+    } else {
+        vec![(body.line, sql(body)?)]
+    };
+    if statements.is_empty() {
+        return Err(Problem::at(body_line, "`transaction` is empty: expected at least one statement"));
+    }
+    let mut lines = Vec::new();
+    let mut parameters = Vec::new();
+    if let Some(entry) = map.take("parameters") {
+        for entry in entry.node.map("parameters")?.take_all() {
+            lines.push(entry.line);
+            parameters.push(Parameter { name: entry.key.clone(), generator: generator(entry, scale)? });
+        }
+    }
+    let mut used = vec![false; parameters.len()];
+    let mut checked = Vec::with_capacity(statements.len());
+    for (line, source) in statements {
+        let (sql, names) = placeholders::number(&source);
+        let mut arguments = Vec::with_capacity(names.len());
+        for placeholder in names {
+            let Some(place) = parameters.iter().position(|parameter| parameter.name == placeholder) else {
+                let hint = if parameters.is_empty() {
+                    format!("add `parameters: {{{placeholder}: {{uniform: [1, 100]}}}}`")
+                } else {
+                    did_you_mean(&placeholder, parameters.iter().map(|parameter| parameter.name.as_str()))
+                };
+                return Err(Problem::at(line, format!("`:{placeholder}` is no parameter of `{name}`: {hint}")));
+            };
+            used[place] = true;
+            arguments.push(place);
+        }
+        checked.push(Statement { source, sql, arguments });
+    }
+    if let Some(unused) = used.iter().position(|used| !used) {
+        let parameter = &parameters[unused].name;
+        return Err(Problem::at(
+            lines[unused],
+            format!("parameter `{parameter}` is used by no statement of `{name}`: write `:{parameter}`, or remove it"),
+        ));
+    }
+    map.end()?;
+    Ok(Operation { name, weight, statements: checked, transaction, parameters })
+}
+
+fn generator(entry: Entry, scale: u32) -> Result<Generator, Problem> {
+    let mut map = entry.node.map(&entry.key)?;
+    let kind = map.one_of(&["uniform", "zipf", "sequence", "choice", "real"])?;
+    let generator = match kind.key.as_str() {
+        "uniform" => {
+            let (low, high) = range(kind, scale)?;
+            Generator::Integer(Domain::Uniform { low, high })
+        }
+        "zipf" => {
+            let mut zipf = kind.node.map("zipf")?;
+            let (low, high) = range(zipf.need("range", "[1, 1000]")?, scale)?;
+            let exponent = match zipf.take("exponent") {
+                None => 1.0,
+                Some(entry) => entry
+                    .real()
+                    .filter(|exponent| *exponent > 0.0 && *exponent <= 20.0)
+                    .ok_or_else(|| entry.wrong("a number above 0 and up to 20"))?,
+            };
+            zipf.end()?;
+            Generator::Integer(Domain::Zipf { low, high, exponent })
+        }
+        "sequence" => Generator::Integer(Domain::Sequence { start: end(&kind, scale)? }),
+        "real" => {
+            let pair = kind.list("a range of two numbers, [low, high]")?;
+            let ends: Vec<f64> = pair.iter().filter_map(Entry::real).filter(|end| end.is_finite()).collect();
+            match (ends.as_slice(), pair.len()) {
+                (&[low, high], 2) if low <= high => Generator::Real { low, high },
+                _ => {
+                    return Err(Problem::at(entry.line, "`real` has no good range: expected [low, high], two numbers"));
+                }
+            }
+        }
+        _ => choice(kind, scale)?,
+    };
+    map.end()?;
+    Ok(generator)
+}
+
+fn choice(kind: Entry, scale: u32) -> Result<Generator, Problem> {
+    let line = kind.line;
+    let values = kind.list("a list of numbers, or of texts")?;
+    if values.is_empty() {
+        return Err(Problem::at(line, "`choice` is empty: expected at least one value"));
+    }
+    if values.iter().all(|value| matches!(value.node.kind, Kind::Whole(_))) {
+        let values = values.iter().map(|value| end(value, scale)).collect::<Result<_, _>>()?;
+        return Ok(Generator::Integer(Domain::Choice(values)));
+    }
+    if values.iter().all(|value| matches!(value.node.kind, Kind::Text(_))) {
+        return Ok(Generator::Text(values.into_iter().map(Entry::text).collect::<Result<_, _>>()?));
+    }
+    Err(Problem::at(line, "`choice` mixes kinds of values: expected only whole numbers, or only texts (in quotes)"))
+}
+
+/// A range `[low, high]` of whole numbers, ends included.
+fn range(entry: Entry, scale: u32) -> Result<(i64, i64), Problem> {
+    let expected = "a range of two whole numbers, [low, high]";
+    let (line, key) = (entry.line, entry.key.clone());
+    let ends = entry.list(expected)?.iter().map(|value| end(value, scale)).collect::<Result<Vec<_>, _>>()?;
+    match ends.as_slice() {
+        &[low, high] if low <= high => Ok((low, high)),
+        &[low, high] => Err(Problem::at(line, format!("`{key}` is [{low}, {high}]: expected the lower end first"))),
+        _ => Err(Problem::at(line, format!("`{key}` has {} ends: expected {expected}", ends.len()))),
+    }
+}
+
+/// A whole number, or one times the scale: `100000 * scale`.
+fn end(entry: &Entry, scale: u32) -> Result<i64, Problem> {
+    let value = match &entry.node.kind {
+        Kind::Whole(whole) => Some(*whole),
+        Kind::Text(text) => text.split_once('*').and_then(|(factor, name)| {
+            let factor: i64 = factor.trim().parse().ok()?;
+            (name.trim() == "scale").then(|| factor.checked_mul(i64::from(scale)))?
+        }),
+        _ => None,
+    };
+    value.ok_or_else(|| entry.wrong("a whole number, or \"100000 * scale\""))
+}
