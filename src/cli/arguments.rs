@@ -5,7 +5,9 @@ use secrecy::SecretString;
 
 /// Measures a database connection pool under load and recommends its settings, with evidence
 #[derive(Debug, Parser)]
-#[command(version, after_help = "\
+#[command(
+    version,
+    after_help = "\
 Exit codes:
   0    done; for `run`: there is an answer (better settings, or: keep what you have)
   1    something else failed
@@ -15,7 +17,8 @@ Exit codes:
   5    no settings in the range keep the limits
   6    results cannot be written or read
   7    another run is under way
-  130  interrupted; `pool-tune run --resume` goes on")]
+  130  interrupted; `pool-tune run --resume` goes on"
+)]
 pub(super) struct Arguments {
     /// Say only errors and the answer
     #[arg(short, long, global = true, conflicts_with = "verbose")]

@@ -1,8 +1,6 @@
 use std::process::ExitCode;
 
-use crate::{
-    database::DatabaseError, store::StoreError, tune::TuneError,
-};
+use crate::{database::DatabaseError, store::StoreError, tune::TuneError};
 
 /// Exit codes, as `pool-tune --help` lists them. 0 means that the run has an answer, "keep what you have" included.
 pub(super) mod code {
@@ -48,7 +46,10 @@ pub(super) fn bad_input(message: impl std::fmt::Display) -> anyhow::Error {
 #[expect(clippy::print_stderr, reason = "this is where errors are told")]
 pub(super) fn report(error: &anyhow::Error) -> ExitCode {
     let code = code_of(error);
-    let mut text = error.to_string();
+    let mut text = match error.downcast_ref::<StoreError>() {
+        Some(error) => format!("failed to {error}"),
+        None => error.to_string(),
+    };
     for cause in error.chain().skip(1) {
         let cause = cause.to_string();
         // Some causes repeat what their error has said already.
@@ -68,7 +69,7 @@ fn code_of(error: &anyhow::Error) -> u8 {
     if let Some(error) = error.downcast_ref::<TuneError>() {
         return match error {
             TuneError::Interrupted => code::INTERRUPTED,
-            TuneError::Database(_) | TuneError::Infrastructure { .. } => code::DATABASE,
+            TuneError::Database(_) | TuneError::Private(_) | TuneError::Infrastructure { .. } => code::DATABASE,
             TuneError::Refused(_) => code::REFUSED,
             TuneError::Workload(_) | TuneError::Mix(_) => code::BAD_INPUT,
             TuneError::Store(_) => code::STORE,

@@ -25,7 +25,7 @@ pub(super) fn profiles(arguments: &ProfilesArguments) -> Result<ExitCode> {
 #[expect(clippy::print_stdout, reason = "the answer goes to standard output")]
 fn list() -> Result<ExitCode> {
     let mut table = Table::new();
-    table.load_preset(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
     table.set_header(["profile", "workers", "settings in use", "about"]);
     for (name, source) in profile::built_in() {
         let profile = profile::parse(name, source).map_err(bad_input)?;
@@ -49,7 +49,12 @@ fn check(files: &[std::path::PathBuf]) -> ExitCode {
     for file in files {
         match load_file(file) {
             Ok(profile) => {
-                println!("{}: good ({} workers, {} operations)", file.display(), profile.workers, profile.workload.operations.len());
+                println!(
+                    "{}: good ({} workers, {} operations)",
+                    file.display(),
+                    profile.workers,
+                    profile.workload.operations.len()
+                );
                 for warning in profile.warnings() {
                     println!("{}: note: {warning}", file.display());
                 }
@@ -75,7 +80,10 @@ pub(super) fn load(name: &str) -> Result<Profile> {
 
 fn load_file(path: &Path) -> Result<Profile> {
     let shown = path.display();
-    let text = fs::read_to_string(path)
-        .map_err(|error| bad_input(format!("failed to read profile `{shown}`: {error}; `pool-tune profiles` lists those that are built in")))?;
+    let text = fs::read_to_string(path).map_err(|error| {
+        bad_input(format!(
+            "failed to read profile `{shown}`: {error}; `pool-tune profiles` lists those that are built in"
+        ))
+    })?;
     profile::parse(&shown.to_string(), &text).map_err(bad_input)
 }

@@ -62,12 +62,10 @@ impl Display {
         self.line(&format!("  target   {} · {}{free}", plan.target, plan.server));
         let in_use: Vec<_> = plan.settings.iter().map(|(setting, value)| format!("{setting}={value}")).collect();
         self.line(&format!("  in use   {} workers · {}", plan.workers, in_use[..2].join(", ")));
-        let searched: Vec<_> = plan
-            .axes
-            .iter()
-            .map(|axis| format!("{} {}..{}", axis.setting, axis.low, axis.high))
-            .collect();
-        let searched = if searched.is_empty() { "nothing: everything is pinned".to_owned() } else { searched.join(", ") };
+        let searched: Vec<_> =
+            plan.axes.iter().map(|axis| format!("{} {}..{}", axis.setting, axis.low, axis.high)).collect();
+        let searched =
+            if searched.is_empty() { "nothing: everything is pinned".to_owned() } else { searched.join(", ") };
         self.line(&format!("  search   {searched}"));
         let limit = plan.limits.p95_query.map_or(String::new(), |p95| format!(", p95 query time ≤ {}", time(p95)));
         self.line(&format!("  limits   success rate > {} %{limit}", round(plan.limits.success_rate * 100.0, 4)));

@@ -304,8 +304,7 @@ fn lock(folder: &Path) -> Result<File> {
         })
     };
     fs::create_dir_all(folder).map_err(failed)?;
-    let mut file =
-        File::options().create(true).truncate(false).read(true).write(true).open(&path).map_err(failed)?;
+    let mut file = File::options().create(true).truncate(false).read(true).write(true).open(&path).map_err(failed)?;
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
@@ -323,7 +322,10 @@ fn lock(folder: &Path) -> Result<File> {
         }
         Err(TryLockError::Error(error)) => return Err(failed(error)),
     }
-    file.set_len(0).and_then(|()| file.rewind()).and_then(|()| write!(file, "{}", std::process::id())).map_err(failed)?;
+    file.set_len(0)
+        .and_then(|()| file.rewind())
+        .and_then(|()| write!(file, "{}", std::process::id()))
+        .map_err(failed)?;
     Ok(file)
 }
 

@@ -101,7 +101,8 @@ pub(super) async fn show(arguments: &ShowArguments) -> Result<ExitCode> {
         None => println!("no answer yet; go on with `pool-tune run --resume {}`", intent.id),
     }
     if !trials.is_empty() {
-        let mut table = table(&["trial", "phase", "why", "max", "min", "QPS", "ok %", "query p95 ms", "acquire p95 ms"]);
+        let mut table =
+            table(&["trial", "phase", "why", "max", "min", "QPS", "ok %", "query p95 ms", "acquire p95 ms"]);
         for trial in &trials {
             let measurement = &trial.measurement;
             table.add_row([
@@ -144,7 +145,7 @@ pub(super) fn answer(recommendation: &Recommendation) -> String {
 
 fn table(header: &[&str]) -> Table {
     let mut table = Table::new();
-    table.load_preset(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
     table.set_header(header.to_vec());
     table
 }

@@ -1,3 +1,5 @@
+use sqlx::postgres::{PgDatabaseError, PgSeverity};
+
 /// A database URL that cannot be used. The URL itself is not repeated: it may hold a password.
 #[derive(Debug, thiserror::Error)]
 pub enum UrlError {
@@ -58,8 +60,10 @@ impl From<sqlx::Error> for QueryError {
     fn from(error: sqlx::Error) -> Self {
         let code = code(&error);
         let lost = match &error {
-            // Class 57P: the server ends the connection (admin shutdown, crash, cannot connect now).
-            sqlx::Error::Database(_) => code.as_deref().is_some_and(|code| code.starts_with("57P")),
+            // FATAL and PANIC end the connection: a shutdown, a crash, an idle or a transaction timeout.
+            sqlx::Error::Database(error) => error
+                .try_downcast_ref::<PgDatabaseError>()
+                .is_some_and(|error| matches!(error.severity(), PgSeverity::Fatal | PgSeverity::Panic)),
             sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::Tls(_) | sqlx::Error::WorkerCrashed => true,
             _ => false,
         };

@@ -1,7 +1,7 @@
 use std::{fmt, sync::OnceLock, time::Duration};
 
 use secrecy::SecretString;
-use sqlx::{Connection as _, PgConnection, postgres::PgConnectOptions};
+use sqlx::{ConnectOptions as _, Connection as _, PgConnection, postgres::PgConnectOptions};
 
 use super::{ConnectError, Connection, DatabaseError, UrlError, url};
 
@@ -93,7 +93,8 @@ pub(super) fn application_name() -> &'static str {
 /// Options of every connection: our name, and nothing that a pooler in between refuses without need (the digits of
 /// numbers as text; values here are binary).
 fn ours(options: PgConnectOptions) -> PgConnectOptions {
-    options.application_name(application_name()).extra_float_digits(None)
+    // sqlx would log every statement over a second, and all of them at debug level: a load test has millions.
+    options.application_name(application_name()).extra_float_digits(None).disable_statement_logging()
 }
 
 /// The options as a URL without a password.

@@ -35,7 +35,9 @@ pub(super) fn told(fit: &ScalabilityFit, profile: &Profile, trials: &[TrialRecor
         Peak::Inside(peak) => (Some(peak), None),
         Peak::Unclear(peak) => (
             Some(peak),
-            Some("the data cannot tell whether the peak lies inside the range: its interval reaches the end".to_owned()),
+            Some(
+                "the data cannot tell whether the peak lies inside the range: its interval reaches the end".to_owned(),
+            ),
         ),
         Peak::Rising => (None, Some("no peak inside the range: throughput still rises at the largest size".to_owned())),
         Peak::Falling => {

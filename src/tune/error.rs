@@ -1,4 +1,8 @@
-use crate::{store::StoreError, trial::WorkloadError};
+use crate::{
+    database::{DatabaseError, PrivateError, Refusal},
+    store::StoreError,
+    trial::WorkloadError,
+};
 
 /// Why a run gave no answer.
 #[derive(Debug, thiserror::Error)]
@@ -7,11 +11,14 @@ pub enum TuneError {
     #[error("the run was interrupted")]
     Interrupted,
     /// The database could not be used.
-    #[error("failed to prepare the database: {0}")]
-    Database(#[from] crate::database::DatabaseError),
+    #[error("failed to {0}")]
+    Database(#[from] DatabaseError),
+    /// A private server could not be started.
+    #[error("failed to {0}")]
+    Private(#[from] PrivateError),
     /// The target must not, or cannot, be loaded as planned.
-    #[error("refused to load the target: {0}")]
-    Refused(#[from] crate::database::Refusal),
+    #[error("failed to {0}")]
+    Refused(#[from] Refusal),
     /// The database failed and did not come back.
     #[error(
         "gave up on the database: {cause}; waited {waited_seconds} s for it. The trials so far are stored: see that it \
@@ -29,10 +36,10 @@ pub enum TuneError {
     #[error("failed to run the workload: {0}")]
     Workload(String),
     /// The workload cannot be drawn from.
-    #[error("failed to read the workload")]
+    #[error("failed to read the workload: {0}")]
     Mix(#[from] WorkloadError),
     /// Results could not be stored.
-    #[error("failed to store the run")]
+    #[error("failed to {0}")]
     Store(#[from] StoreError),
     /// The stored trials are not those that this program would run.
     #[error(

@@ -1,4 +1,4 @@
-use procfs::{Current as _, CurrentSI as _};
+use procfs::Current as _;
 
 /// The machine in a line: processors, memory, system.
 #[must_use]

@@ -77,9 +77,7 @@ fn verdict(profile: &Profile, evidence: &Evidence, trials: &[TrialRecord]) -> Ve
         return keep(&format!("{named} could not be verified: a trial of the verification served nothing"));
     };
     if !p95_kept(profile, evidence) {
-        return keep(&format!(
-            "{named} broke the limit on the 95th percentile of query time in the verification"
-        ));
+        return keep(&format!("{named} broke the limit on the 95th percentile of query time in the verification"));
     }
     let change = relative(found.ratio);
     match found.verdict {
@@ -171,15 +169,17 @@ fn rows(profile: &Profile, evidence: &Evidence, verdict: &Verdict) -> Vec<Row> {
                         why: "better, and verified".to_owned(),
                     },
                     (Decision::Changed, _) => {
-                        let effect = evidence.verification.filter(|_| n_changed == 1).map(|found| relative(found.ratio));
+                        let effect =
+                            evidence.verification.filter(|_| n_changed == 1).map(|found| relative(found.ratio));
                         kept("a change was tried, and not shown better".to_owned(), effect.or(change))
                     }
                     (Decision::Kept, _) if effect.distinguishable && effect.ratio.value < 1.0 => {
                         kept(format!("others are worse: {} is the nearest", effect.alternative), change)
                     }
-                    (Decision::Kept, _) => {
-                        kept(format!("no measurable effect: {} is the most promising other", effect.alternative), change)
-                    }
+                    (Decision::Kept, _) => kept(
+                        format!("no measurable effect: {} is the most promising other", effect.alternative),
+                        change,
+                    ),
                 }
             } else if profile.is_pinned(setting) {
                 Row { decided_by: DecidedBy::Pinned, ..kept("pinned".to_owned(), None) }
@@ -220,9 +220,8 @@ fn throughput(profile: &Profile, evidence: &Evidence, verdict: &Verdict, trials:
         .filter(|trial| trial.settings == profile.space.baseline)
         .map(|trial| trial.measurement.throughput)
         .collect();
-    let paired = |pick: fn(&(Measurement, Measurement)) -> f64| {
-        expected(&evidence.pairs.iter().map(pick).collect::<Vec<_>>())
-    };
+    let paired =
+        |pick: fn(&(Measurement, Measurement)) -> f64| expected(&evidence.pairs.iter().map(pick).collect::<Vec<_>>());
     let nothing = Estimate { value: 0.0, interval: Interval { low: 0.0, high: 0.0 } };
     let was = paired(|(baseline, _)| baseline.throughput).or_else(|| expected(&of_baseline)).unwrap_or(nothing);
     let now = match verdict {

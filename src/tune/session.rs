@@ -18,6 +18,8 @@ use crate::{
 
 /// Pairs of trials with which the cost of validation is measured.
 const INSIGHT_PAIRS: u32 = 4;
+/// Trials that a search is given even when time is short: its baseline, its sizes for the curve, its overview.
+const FEWEST_TRIALS: usize = 10;
 
 /// A run of the tuning loop. Everything that it needs is given; it owns none of it.
 pub struct Session<'a> {
@@ -78,10 +80,11 @@ impl Session<'_> {
     /// [`TuneError`]; whatever was measured before is stored.
     pub async fn run(mut self) -> Result<Recommendation, TuneError> {
         let started = Instant::now();
+        let run = self.provenance.run.clone();
         let after_search = 2 * INSIGHT_PAIRS + 2 * pairs(self.profile);
         let planned = self.profile.budget.search_trials + after_search;
         let mut trials = Trials::new(
-            &self.provenance.run,
+            &run,
             self.store,
             self.target,
             self.profile.limits,
@@ -145,8 +148,10 @@ async fn search_phase(
         if trials.stored.front().is_some_and(|next| !is_search(&next.phase)) {
             return Ok("it had ended before the run was interrupted".to_owned());
         }
+        // Fewer trials than the search begins with say nothing, however little time there is.
         if let (Some(budget), Some(seconds), true) =
             (profile.budget.time, trials.seconds_a_trial(), trials.stored.is_empty())
+            && trials.records().len() >= FEWEST_TRIALS
         {
             let needed = seconds * f64::from(after_search + 1);
             if started.elapsed().as_secs_f64() + needed > budget.as_secs_f64() {
@@ -195,7 +200,8 @@ fn is_search(phase: &str) -> bool {
 fn outcome(measurement: &Measurement, profile: &Profile) -> Outcome {
     let slices = &measurement.slices;
     let mean = stats::mean(slices);
-    let error = (slices.len() > 1 && mean > 0.0).then(|| stats::sample_sd(slices) / mean / stats::real(slices.len()).sqrt());
+    let error =
+        (slices.len() > 1 && mean > 0.0).then(|| stats::sample_sd(slices) / mean / stats::real(slices.len()).sqrt());
     Outcome {
         throughput: measurement.throughput,
         throughput_error: error,
@@ -257,7 +263,8 @@ async fn verify(
         for (first, second) in interleave(trials, Phase::Verification, names, a, b, more).await? {
             pairs.push(if swapped { (second, first) } else { (first, second) });
         }
-        let arms: Vec<_> = pairs.iter().map(|(baseline, winner)| Pair { baseline: arm(baseline), winner: arm(winner) }).collect();
+        let arms: Vec<_> =
+            pairs.iter().map(|(baseline, winner)| Pair { baseline: arm(baseline), winner: arm(winner) }).collect();
         // A trial without any success has no ratio; then nothing is shown better.
         match stats::verify(&arms, plan, profile.limits.success_rate) {
             Ok(verification) if verification.conclusive => return Ok((pairs, Some(verification))),

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use super::{Event, TuneError};
 use crate::{
-    database::{Demand, Inspection, PrivateServer, Schema, Server, guard},
+    database::{Demand, Inspection, PrivateOptions, PrivateServer, Schema, Server, StateFolder, guard},
     model::Setting,
     profile::Profile,
     trial::{DatabaseTarget, Load, Mix, SimulatedTarget, Target},
@@ -86,7 +86,7 @@ impl Stage {
         if opened.is_err()
             && let Some(private) = private.and_then(Arc::into_inner)
         {
-            private.stop().await;
+            stop(private).await;
         }
         opened
     }
@@ -142,7 +142,8 @@ impl Stage {
             }
         };
         let cpu = private.clone();
-        let database_cpu = move || cpu.as_ref().and_then(|private| private.cpu_seconds());
+        let database_cpu =
+            move || cpu.as_ref().and_then(|private| private.cpu_time().ok()).map(|time| time.as_secs_f64());
         Ok(Self {
             target: Target::Database(DatabaseTarget::new(loaded, load, mix, database_cpu)),
             private,
@@ -161,7 +162,7 @@ impl Stage {
         // The target holds the server's counter of processor time.
         drop(self.target);
         if let Some(private) = self.private.and_then(Arc::into_inner) {
-            private.stop().await;
+            stop(private).await;
         }
     }
 
@@ -210,13 +211,21 @@ async fn remove(schema: Option<Schema>) {
     }
 }
 
+async fn stop(private: PrivateServer) {
+    if let Err(error) = private.stop().await {
+        tracing::warn!("the private server's files are left to the next start: failed to {error}");
+    }
+}
+
 /// Starts a throw-away server with room for the largest pool of the search.
 async fn start_private(profile: &Profile, events: &mut dyn FnMut(Event)) -> Result<PrivateServer, TuneError> {
-    for left in PrivateServer::clean_leftovers().await? {
-        events(Event::Notice(format!("removed the private server in {left}, which a dead run had left")));
+    let options = PrivateOptions::default();
+    for left in StateFolder::from_env().clean_leftovers().await? {
+        let folder = left.folder.display();
+        events(Event::Notice(format!("removed the private server in {folder}, which a dead run had left")));
     }
-    let largest = sizes(profile).1;
-    Ok(PrivateServer::start(largest + OWN_CONNECTIONS + SPARE_CONNECTIONS).await?)
+    let most = sizes(profile).1 + OWN_CONNECTIONS + SPARE_CONNECTIONS;
+    Ok(PrivateServer::start(&PrivateOptions { max_connections: options.max_connections.max(most), ..options }).await?)
 }
 
 /// The smallest and the largest pool that the run may open.

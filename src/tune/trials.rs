@@ -126,9 +126,9 @@ impl<'a> Trials<'a> {
             phase,
             trial: self.sequence,
             of: self.planned.max(self.sequence),
-            left: self
-                .seconds_a_trial()
-                .map(|seconds| Duration::from_secs_f64(seconds * f64::from(self.planned.saturating_sub(self.sequence) + 1))),
+            left: self.seconds_a_trial().map(|seconds| {
+                Duration::from_secs_f64(seconds * f64::from(self.planned.saturating_sub(self.sequence) + 1))
+            }),
         };
         let (record, resumed) = if let Some(record) = self.stored.pop_front() {
             if record.settings != *settings || record.phase != phase.name() {
@@ -157,12 +157,15 @@ impl<'a> Trials<'a> {
 
     /// Runs a trial and stores it.
     async fn fresh(&mut self, phase: Phase, why: &str, settings: &Settings) -> Result<TrialRecord, TuneError> {
-        let started = Instant::now();
         let started_at = unix_seconds();
         let seed = self.seed.wrapping_add(u64::from(self.sequence));
         let mut repeats = 0;
         let measurement = loop {
+            let started = Instant::now();
             let measurement = self.measure(settings, seed).await?;
+            // A repeat is bad luck, not the pace: each time through counts as one trial.
+            self.pace.seconds += started.elapsed().as_secs_f64();
+            self.pace.trials += 1;
             if !measurement.cpu.disturbed || repeats == REPEATS_A_TRIAL || self.repeats == REPEATS_A_RUN {
                 break measurement;
             }
@@ -174,8 +177,6 @@ impl<'a> Trials<'a> {
                 measurement.cpu.other * 100.0
             )));
         };
-        self.pace.seconds += started.elapsed().as_secs_f64();
-        self.pace.trials += 1;
         let record = TrialRecord {
             sequence: self.sequence,
             phase: phase.name().to_owned(),
@@ -199,10 +200,7 @@ impl<'a> Trials<'a> {
                 Err(TrialError::Workload(message)) => return Err(TuneError::Workload(message)),
                 Err(TrialError::Infrastructure(cause)) => cause,
             };
-            self.tell(Event::Notice(format!(
-                "trial {} is void: {cause}; waiting for the database",
-                self.sequence
-            )));
+            self.tell(Event::Notice(format!("trial {} is void: {cause}; waiting for the database", self.sequence)));
             if attempt == ATTEMPTS_A_TRIAL {
                 return Err(self.given_up(cause, Duration::ZERO));
             }

@@ -16,14 +16,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("pool", &["model", "database"]),
     ("trial", &["model", "stats", "pool", "database", "simulate"]),
     ("store", &["model"]),
-    (
-        "tune",
-        &["model", "stats", "curve", "search", "simulate", "profile", "database", "pool", "trial", "store"],
-    ),
-    (
-        "cli",
-        &["model", "profile", "export", "report", "database", "store", "tune", "trial"],
-    ),
+    ("tune", &["model", "stats", "curve", "search", "simulate", "profile", "database", "pool", "trial", "store"]),
+    ("cli", &["model", "profile", "export", "report", "database", "store", "tune", "trial"]),
 ];
 
 /// Crates that a pure room must not name: it does no I/O, has no clock and no tasks.
