@@ -31,7 +31,7 @@ const KEEPER: &str = r#"
 "$0" -D "$1" & server=$!
 read -r _
 kill -QUIT $server; kill -CONT $server; wait $server
-rm -rf "$1"
+cd / && rm -rf "${1%/data}"
 "#;
 
 const CONFIGURATION: &str = "
