@@ -6,8 +6,11 @@
 
 use std::{sync::Mutex, time::Instant};
 
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
 use pool_tune::{
-    model::{Setting, Settings, Space},
+    model::{Scale, Setting, Settings, Space, Unit, Value},
     search::{Answer, Config, Outcome, Search, Step},
     simulate::{Reading, Response},
     stats::{mean, quantile, real},
@@ -21,6 +24,9 @@ fn main() {
     let seeds: Vec<u64> = (from..from + n).collect();
     let only = after("--only");
     for budget in [20, 40] {
+        if only.as_deref().is_none_or(|only| only == "random") {
+            report(&format!("random search, {budget} trials"), &each(&seeds, |seed| random(seed, budget)));
+        }
         if only.as_deref().is_none_or(|only| only == "ours") {
             report(&format!("ours, {budget} trials"), &each(&seeds, |seed| ours(seed, budget, None)));
         }
@@ -79,7 +85,7 @@ fn outcome(reading: Reading) -> Outcome {
 fn ours(seed: u64, budget: usize, axes: Option<&[Setting]>) -> Run {
     let mut response = Response::heavy(seed);
     let space = axes.map_or_else(|| response.space(), |axes| response.space_of(axes));
-    let mut search = Search::new(&space, Config::new(budget, 0.99, seed));
+    let mut search = Search::new(&space, config(budget, seed));
     let (started, mut slowest) = (Instant::now(), 0.0_f64);
     loop {
         let asked = Instant::now();
@@ -109,6 +115,57 @@ fn ours(seed: u64, budget: usize, axes: Option<&[Setting]>) -> Run {
         }
         Answer::Infeasible(_) => Run { trials, ..judge(&response, &space, response.baseline()) },
     }
+}
+
+/// Random search, baseline included, that takes the best observed trial with an observed success rate above the limit.
+fn random(seed: u64, budget: usize) -> Run {
+    let mut response = Response::heavy(seed);
+    let space = response.space();
+    let mut rng = ChaCha8Rng::seed_from_u64(seed ^ 0xbad);
+    let mut best = (response.baseline().clone(), 0.0);
+    for trial in 0..budget {
+        let settings = if trial == 0 { response.baseline().clone() } else { anywhere(&space, &mut rng) };
+        let reading = response.measure(&settings);
+        if observed_success(reading) > 0.99 && reading.throughput > best.1 {
+            best = (settings, reading.throughput);
+        }
+    }
+    Run { trials: real(budget), ..judge(&response, &space, &best.0) }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "requests of a trial are far below 2^53")]
+fn observed_success(reading: Reading) -> f64 {
+    reading.succeeded as f64 / (reading.succeeded + reading.failed).max(1) as f64
+}
+
+/// Settings drawn evenly over the space, on the scales of the settings.
+fn anywhere(space: &Space, rng: &mut ChaCha8Rng) -> Settings {
+    let shares: Vec<f64> = space.axes.iter().map(|_| rng.random()).collect();
+    place(space, &shares)
+}
+
+/// The settings at shares of the axes' ranges; the minimum is cut to the maximum.
+fn place(space: &Space, shares: &[f64]) -> Settings {
+    let mut settings = space.axes.iter().zip(shares).fold(space.baseline.clone(), |settings, (axis, share)| {
+        let spec = axis.setting.spec();
+        let number = match spec.scale {
+            Scale::Log => (axis.low.ln() + share * (axis.high / axis.low).ln()).exp(),
+            Scale::Integer | Scale::Linear | Scale::Choice => axis.low + share * (axis.high - axis.low),
+        };
+        let number = if spec.unit == Unit::Count { number.round() } else { number };
+        settings.with(axis.setting, Value::from_number(axis.setting, number.clamp(axis.low, axis.high)).unwrap())
+    });
+    if settings.min_connections() > settings.max_connections() {
+        let most = settings.get(Setting::MaxConnections).clone();
+        settings = settings.with(Setting::MinConnections, most);
+    }
+    settings
+}
+
+/// The recommended search; `POOL_TUNE_WHOLE_BUDGET=1` switches early stopping off.
+fn config(budget: usize, seed: u64) -> Config {
+    let patience = if std::env::var_os("POOL_TUNE_WHOLE_BUDGET").is_some() { 0 } else { 5 };
+    Config { patience, ..Config::new(budget, 0.99, seed) }
 }
 
 fn judge(response: &Response, space: &Space, settings: &Settings) -> Run {
