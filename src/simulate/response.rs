@@ -205,17 +205,17 @@ impl Truth {
         Self {
             law: Scalability { lambda: pick(900.0, 2500.0), sigma, kappa: (1.0 - sigma) / (peak * peak) },
             idle_share: pick(0.2, 0.8),
-            idle_loss: pick(0.02, 0.08),
-            keeping_loss: pick(0.0, 0.03),
-            retry_loss: pick(0.01, 0.08),
-            retry_overload: pick(0.0, 0.08),
+            idle_loss: sparse(0.12, pick(0.0, 1.0)),
+            keeping_loss: sparse(0.02, pick(0.0, 1.0)),
+            retry_loss: sparse(0.1, pick(0.0, 1.0)),
+            retry_overload: sparse(0.1, pick(0.0, 1.0)),
             best_delay: pick(0.04_f64.ln(), 0.5_f64.ln()).exp(),
-            delay_loss: pick(0.02, 0.08),
+            delay_loss: sparse(0.12, pick(0.0, 1.0)),
             best_threshold: pick(3_f64.ln(), 14_f64.ln()).exp(),
-            threshold_loss: pick(0.01, 0.07),
-            jitter_loss: pick(0.0, 0.02),
-            twist: pick(-0.02, 0.02),
-            failure: pick(-5.2, -4.0),
+            threshold_loss: sparse(0.1, pick(0.0, 1.0)),
+            jitter_loss: sparse(0.03, pick(0.0, 1.0)),
+            twist: pick(-0.01, 0.01),
+            failure: pick(-5.8, -4.6),
             failure_load: pick(0.2, 1.2),
             failure_retry: pick(0.3, 1.0),
             failure_delay: pick(0.0, 0.4),
@@ -252,6 +252,11 @@ impl Truth {
 
 fn seconds(time: Duration) -> f64 {
     time.as_secs_f64()
+}
+
+/// A loss of at most `most`: a few settings matter much, most matter little, as on real pools.
+fn sparse(most: f64, share: f64) -> f64 {
+    most * share.powi(3)
 }
 
 fn uniform(rng: &mut ChaCha8Rng, low: f64, high: f64) -> f64 {
