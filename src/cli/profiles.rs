@@ -25,7 +25,7 @@ pub(super) fn profiles(arguments: &ProfilesArguments) -> Result<ExitCode> {
 #[expect(clippy::print_stdout, reason = "the answer goes to standard output")]
 fn list() -> Result<ExitCode> {
     let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+    table.load_style(presets::UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Dynamic);
     table.set_header(["profile", "workers", "settings in use", "about"]);
     for (name, source) in profile::built_in() {
         let profile = profile::parse(name, source).map_err(bad_input)?;

@@ -27,12 +27,20 @@ pub(super) struct Evidence {
 }
 
 impl Evidence {
-    /// The settings that the search holds best, if any keep the limits.
-    pub(super) fn best(&self) -> Option<&Settings> {
-        match &self.answer {
-            Some(Answer::Feasible(found)) => Some(&found.settings),
-            Some(Answer::Infeasible(_)) | None => None,
-        }
+    /// The settings that are worth a verification, if any keep the limits: those that the search holds best, less the
+    /// changes that it cannot tell from none. Where it can tell none of them, the largest is left for the verification
+    /// to decide.
+    pub(super) fn candidate(&self, baseline: &Settings) -> Option<Settings> {
+        let Some(Answer::Feasible(found)) = &self.answer else { return None };
+        let changed = || found.effects.iter().filter(|effect| effect.decision == Decision::Changed);
+        let size = |effect: &&Effect| effect.ratio.value.ln().abs();
+        let largest = changed().max_by(|a, b| size(a).total_cmp(&size(b)));
+        let told_apart: Vec<_> = changed().filter(|effect| effect.distinguishable).collect();
+        let kept = if told_apart.is_empty() { largest.into_iter().collect() } else { told_apart };
+        let candidate =
+            kept.iter().fold(baseline.clone(), |settings, effect| settings.with(effect.setting, effect.now.clone()));
+        // A change may be possible only together with one that was put back.
+        Some(if candidate.check().is_ok() { candidate } else { found.settings.clone() })
     }
 }
 
@@ -44,15 +52,19 @@ pub(super) fn recommendation(
     trials: &[TrialRecord],
     warnings: Vec<String>,
 ) -> Recommendation {
-    let verdict = verdict(profile, evidence, trials);
+    let candidate = evidence.candidate(&profile.space.baseline);
+    let verdict = verdict(profile, evidence, candidate.as_ref(), trials);
     let (curve, no_curve) = match &evidence.curve {
         Ok(fit) => (Some(curve::told(fit, profile, trials)), None),
         Err(reason) => (None, Some(reason.clone())),
     };
     Recommendation {
-        rows: rows(profile, evidence, &verdict),
+        rows: rows(profile, evidence, candidate.as_ref(), &verdict),
         throughput: throughput(profile, evidence, &verdict, trials),
-        verification: evidence.verification.map(|found| verification(profile, evidence, found)),
+        verification: evidence
+            .verification
+            .zip(candidate)
+            .map(|(found, candidate)| verification(evidence, found, candidate)),
         curve,
         no_curve,
         insights: validation_insight(&evidence.validation).into_iter().collect(),
@@ -62,8 +74,8 @@ pub(super) fn recommendation(
     }
 }
 
-fn verdict(profile: &Profile, evidence: &Evidence, trials: &[TrialRecord]) -> Verdict {
-    let Some(best) = evidence.best() else {
+fn verdict(profile: &Profile, evidence: &Evidence, best: Option<&Settings>, trials: &[TrialRecord]) -> Verdict {
+    let Some(best) = best else {
         return Verdict::Infeasible { reason: infeasible::reason(profile, evidence.answer.as_ref(), trials) };
     };
     if profile.space.axes.is_empty() {
@@ -134,57 +146,50 @@ fn percent(change: Estimate) -> String {
     )
 }
 
-fn rows(profile: &Profile, evidence: &Evidence, verdict: &Verdict) -> Vec<Row> {
+fn rows(profile: &Profile, evidence: &Evidence, candidate: Option<&Settings>, verdict: &Verdict) -> Vec<Row> {
     let baseline = &profile.space.baseline;
     let effects: &[Effect] = match &evidence.answer {
         Some(Answer::Feasible(found)) => &found.effects,
         Some(Answer::Infeasible(_)) | None => &[],
     };
-    let n_changed = effects.iter().filter(|effect| effect.decision == Decision::Changed).count();
+    let changes = |setting| candidate.is_some_and(|candidate| candidate.get(setting) != baseline.get(setting));
+    let n_changed = Setting::all().filter(|setting| changes(*setting)).count();
+    // Alone, the pairs measure just this setting; and unlike the search they did not choose it.
+    let verified = evidence.verification.filter(|_| n_changed == 1).map(|found| relative(found.ratio));
     Setting::all()
         .map(|setting| {
             let was = baseline.get(setting).clone();
-            let kept = |why: String, effect| Row {
+            let row = |decided_by, effect, why: String| Row {
                 setting,
                 was: was.clone(),
                 now: was.clone(),
-                decided_by: DecidedBy::Kept,
+                decided_by,
                 effect,
                 why,
             };
-            if let Some(effect) = effects.iter().find(|effect| effect.setting == setting) {
-                let change = Some(relative(effect.ratio));
-                match (effect.decision, verdict) {
-                    (Decision::Changed, Verdict::Better) => Row {
-                        setting,
-                        was: was.clone(),
-                        now: effect.now.clone(),
-                        decided_by: DecidedBy::Trial,
-                        // Alone, the pairs measure just this setting; and unlike the search they did not choose it.
-                        effect: if n_changed == 1 {
-                            evidence.verification.map(|found| relative(found.ratio))
-                        } else {
-                            change
-                        },
-                        why: "better, and verified".to_owned(),
-                    },
-                    (Decision::Changed, _) => {
-                        let effect =
-                            evidence.verification.filter(|_| n_changed == 1).map(|found| relative(found.ratio));
-                        kept("a change was tried, and not shown better".to_owned(), effect.or(change))
-                    }
-                    (Decision::Kept, _) if effect.distinguishable && effect.ratio.value < 1.0 => {
-                        kept(format!("others are worse: {} is the nearest", effect.alternative), change)
-                    }
-                    (Decision::Kept, _) => kept(
-                        format!("no measurable effect: {} is the most promising other", effect.alternative),
-                        change,
-                    ),
-                }
-            } else if profile.is_pinned(setting) {
-                Row { decided_by: DecidedBy::Pinned, ..kept("pinned".to_owned(), None) }
+            let Some(effect) = effects.iter().find(|effect| effect.setting == setting) else {
+                return if profile.is_pinned(setting) {
+                    row(DecidedBy::Pinned, None, "pinned".to_owned())
+                } else {
+                    row(DecidedBy::Kept, None, why_kept(setting, profile).to_owned())
+                };
+            };
+            let change = relative(effect.ratio);
+            let other = if effect.decision == Decision::Changed { &effect.now } else { &effect.alternative };
+            if !changes(setting) {
+                let why = if effect.distinguishable && effect.ratio.value < 1.0 {
+                    format!("others are worse: {other} is the nearest")
+                } else {
+                    format!("no measurable effect: {other} is the most promising other")
+                };
+                return row(DecidedBy::Kept, Some(change), why);
+            }
+            let change = Some(verified.unwrap_or(change));
+            if *verdict == Verdict::Better {
+                let now = effect.now.clone();
+                Row { now, ..row(DecidedBy::Trial, change, "better, and verified".to_owned()) }
             } else {
-                kept(why_kept(setting, profile).to_owned(), None)
+                row(DecidedBy::Kept, change, format!("{other} was tried, and not shown better"))
             }
         })
         .collect()
@@ -231,10 +236,10 @@ fn throughput(profile: &Profile, evidence: &Evidence, verdict: &Verdict, trials:
     Throughput { was, now }
 }
 
-fn verification(profile: &Profile, evidence: &Evidence, found: stats::Verification) -> Verification {
+fn verification(evidence: &Evidence, found: stats::Verification, candidate: Settings) -> Verification {
     Verification {
         pairs: u32::try_from(evidence.pairs.len()).unwrap_or(u32::MAX),
-        candidate: evidence.best().unwrap_or(&profile.space.baseline).clone(),
+        candidate,
         ratio: found.ratio,
         success_was: found.baseline_success,
         success_now: found.winner_success,

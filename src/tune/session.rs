@@ -113,7 +113,7 @@ impl Session<'_> {
             pairs: Vec::new(),
             verification: None,
         };
-        if let Some(best) = evidence.best().cloned() {
+        if let Some(best) = evidence.candidate(baseline) {
             if best == *baseline {
                 trials.planned = search_trials + 2 * INSIGHT_PAIRS;
             }
