@@ -6,6 +6,7 @@ pub mod curve;
 pub mod database;
 pub mod model;
 pub mod pool;
+pub mod report;
 pub mod search;
 pub mod simulate;
 pub mod stats;
