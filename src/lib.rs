@@ -4,6 +4,7 @@
 
 pub mod curve;
 pub mod database;
+pub mod export;
 pub mod model;
 pub mod pool;
 pub mod report;
