@@ -2,11 +2,14 @@
 //!
 //! The rooms and which of them may use which are described in `ARCHITECTURE.md`; `tests/it/layering.rs` keeps it so.
 
+pub mod cli;
 pub mod curve;
 pub mod database;
+pub mod export;
 pub mod model;
 pub mod pool;
 pub mod profile;
+pub mod report;
 pub mod search;
 pub mod simulate;
 pub mod stats;

@@ -10,7 +10,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("search", &["model", "stats", "curve"]),
     ("simulate", &["model", "stats", "curve"]),
     ("profile", &["model"]),
-    ("export", &["model", "stats", "curve"]),
+    ("export", &["model", "stats", "curve", "report"]),
     ("report", &["model", "stats", "curve"]),
     ("database", &["model"]),
     ("pool", &["model", "database"]),

@@ -1,0 +1,28 @@
+//! A recommendation for other programs: `config.py` in the tuning guide's format, and `recommendation.yaml`.
+//!
+//! In: a [`Recommendation`](crate::model::Recommendation); out: text. Nothing is written or printed here.
+
+mod config;
+mod prefix;
+mod python;
+#[cfg(test)]
+mod tests;
+
+pub use config::config_py;
+pub use prefix::{Prefix, PrefixError};
+
+use crate::{model::Recommendation, report::words};
+
+/// The recommendation as YAML that reads back as the same recommendation.
+///
+/// # Errors
+/// When the serialiser fails, which a recommendation gives it no cause for.
+pub fn recommendation_yaml(recommendation: &Recommendation) -> Result<String, serde_yaml::ser::Error> {
+    let body = serde_yaml::to_string(recommendation)?;
+    Ok(format!(
+        "# The recommendation of run {}, by pool-tune {}.\n# Times are seconds, throughput is successful requests a \
+         second, effects are relative changes of throughput;\n# intervals are at 95 %.\n{body}",
+        words::one_line(&recommendation.provenance.run),
+        words::one_line(&recommendation.provenance.program)
+    ))
+}

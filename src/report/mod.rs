@@ -1,0 +1,33 @@
+//! A recommendation in words: the page `summary.md`, the rows of the terminal's table, the verdict in a sentence.
+//!
+//! In: a [`Recommendation`](crate::model::Recommendation) and the trials behind it; out: text. Nothing is written or
+//! printed here, and there is no clock: the same run gives the same bytes.
+
+mod curve;
+pub(crate) mod figures;
+mod markdown;
+mod metrics;
+#[cfg(test)]
+pub(crate) mod samples;
+mod summary;
+#[cfg(test)]
+mod tests;
+pub(crate) mod words;
+
+pub use summary::summary_md;
+pub use words::{table, verdict_sentence};
+
+use crate::model::{Measurement, Settings};
+
+/// A trial as the report takes it.
+#[derive(Clone, Copy, Debug)]
+pub struct ReportedTrial<'a> {
+    /// The phase that it belongs to: baseline, search, insight, verification.
+    pub phase: &'a str,
+    /// Why it was made.
+    pub why: &'a str,
+    /// The settings that it ran with.
+    pub settings: &'a Settings,
+    /// What it measured.
+    pub measurement: &'a Measurement,
+}

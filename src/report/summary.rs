@@ -1,0 +1,186 @@
+//! The page that tells a run: summary.md.
+
+use std::collections::BTreeMap;
+
+use super::{
+    ReportedTrial, curve, figures,
+    markdown::{Align, table, text},
+    metrics, verdict_sentence, words,
+};
+use crate::model::{DecidedBy, Provenance, Recommendation, Row, Unit, Verdict};
+
+/// The page that tells a run to a person, in Markdown: the answer first, then what it rests on, then how it was done.
+///
+/// `trials` are all trials of the run, in order. The same run gives the same bytes.
+#[must_use]
+pub fn summary_md(recommendation: &Recommendation, trials: &[ReportedTrial<'_>]) -> String {
+    let provenance = &recommendation.provenance;
+    let mut page = format!(
+        "# Connection pool settings: run {}\n\n**{}**\n",
+        text(&provenance.run),
+        text(&verdict_sentence(recommendation))
+    );
+    if !recommendation.warnings.is_empty() {
+        page.push_str("\nBefore trusting this:\n\n");
+        for warning in &recommendation.warnings {
+            page.extend(["- ", &text(warning), "\n"]);
+        }
+    }
+    let mut section = |heading: &str, body: &str| page.extend(["\n## ", heading, "\n\n", body]);
+    section("Settings", &settings(recommendation));
+    section("Throughput", &throughput(recommendation));
+    if let Some(verification) = verification(recommendation) {
+        section("Verification", &verification);
+    }
+    section("Key metrics", &metrics::section(recommendation, trials));
+    section("Throughput against connections", &curve::section(recommendation));
+    if !recommendation.insights.is_empty() {
+        let told = recommendation
+            .insights
+            .iter()
+            .map(|insight| format!("**{}.** {}\n", text(insight.title.trim_end_matches('.')), text(&insight.text)));
+        section("Also learnt", &told.collect::<Vec<_>>().join("\n"));
+    }
+    section("How it was done", &how(provenance, trials));
+    section("How to repeat it", &repeat(provenance));
+    page
+}
+
+fn settings(recommendation: &Recommendation) -> String {
+    let rows: Vec<Vec<String>> = recommendation.rows.iter().map(setting).collect();
+    let columns = [
+        ("setting", Align::Left),
+        ("was", Align::Right),
+        ("now", Align::Right),
+        ("decided by", Align::Left),
+        ("effect on throughput", Align::Right),
+        ("why", Align::Left),
+    ];
+    format!(
+        "{}\nThe effect is that of the setting alone, with its 95 % interval; for a setting kept after trials, of the \
+         most promising other value.\n",
+        table(&columns, &rows)
+    )
+}
+
+fn setting(row: &Row) -> Vec<String> {
+    let unit = match row.setting.spec().unit {
+        Unit::Seconds => " s",
+        Unit::Count | Unit::Factor | Unit::Sql => "",
+    };
+    let shown = |value| text(&format!("{}{unit}", words::value(value)));
+    let now = if row.now == row.was { shown(&row.now) } else { format!("**{}**", shown(&row.now)) };
+    vec![
+        row.setting.name().to_owned(),
+        shown(&row.was),
+        now,
+        words::decided_by(row.decided_by).to_owned(),
+        row.effect.map_or(figures::NONE.to_owned(), figures::change_interval),
+        if row.decided_by == DecidedBy::Pinned && row.why == "pinned" { String::new() } else { text(&row.why) },
+    ]
+}
+
+fn throughput(recommendation: &Recommendation) -> String {
+    let throughput = recommendation.throughput;
+    if throughput.was.value <= 0.0 {
+        return "The settings in use were not measured often enough to tell.\n".to_owned();
+    }
+    let mut rows = vec![vec!["in use".to_owned(), figures::rate_interval(throughput.was)]];
+    if recommendation.verdict == Verdict::Better {
+        rows.push(vec!["recommended".to_owned(), figures::rate_interval(throughput.now)]);
+    }
+    format!(
+        "{}\nThe intervals are where 95 % of single trials fall, so they are wider than what is known of the mean.\n",
+        table(&[("settings", Align::Left), ("successful requests/s", Align::Right)], &rows)
+    )
+}
+
+fn verification(recommendation: &Recommendation) -> Option<String> {
+    let found = recommendation.verification.as_ref()?;
+    let changes: Vec<_> = recommendation
+        .rows
+        .iter()
+        .map(|row| (row.setting, found.candidate.get(row.setting), &row.was))
+        .filter(|(_, candidate, was)| candidate != was)
+        .map(|(setting, candidate, was)| format!("{setting} {} (was {})", words::value(candidate), words::value(was)))
+        .collect();
+    let rows = [
+        vec!["success rate, in use".to_owned(), figures::share_interval(found.success_was)],
+        vec!["success rate, the others".to_owned(), figures::share_interval(found.success_now)],
+        vec![
+            "throughput ratio".to_owned(),
+            format!("{:.3} [{:.3}, {:.3}]", found.ratio.value, found.ratio.interval.low, found.ratio.interval.high),
+        ],
+    ];
+    Some(format!(
+        "After the search, the settings in use and {} were tried in turn, in {} of new trials, so that the search's \
+         luck is no part of the answer.\n\n{}",
+        text(&changes.join(", ")),
+        words::pairs(found.pairs),
+        table(&[("", Align::Left), ("value [95 % interval]", Align::Right)], &rows)
+    ))
+}
+
+fn how(provenance: &Provenance, trials: &[ReportedTrial<'_>]) -> String {
+    let mut limits = format!("success rate above {} %", shortest(provenance.limits.success_rate * 100.0));
+    if let Some(longest) = provenance.limits.p95_query {
+        limits.extend([", 95th percentile of query time within ", &figures::time(longest)]);
+    }
+    let mut phases: BTreeMap<usize, (&str, u32)> = BTreeMap::new();
+    for trial in trials {
+        let known = phases.iter().find(|(_, (phase, _))| *phase == trial.phase).map(|(index, _)| *index);
+        phases.entry(known.unwrap_or(phases.len())).or_insert((trial.phase, 0)).1 += 1;
+    }
+    let phases: Vec<_> = phases.values().map(|(phase, count)| format!("{count} {}", text(phase))).collect();
+    let trials = if phases.is_empty() {
+        format!("{} in the search", provenance.search_trials)
+    } else {
+        format!("{} ({})", trials.len(), phases.join(", "))
+    };
+    let items = [
+        ("target", text(&provenance.target)),
+        ("server", text(&provenance.server)),
+        ("load from", text(&provenance.machine)),
+        ("workers", provenance.workers.to_string()),
+        ("limits", limits),
+        ("trials", trials),
+        ("the search stopped because", text(&provenance.stopped_because)),
+        ("program", format!("pool-tune {}", text(&provenance.program))),
+    ];
+    items.iter().flat_map(|(name, value)| ["- ", name, ": ", value, "\n"]).collect()
+}
+
+/// A number without the noise of its last bits: 99, 99.9.
+fn shortest(number: f64) -> String {
+    ((number * 1e6).round() / 1e6).to_string()
+}
+
+fn repeat(provenance: &Provenance) -> String {
+    let target = match provenance.target.as_str() {
+        "private" | "" => String::new(),
+        target => format!(" --target {}", shell_word(target)),
+    };
+    let after = match provenance.target.as_str() {
+        "simulated" => "On the simulated target the same seed gives the same bytes.",
+        "private" | "" => {
+            "The same seed asks for the same first trials; what a real database answers differs each time."
+        }
+        _ => {
+            "Give the target's password too, which is not kept here. The same seed asks for the same first trials; what a \
+             real database answers differs each time."
+        }
+    };
+    format!(
+        "```sh\npool-tune run --profile {} --seed {}{target}\n```\n\nAdd the --pin, --range, --trials and --pairs of this \
+         run, if it had any. {after}\n",
+        shell_word(&provenance.profile),
+        provenance.seed
+    )
+}
+
+/// A word of a command line, in quotes where the shell would take it apart.
+fn shell_word(word: &str) -> String {
+    let word = words::one_line(word);
+    let plain = |character: char| character.is_ascii_alphanumeric() || "-_./:@%+=,".contains(character);
+    if !word.is_empty() && word.chars().all(plain) { word } else { format!("'{}'", word.replace('\'', r"'\''")) }
+}

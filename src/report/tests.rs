@@ -1,0 +1,75 @@
+use super::{ReportedTrial, figures, samples, summary_md, table, verdict_sentence};
+use crate::model::{Measurement, Recommendation, Setting, Settings, Value};
+
+fn summary(recommendation: &Recommendation) -> String {
+    let trials: Vec<(&str, Settings, Measurement)> = samples::trials();
+    let reported: Vec<_> = trials
+        .iter()
+        .map(|(phase, settings, measurement)| ReportedTrial { phase, why: "", settings, measurement })
+        .collect();
+    summary_md(recommendation, &reported)
+}
+
+#[test]
+fn the_summary_of_better_settings() {
+    insta::assert_snapshot!(summary(&samples::better()));
+}
+
+#[test]
+fn the_summary_of_kept_settings() {
+    insta::assert_snapshot!(summary(&samples::keep()));
+}
+
+#[test]
+fn the_summary_of_limits_that_cannot_be_kept() {
+    insta::assert_snapshot!(summary(&samples::infeasible()));
+}
+
+#[test]
+fn a_summary_without_trials_says_so() {
+    let page = summary_md(&samples::better(), &[]);
+    assert!(page.contains("No trials were made with these settings."), "{page}");
+    assert!(page.contains("- trials: 12 in the search"), "{page}");
+}
+
+#[test]
+fn verdicts_are_sentences() {
+    insta::assert_snapshot!(
+        [samples::better(), samples::keep(), samples::infeasible()].map(|one| verdict_sentence(&one)).join("\n")
+    );
+}
+
+#[test]
+fn rows_fit_a_terminal_of_120_columns() {
+    let mut told = String::new();
+    for recommendation in [samples::better(), samples::keep()] {
+        let rows = table(&recommendation);
+        let widths: Vec<usize> =
+            (0..5).map(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap()).collect();
+        assert!(widths.iter().sum::<usize>() + 10 <= 120, "{widths:?}");
+        told.extend(rows.iter().flat_map(|row| [row.join(" / "), "\n".to_owned()]));
+    }
+    insta::assert_snapshot!(told);
+}
+
+#[test]
+fn hostile_text_stays_in_its_cell() {
+    let mut recommendation = samples::better();
+    for row in recommendation.rows.iter_mut().filter(|row| row.setting == Setting::ValidationQuery) {
+        row.was = Value::Sql("SELECT '|' -- `\n# Heading\n| a |".to_owned());
+        row.now = row.was.clone();
+        row.why = "a | b\n\nc".to_owned();
+    }
+    recommendation.warnings = vec!["first\n# second".to_owned()];
+    let page = summary(&recommendation);
+    assert!(!page.lines().any(|line| line.starts_with("# ") && line != "# Connection pool settings: run better"));
+    let row = page.lines().find(|line| line.starts_with("| validation_query")).unwrap();
+    assert_eq!(row.replace("\\|", "").matches('|').count(), 7, "{row}");
+    assert!(row.contains("SELECT '\\|' -- \\`\\\\n# Heading"), "{row}");
+}
+
+#[test]
+fn a_figure_that_is_none_is_a_dash() {
+    assert_eq!(figures::rate(f64::NAN), "–");
+    assert_eq!(figures::time(f64::INFINITY), "–");
+}

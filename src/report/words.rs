@@ -1,0 +1,171 @@
+//! The words for verdicts, settings and errors.
+
+use super::figures;
+use crate::model::{DecidedBy, ErrorClass, Recommendation, Row, Unit, Value, Verdict};
+
+/// The longest text of the terminal's last column: with the others it fits 120 columns.
+const EFFECT_WIDTH: usize = 55;
+/// The longest statement shown in the terminal's table.
+const SQL_WIDTH: usize = 24;
+
+/// Text on one line: what would end a line, or turn its direction, is written as an escape.
+pub(crate) fn one_line(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
+    for character in text.chars() {
+        if breaks(character) {
+            line.extend(character.escape_default());
+        } else {
+            line.push(character);
+        }
+    }
+    line
+}
+
+/// Whether a character must not be written as it is: controls, line ends, and marks of the direction of writing.
+pub(crate) fn breaks(character: char) -> bool {
+    character.is_control()
+        || matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
+
+/// A value as a person reads it, on one line.
+pub(crate) fn value(value: &Value) -> String {
+    one_line(&value.to_string())
+}
+
+/// A unit in a word.
+pub(crate) fn unit(unit: Unit) -> &'static str {
+    match unit {
+        Unit::Count => "count",
+        Unit::Seconds => "seconds",
+        Unit::Factor => "factor",
+        Unit::Sql => "SQL",
+    }
+}
+
+/// What decided a setting, in a word.
+pub(crate) fn decided_by(decided_by: DecidedBy) -> &'static str {
+    match decided_by {
+        DecidedBy::Trial => "trial",
+        DecidedBy::Kept => "kept",
+        DecidedBy::Pinned => "pinned",
+    }
+}
+
+/// A class of errors in a few words.
+pub(crate) fn error(class: ErrorClass) -> &'static str {
+    match class {
+        ErrorClass::AcquireTimeoutWaiting => "timeout, waiting for a connection",
+        ErrorClass::AcquireTimeoutOpening => "timeout, opening a connection",
+        ErrorClass::AcquireTimeoutValidating => "timeout, validating a connection",
+        ErrorClass::TooManyConnections => "too many connections",
+        ErrorClass::Connect => "connecting",
+        ErrorClass::Validation => "validation",
+        ErrorClass::ConnectionLost => "connection lost",
+        ErrorClass::Query => "query",
+        ErrorClass::CircuitOpen => "circuit open",
+        ErrorClass::Unfinished => "unfinished at the end",
+    }
+}
+
+/// The answer of a run in one plain sentence.
+#[must_use]
+pub fn verdict_sentence(recommendation: &Recommendation) -> String {
+    match &recommendation.verdict {
+        Verdict::Better => better(recommendation),
+        Verdict::Keep { reason } => format!("Keep the settings in use: {}.", without_stop(reason)),
+        Verdict::Infeasible { reason } => format!("No settings keep the limits: {}.", without_stop(reason)),
+    }
+}
+
+fn better(recommendation: &Recommendation) -> String {
+    let changes: Vec<_> = recommendation
+        .rows
+        .iter()
+        .filter(|row| row.was != row.now)
+        .map(|row| format!("{} {} instead of {}", row.setting, value(&row.now), value(&row.was)))
+        .collect();
+    let evidence = match &recommendation.verification {
+        Some(found) => {
+            let change = found.ratio.value - 1.0;
+            format!(
+                "{} {} throughput [{:+.1}, {:+.1} %], verified in {}; success rate {} against {}",
+                figures::size(change),
+                if change < 0.0 { "less" } else { "more" },
+                figures::tenths_of_percent(found.ratio.interval.low - 1.0),
+                figures::tenths_of_percent(found.ratio.interval.high - 1.0),
+                pairs(found.pairs),
+                figures::share(found.success_now.value),
+                figures::share(found.success_was.value)
+            )
+        }
+        None => format!(
+            "{} requests/s against {}",
+            figures::rate(recommendation.throughput.now.value),
+            figures::rate(recommendation.throughput.was.value)
+        ),
+    };
+    format!("Use {}: {evidence}.", changes.join(", "))
+}
+
+/// A number of pairs.
+pub(crate) fn pairs(pairs: u32) -> String {
+    if pairs == 1 { "1 pair".to_owned() } else { format!("{pairs} pairs") }
+}
+
+fn without_stop(reason: &str) -> String {
+    one_line(reason.trim().trim_end_matches('.'))
+}
+
+/// The settings as a terminal shows them: name, was, now, decided by, effect on throughput.
+///
+/// The last column says for a changed setting what it gains, for a kept one shortly why, with the measured effect where
+/// there is one. With usual values a row fits 120 columns.
+#[must_use]
+pub fn table(recommendation: &Recommendation) -> Vec<[String; 5]> {
+    recommendation
+        .rows
+        .iter()
+        .map(|row| {
+            [
+                row.setting.name().to_owned(),
+                shortened(&row.was),
+                shortened(&row.now),
+                decided_by(row.decided_by).to_owned(),
+                effect_in_short(row),
+            ]
+        })
+        .collect()
+}
+
+fn shortened(shown: &Value) -> String {
+    let text = value(shown);
+    if text.chars().count() <= SQL_WIDTH {
+        return text;
+    }
+    let start: String = text.chars().take(SQL_WIDTH - 2).collect();
+    format!("{start}…'")
+}
+
+fn effect_in_short(row: &Row) -> String {
+    let effect = row.effect.map(figures::change_interval);
+    match (row.decided_by, effect) {
+        (DecidedBy::Trial, Some(effect)) => effect,
+        (_, None) => fitting(&row.why, EFFECT_WIDTH),
+        (_, Some(effect)) => {
+            format!("{} ({effect})", fitting(&row.why, EFFECT_WIDTH.saturating_sub(effect.chars().count() + 3)))
+        }
+    }
+}
+
+/// As many whole clauses of `text` as fit, at least the first.
+fn fitting(text: &str, width: usize) -> String {
+    let text = one_line(text);
+    if text.chars().count() <= width {
+        return text;
+    }
+    let ends = text.match_indices([',', ':', ';']).map(|(index, _)| &text[..index]);
+    let mut clauses: Vec<_> = ends.collect();
+    let first = clauses.first().copied().unwrap_or(&text);
+    clauses.retain(|clause| clause.chars().count() <= width);
+    clauses.last().copied().unwrap_or(first).to_owned()
+}
