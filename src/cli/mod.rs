@@ -28,7 +28,7 @@ pub fn main() -> ExitCode {
     };
     let result = runtime.block_on(async {
         match arguments.command {
-            Command::Run(ref run) => run::run(&arguments, run).await,
+            Command::Run(ref run) => Box::pin(run::run(&arguments, run)).await,
             Command::Export(ref export) => export::export(export).await,
             Command::Runs(ref runs) => runs::runs(runs).await,
             Command::Show(ref show) => runs::show(show).await,

@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context as _, Result};
 use rand::RngExt as _;
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::{ExposeSecret, SecretString};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -202,7 +202,7 @@ fn new_run(arguments: &RunArguments, intent: &Intent, provenance: &Provenance, s
 
 /// The target that the user chose; `private` without a word.
 fn choice(target: Option<&SecretString>) -> Result<Choice> {
-    Ok(match target.map(|target| target.expose_secret()) {
+    Ok(match target.map(ExposeSecret::expose_secret) {
         None | Some("" | "private") => Choice::Private,
         Some("simulated") => Choice::Simulated,
         Some(_) => Choice::Server(
@@ -214,13 +214,12 @@ fn choice(target: Option<&SecretString>) -> Result<Choice> {
 fn new_intent(arguments: &RunArguments, prefix: Prefix) -> Result<Intent> {
     let mut profile = profiles::load(arguments.profile.as_deref().unwrap_or("medium"))?;
     override_profile(&mut profile, &arguments.pin, &arguments.range, arguments.trials, arguments.pairs)?;
-    let id = match &arguments.name {
-        Some(name) => checked_id(name)?,
-        None => {
-            let now = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
-            let digits: String = now.chars().filter(char::is_ascii_digit).collect();
-            format!("{}-{}-{}", &digits[..8], &digits[8..], slug(&profile.name))
-        }
+    let id = if let Some(name) = &arguments.name {
+        checked_id(name)?
+    } else {
+        let now = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
+        let digits: String = now.chars().filter(char::is_ascii_digit).collect();
+        format!("{}-{}-{}", &digits[..8], &digits[8..], slug(&profile.name))
     };
     let seed = arguments.seed.unwrap_or_else(|| u64::from(rand::rng().random::<u32>()));
     Ok(Intent { id, profile, seed, prefix, stored: Vec::new(), resumed: false })

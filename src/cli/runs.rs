@@ -1,5 +1,4 @@
 use std::{
-    fmt::Write as _,
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -135,10 +134,10 @@ pub(super) fn answer(recommendation: &Recommendation) -> String {
     }
     let mut text = format!("\n{}\n\n{table}\n", report::verdict_sentence(recommendation));
     for insight in &recommendation.insights {
-        let _ = writeln!(text, "\n{}: {}", insight.title, insight.text);
+        text.push_str(&format!("\n{}: {}\n", insight.title, insight.text));
     }
     for warning in &recommendation.warnings {
-        let _ = writeln!(text, "\nwarning: {warning}");
+        text.push_str(&format!("\nwarning: {warning}\n"));
     }
     text
 }

@@ -48,20 +48,20 @@ fn placeholders_and_scale_are_resolved() {
 #[test]
 fn errors_name_line_key_and_remedy() {
     let errors = [
-        error(&small("worker: 3\n")).to_string(),
-        error(&small("trial: {measure: 5x}\n")).to_string(),
-        error(&small("settings:\n  max_conections: 5\n")).to_string(),
-        error(&small("settings:\n  max_connections: 5\n  min_connections: 6\n")).to_string(),
-        error(&small("settings:\n  max_connections: 5.5\n")).to_string(),
-        error(&small("search:\n  ranges:\n    max_connections: [30, 10]\n")).to_string(),
-        error(&small("limits: {success_rate: 99}\n")).to_string(),
-        error(&small("budget: {search_trials: 0}\n")).to_string(),
-        error("workers: 4\n").to_string(),
-        error("").to_string(),
-        error("- a\n- b\n").to_string(),
-        error("name: a\nname: b\n").to_string(),
-        error("name: [a\nworkers: 4\n").to_string(),
-        error("name: a\nworkers: 0\n").to_string(),
+        error(&small("worker: 3\n")),
+        error(&small("trial: {measure: 5x}\n")),
+        error(&small("settings:\n  max_conections: 5\n")),
+        error(&small("settings:\n  max_connections: 5\n  min_connections: 6\n")),
+        error(&small("settings:\n  max_connections: 5.5\n")),
+        error(&small("search:\n  ranges:\n    max_connections: [30, 10]\n")),
+        error(&small("limits: {success_rate: 99}\n")),
+        error(&small("budget: {search_trials: 0}\n")),
+        error("workers: 4\n"),
+        error(""),
+        error("- a\n- b\n"),
+        error("name: a\nname: b\n"),
+        error("name: [a\nworkers: 4\n"),
+        error("name: a\nworkers: 0\n"),
     ];
     assert_snapshot!(errors.join("\n"));
 }
@@ -70,21 +70,19 @@ fn errors_name_line_key_and_remedy() {
 fn errors_in_operations_name_line_key_and_remedy() {
     let operation = |text: &str| error(&format!("name: a\nworkers: 1\nworkload:\n  operations:\n{text}"));
     let errors = [
-        operation("    - name: r\n      sql: select :id\n").to_string(),
-        operation("    - name: r\n      sql: select :id\n      parameters:\n        ident: {uniform: [1, 2]}\n")
-            .to_string(),
-        operation("    - name: r\n      sql: select 1\n      parameters:\n        id: {uniform: [1, 2]}\n").to_string(),
-        operation("    - name: r\n      weight: -1\n      sql: select 1\n").to_string(),
-        operation("    - name: r\n      weight: 0\n      sql: select 1\n").to_string(),
-        operation("    - name: r\n      sqll: select 1\n").to_string(),
-        operation("    - name: r\n").to_string(),
+        operation("    - name: r\n      sql: select :id\n"),
+        operation("    - name: r\n      sql: select :id\n      parameters:\n        ident: {uniform: [1, 2]}\n"),
+        operation("    - name: r\n      sql: select 1\n      parameters:\n        id: {uniform: [1, 2]}\n"),
+        operation("    - name: r\n      weight: -1\n      sql: select 1\n"),
+        operation("    - name: r\n      weight: 0\n      sql: select 1\n"),
+        operation("    - name: r\n      sqll: select 1\n"),
+        operation("    - name: r\n"),
         operation(
             "    - name: r\n      sql: select :i\n      parameters:\n        i: {zipf: {range: [1, 9], exponent: 0}}\n",
-        )
-        .to_string(),
-        operation("    - name: r\n      sql: select :i\n      parameters:\n        i: {uniform: [9, 1]}\n").to_string(),
-        operation("    - name: r\n      sql: select :i\n      parameters:\n        i: {choice: []}\n").to_string(),
-        operation("    []\n").to_string(),
+        ),
+        operation("    - name: r\n      sql: select :i\n      parameters:\n        i: {uniform: [9, 1]}\n"),
+        operation("    - name: r\n      sql: select :i\n      parameters:\n        i: {choice: []}\n"),
+        operation("    []\n"),
     ];
     assert_snapshot!(errors.join("\n"));
 }

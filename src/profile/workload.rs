@@ -165,8 +165,8 @@ fn range(entry: Entry, scale: u32) -> Result<(i64, i64), Problem> {
     let (line, key) = (entry.line, entry.key.clone());
     let ends = entry.list(expected)?.iter().map(|value| end(value, scale)).collect::<Result<Vec<_>, _>>()?;
     match ends.as_slice() {
-        &[low, high] if low <= high => Ok((low, high)),
-        &[low, high] => Err(Problem::at(line, format!("`{key}` is [{low}, {high}]: expected the lower end first"))),
+        [low, high] if low <= high => Ok((*low, *high)),
+        [low, high] => Err(Problem::at(line, format!("`{key}` is [{low}, {high}]: expected the lower end first"))),
         _ => Err(Problem::at(line, format!("`{key}` has {} ends: expected {expected}", ends.len()))),
     }
 }

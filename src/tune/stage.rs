@@ -16,6 +16,7 @@ const SPARE_CONNECTIONS: u32 = 10;
 
 /// What a person chose to load.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one a run")]
 pub enum Choice {
     /// A throw-away server that the run starts and removes.
     Private,

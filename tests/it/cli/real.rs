@@ -1,0 +1,171 @@
+//! Runs on private servers that the program starts itself.
+
+use std::{
+    fs,
+    path::Path,
+    process::{Child, Stdio},
+    time::Duration,
+};
+
+use super::{pool_tune, program, read, stderr, stdout};
+
+/// A profile that takes seconds: it proves the way, not the figures.
+const QUICK: &str = "
+name: quick
+workers: 8
+settings: {min_connections: 2, max_connections: 6}
+search: {ranges: {max_connections: [2, 6], min_connections: [1, 2]}}
+trial: {measure: 200ms, warm_up_cap: 700ms}
+budget: {search_trials: 10, verification_pairs: 6}
+workload:
+  prepare:
+    - create table item (id bigint primary key, hits bigint not null)
+    - insert into item select n, 0 from generate_series(1, 1000) n
+  operations:
+    - name: read
+      weight: 3
+      sql: select hits from item where id = :id
+      parameters: {id: {uniform: [1, 1000]}}
+    - name: update
+      transaction:
+        - select hits from item where id = :id for update
+        - update item set hits = hits + 1 where id = :id
+      parameters: {id: {zipf: {range: [1, 1000], exponent: 1.1}}}
+";
+
+fn folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("quick.yaml"), QUICK).unwrap();
+    folder
+}
+
+/// What private servers have left in the state folder.
+fn clusters(folder: &Path) -> usize {
+    let Ok(entries) = fs::read_dir(folder.join("state")) else { return 0 };
+    entries.filter(|entry| entry.as_ref().unwrap().path().is_dir()).count()
+}
+
+#[test]
+fn a_run_on_a_private_server_gives_an_answer_and_leaves_nothing() {
+    let folder = folder();
+    let output = pool_tune(folder.path(), &["run", "--profile", "./quick.yaml", "--name", "run"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(stderr(&output).contains("PostgreSQL"), "{}", stderr(&output));
+    assert!(read(folder.path(), "run", "config.py").contains("SUPABASE_MAX_CONNECTIONS = "));
+    assert_eq!(clusters(folder.path()), 0);
+    let shown: serde_json::Value =
+        serde_json::from_str(&stdout(&pool_tune(folder.path(), &["show", "--json"]))).unwrap();
+    for trial in shown["trials"].as_array().unwrap() {
+        let measurement = &trial["measurement"];
+        assert!(measurement["throughput"].as_f64().unwrap() > 0.0, "{trial}");
+        assert_eq!(measurement["requests"]["failed"], 0, "{trial}");
+        let most = trial["settings"]["max_connections"].as_u64().unwrap();
+        assert!(measurement["utilisation"]["peak_total"].as_u64().unwrap() <= most, "{trial}");
+    }
+}
+
+#[test]
+fn sql_that_fails_is_told_before_any_trial() {
+    let folder = folder();
+    fs::write(
+        folder.path().join("bad.yaml"),
+        QUICK.replace("select hits from item where", "select hitz from item where"),
+    )
+    .unwrap();
+    let output = pool_tune(folder.path(), &["run", "--profile", "./bad.yaml"]);
+    let text = stderr(&output);
+    assert!(text.contains("hitz") && text.contains("read"), "{text}");
+    assert!(!output.status.success());
+    assert_eq!(clusters(folder.path()), 0);
+}
+
+/// A run in the background that has stored its first trials.
+fn running(folder: &Path) -> Child {
+    let arguments = ["run", "--profile", "./quick.yaml", "--name", "run", "--trials", "400"];
+    let child = program(folder).args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    while stored(folder) < 2 {
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    child
+}
+
+/// How many trials of the run are stored.
+fn stored(folder: &Path) -> usize {
+    let shown = stdout(&pool_tune(folder, &["show", "run", "--json"]));
+    let shown: serde_json::Value = serde_json::from_str(&shown).unwrap_or_default();
+    shown["trials"].as_array().map_or(0, Vec::len)
+}
+
+fn signal(child: &Child, signal: rustix::process::Signal) {
+    let pid = rustix::process::Pid::from_child(child);
+    rustix::process::kill_process(pid, signal).unwrap();
+}
+
+#[test]
+fn ctrl_c_stops_cleanly_and_says_how_to_go_on() {
+    let folder = folder();
+    let mut child = running(folder.path());
+    signal(&child, rustix::process::Signal::INT);
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert_eq!(clusters(folder.path()), 0);
+    let runs = stdout(&pool_tune(folder.path(), &["runs"]));
+    assert!(runs.contains("interrupted"), "{runs}");
+}
+
+#[test]
+fn a_killed_run_loses_no_trial_and_the_next_start_cleans_up() {
+    let folder = folder();
+    let mut child = running(folder.path());
+    signal(&child, rustix::process::Signal::KILL);
+    child.wait().unwrap();
+    assert_eq!(clusters(folder.path()), 1, "a killed run cannot clean up");
+    let before: serde_json::Value =
+        serde_json::from_str(&stdout(&pool_tune(folder.path(), &["show", "run", "--json"]))).unwrap();
+    let before = before["trials"].as_array().unwrap();
+
+    let again = program(folder.path())
+        .args(["run", "--resume", "run"])
+        .stderr(Stdio::null())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut again = again;
+    loop {
+        let shown = stdout(&pool_tune(folder.path(), &["show", "run", "--json"]));
+        let shown: serde_json::Value = serde_json::from_str(&shown).unwrap();
+        let trials = shown["trials"].as_array().unwrap();
+        assert_eq!(&trials[..before.len()], before.as_slice());
+        if trials.len() > before.len() {
+            break;
+        }
+        assert!(again.try_wait().unwrap().is_none(), "the resumed run ended without a new trial");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert_eq!(clusters(folder.path()), 1, "the dead run's server is gone, the new one's is there");
+    signal(&again, rustix::process::Signal::INT);
+    again.wait().unwrap();
+    assert_eq!(clusters(folder.path()), 0);
+}
+
+#[test]
+fn a_second_run_at_the_same_time_is_refused() {
+    let folder = folder();
+    let mut child = running(folder.path());
+    let second = pool_tune(folder.path(), &["run", "--profile", "./quick.yaml"]);
+    assert_eq!(second.status.code(), Some(7), "{}", stderr(&second));
+    assert!(stderr(&second).contains(&child.id().to_string()), "{}", stderr(&second));
+    signal(&child, rustix::process::Signal::INT);
+    child.wait().unwrap();
+}
+
+#[test]
+fn limits_that_nothing_keeps_get_a_plain_answer() {
+    let folder = folder();
+    let strict = QUICK.replace("trial:", "limits: {p95_query: 1us}\ntrial:");
+    fs::write(folder.path().join("strict.yaml"), strict).unwrap();
+    let output = pool_tune(folder.path(), &["run", "--profile", "./strict.yaml", "--name", "strict"]);
+    assert_eq!(output.status.code(), Some(5), "{}", stderr(&output));
+    assert!(stdout(&output).contains("p95_query"), "{}", stdout(&output));
+    assert!(!folder.path().join("results/strict/config.py").exists());
+    assert_eq!(pool_tune(folder.path(), &["export", "strict"]).status.code(), Some(5));
+}

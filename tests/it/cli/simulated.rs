@@ -1,0 +1,92 @@
+use super::{pool_tune, program, read, stderr, stdout};
+
+const FILES: [&str; 3] = ["config.py", "recommendation.yaml", "summary.md"];
+
+fn simulated(folder: &std::path::Path, seed: &str) {
+    let arguments =
+        ["run", "--profile", "heavy", "--target", "simulated", "--seed", seed, "--name", "run", "--trials", "20"];
+    let output = pool_tune(folder, &arguments);
+    assert!(output.status.success(), "{}", stderr(&output));
+}
+
+#[test]
+fn the_same_seed_gives_the_same_bytes() {
+    let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    simulated(one.path(), "11");
+    simulated(other.path(), "11");
+    for file in FILES {
+        assert_eq!(read(one.path(), "run", file), read(other.path(), "run", file), "{file}");
+    }
+}
+
+#[test]
+fn another_seed_gives_other_figures() {
+    let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    simulated(one.path(), "11");
+    simulated(other.path(), "12");
+    assert_ne!(read(one.path(), "run", "summary.md"), read(other.path(), "run", "summary.md"));
+}
+
+#[test]
+fn a_run_can_be_listed_shown_and_exported_again() {
+    let folder = tempfile::tempdir().unwrap();
+    simulated(folder.path(), "3");
+    assert_eq!(stdout(&pool_tune(folder.path(), &["export"])), read(folder.path(), "run", "config.py"));
+    let renamed = stdout(&pool_tune(folder.path(), &["export", "run", "--prefix", "DB"]));
+    assert!(renamed.contains("\nDB_MAX_CONNECTIONS = "), "{renamed}");
+    let runs: serde_json::Value =
+        serde_json::from_str(&stdout(&pool_tune(folder.path(), &["runs", "--json"]))).unwrap();
+    assert_eq!(runs[0]["id"], "run");
+    assert_eq!(runs[0]["status"], "finished");
+    let shown = stdout(&pool_tune(folder.path(), &["show", "latest"]));
+    assert!(shown.contains("max_connections") && shown.contains("verification"), "{shown}");
+}
+
+#[test]
+fn json_is_one_document() {
+    let folder = tempfile::tempdir().unwrap();
+    let output =
+        pool_tune(folder.path(), &["run", "--profile", "light", "--target", "simulated", "--seed", "1", "--json"]);
+    let document: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert_eq!(document["recommendation"]["provenance"]["seed"], 1);
+    assert_eq!(document["recommendation"]["rows"].as_array().unwrap().len(), 15);
+}
+
+#[test]
+fn every_changed_setting_is_shown_to_have_an_effect() {
+    let folder = tempfile::tempdir().unwrap();
+    for seed in 1..=12 {
+        let name = format!("run{seed}");
+        let output = pool_tune(
+            folder.path(),
+            &["run", "-p", "heavy", "-t", "simulated", "--seed", &seed.to_string(), "--name", &name, "--json"],
+        );
+        let document: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
+        for row in document["recommendation"]["rows"].as_array().unwrap() {
+            if row["was"] != row["now"] {
+                let interval = &row["effect"]["interval"];
+                let (low, high) = (interval["low"].as_f64().unwrap(), interval["high"].as_f64().unwrap());
+                assert!(low > 0.0 || high < 0.0, "seed {seed}: noise reported as a finding: {row}");
+                assert_eq!(row["decided_by"], "trial");
+            }
+        }
+    }
+}
+
+#[test]
+fn an_interrupted_run_goes_on_to_the_same_answer() {
+    let (whole, cut) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    simulated(whole.path(), "21");
+    // A run that was killed after some trials: a whole one, with the later trials and the answer taken away.
+    simulated(cut.path(), "21");
+    let database = cut.path().join("results/pool-tune.db");
+    let script = "import sqlite3, sys\nd = sqlite3.connect(sys.argv[1])\nd.execute('delete from trials where sequence > 7')\nd.execute(\"update runs set status = 'running', recommendation = null\")\nd.commit()";
+    let python = std::process::Command::new("python3").args(["-c", script]).arg(&database).status().unwrap();
+    assert!(python.success());
+    let output = program(cut.path()).args(["run", "--target", "simulated", "--resume", "run"]).output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(stderr(&output).contains("7 trials are taken over"), "{}", stderr(&output));
+    for file in FILES {
+        assert_eq!(read(whole.path(), "run", file), read(cut.path(), "run", file), "{file}");
+    }
+}
