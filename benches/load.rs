@@ -13,30 +13,25 @@ mod cluster;
 
 use std::{
     process::Command,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use hdrhistogram::Histogram;
 use pool_tune::{
-    database::{Argument, Connection, QueryError, Server},
-    model::{Setting, Settings, Value},
-    pool::{Attempt, Failure, Observer, Pool, Work},
+    database::Server,
+    model::{Domain, Generator, Operation, Parameter, Setting, Settings, Statement, Value, Workload},
+    trial::{DatabaseTarget, Load, Mix, Target},
 };
 use procfs::process::Process;
-use rand::{RngExt, SeedableRng};
-use rand_chacha::ChaCha8Rng;
-use sqlx::SqlStr;
-use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 use cluster::{Cluster, binary};
 
-const SQL: SqlStr = SqlStr::from_static("SELECT abalance FROM pgbench_accounts WHERE aid = $1");
 const ROWS: i64 = 100_000;
 
 struct Plan {
     pairs: usize,
     seconds: u64,
-    workers: u64,
+    workers: u32,
     threads: usize,
     connections: Vec<u32>,
     socket: bool,
@@ -123,49 +118,7 @@ fn median(mut values: Vec<f64>) -> f64 {
     values[values.len() / 2]
 }
 
-/// What a worker records of each request.
-struct Recorder {
-    acquire: Histogram<u32>,
-    wait: Histogram<u32>,
-    query: Histogram<u32>,
-    hold: Histogram<u32>,
-    failures: u64,
-}
-
-impl Recorder {
-    fn new() -> Self {
-        // Nanoseconds up to an hour, to one per cent.
-        let histogram = || Histogram::new_with_bounds(1, 3_600_000_000_000, 2).unwrap();
-        Self { acquire: histogram(), wait: histogram(), query: histogram(), hold: histogram(), failures: 0 }
-    }
-}
-
-fn record(histogram: &mut Histogram<u32>, time: Duration) {
-    histogram.saturating_record(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
-}
-
-struct PointSelect {
-    row: i64,
-}
-
-impl Work for PointSelect {
-    async fn run(&mut self, connection: &mut Connection) -> Result<(), QueryError> {
-        connection.execute(SQL, &[Argument::Integer(self.row)]).await
-    }
-}
-
-impl Observer for Recorder {
-    fn attempted(&mut self, attempt: &Attempt, failure: Option<&Failure>) {
-        self.failures += u64::from(failure.is_some());
-        if let (Some(acquired), Some(query), Some(hold)) = (attempt.acquired, attempt.query, attempt.hold) {
-            record(&mut self.acquire, acquired.total);
-            record(&mut self.wait, acquired.wait);
-            record(&mut self.query, query);
-            record(&mut self.hold, hold);
-        }
-    }
-}
-
+/// Point selects by the trial engine, as a run makes them, with the processor time that it measured itself.
 fn ours(server: &Server, plan: &Plan, connections: u32) -> Figure {
     let settings = Settings::default()
         .with(Setting::MinConnections, Value::Count(connections))
@@ -178,44 +131,41 @@ fn ours(server: &Server, plan: &Plan, connections: u32) -> Figure {
         builder.worker_threads(plan.threads);
         builder
     };
-    builder.enable_all().build().unwrap().block_on(async {
-        let pool = Pool::new(server.clone(), &settings, 1);
-        pool.open().await.unwrap();
-        run(&pool, plan.workers, Duration::from_millis(500)).await;
-        let cpu = processor_time().0;
-        let (count, seconds) = run(&pool, plan.workers, Duration::from_secs(plan.seconds)).await;
-        let cpu = processor_time().0 - cpu;
-        pool.close().await;
-        Figure { throughput: count / seconds, cpu: cpu * 1e6 / count }
-    })
+    let load = Load {
+        workers: plan.workers,
+        think_time: None,
+        measure: Duration::from_secs(plan.seconds),
+        warm_up_cap: Duration::from_secs(1),
+        success_limit: 0.99,
+    };
+    let mut target =
+        Target::Database(DatabaseTarget::new(server.clone(), load, Mix::new(&workload()).unwrap(), || None));
+    let trial = async { target.run(&settings, 1, &CancellationToken::new()).await.unwrap() };
+    let measurement = builder.enable_all().build().unwrap().block_on(trial);
+    assert_eq!(measurement.requests.failed, 0);
+    let processors = f64::from(u32::try_from(std::thread::available_parallelism().unwrap().get()).unwrap());
+    Figure {
+        throughput: measurement.throughput,
+        cpu: measurement.cpu.own * processors * 1e6 / measurement.throughput,
+    }
 }
 
-/// Runs the workers; returns how many requests succeeded in how many seconds.
-async fn run(pool: &Pool, workers: u64, time: Duration) -> (f64, f64) {
-    let begun = Instant::now();
-    let end = begun + time;
-    let mut tasks = JoinSet::new();
-    for seed in 0..workers {
-        let pool = pool.clone();
-        tasks.spawn(async move {
-            let mut random = ChaCha8Rng::seed_from_u64(seed);
-            let mut recorder = Recorder::new();
-            loop {
-                let row = random.random_range(1..=ROWS);
-                pool.request(&mut PointSelect { row }, &mut recorder).await.unwrap();
-                if Instant::now() >= end {
-                    return recorder;
-                }
-            }
-        });
-    }
-    let mut count = 0;
-    while let Some(recorder) = tasks.join_next().await {
-        let recorder = recorder.unwrap();
-        assert_eq!(recorder.failures, 0);
-        count += recorder.query.len();
-    }
-    (f64::from(u32::try_from(count).unwrap()), begun.elapsed().as_secs_f64())
+/// What `pgbench -S` does.
+fn workload() -> Workload {
+    let statement = Statement {
+        source: "SELECT abalance FROM pgbench_accounts WHERE aid = :aid".into(),
+        sql: "SELECT abalance FROM pgbench_accounts WHERE aid = $1".into(),
+        arguments: vec![0],
+    };
+    let aid = Generator::Integer(Domain::Uniform { low: 1, high: ROWS });
+    let operation = Operation {
+        name: "point select".into(),
+        weight: 1.0,
+        statements: vec![statement],
+        transaction: false,
+        parameters: vec![Parameter { name: "aid".into(), generator: aid }],
+    };
+    Workload { prepare: vec![], operations: vec![operation], think_time: None }
 }
 
 fn pgbench(cluster: &Cluster, plan: &Plan) -> Command {
