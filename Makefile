@@ -28,4 +28,4 @@ bench-deps: deps
 	@$(VENV)/bin/python -c 'import optuna' 2>/dev/null || $(VENV)/bin/pip install --quiet optuna
 
 bench: bench-deps
-	POOL_TUNE_PYTHON=$(VENV)/bin/python $(CARGO) bench --locked
+	PYTHON=$(VENV)/bin/python $(CARGO) bench --locked

@@ -11,10 +11,7 @@
 #[expect(dead_code, reason = "shared with the tests")]
 mod cluster;
 
-use std::{
-    process::Command,
-    time::Duration,
-};
+use std::{process::Command, time::Duration};
 
 use pool_tune::{
     database::Server,
@@ -144,10 +141,7 @@ fn ours(server: &Server, plan: &Plan, connections: u32) -> Figure {
     let measurement = builder.enable_all().build().unwrap().block_on(trial);
     assert_eq!(measurement.requests.failed, 0);
     let processors = f64::from(u32::try_from(std::thread::available_parallelism().unwrap().get()).unwrap());
-    Figure {
-        throughput: measurement.throughput,
-        cpu: measurement.cpu.own * processors * 1e6 / measurement.throughput,
-    }
+    Figure { throughput: measurement.throughput, cpu: measurement.cpu.own * processors * 1e6 / measurement.throughput }
 }
 
 /// What `pgbench -S` does.
