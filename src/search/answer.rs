@@ -128,18 +128,15 @@ fn effect(
         (was.clone(), law.estimate(f64::exp))
     } else {
         let others = others(cube, chosen, axis, points);
-        match others.first() {
-            None => (
-                now.clone(),
-                crate::model::Estimate { value: 1.0, interval: crate::model::Interval { low: 1.0, high: 1.0 } },
-            ),
-            Some(_) => {
-                let view = surrogate.view(&others);
-                let other = others[best(&view)].clone();
-                let alternative = other.settings.get(setting).clone();
-                let law = &surrogate.against_first(&[other, chosen.clone()])[1];
-                (alternative, law.estimate(f64::exp))
-            }
+        if others.is_empty() {
+            let same = crate::model::Interval { low: 1.0, high: 1.0 };
+            (now.clone(), crate::model::Estimate { value: 1.0, interval: same })
+        } else {
+            let view = surrogate.view(&others);
+            let other = others[best(&view)].clone();
+            let alternative = other.settings.get(setting).clone();
+            let law = &surrogate.against_first(&[other, chosen.clone()])[1];
+            (alternative, law.estimate(f64::exp))
         }
     };
     let distinguishable = !ratio.interval.contains(1.0);

@@ -6,7 +6,7 @@ use std::f64::consts::TAU;
 use crate::stats::standard_normal;
 
 /// Draws from the posterior of `n` parameters with independent standard normal priors by elliptical slice sampling
-/// (Murray, Adams and MacKay, AISTATS 2010): no step size to tune, every draw is accepted.
+/// (Murray, Adams and `MacKay`, AISTATS 2010): no step size to tune, every draw is accepted.
 ///
 /// `log_likelihood` may return −∞ or NaN, which is never accepted.
 pub(super) fn sample(
@@ -35,9 +35,9 @@ pub(super) fn sample(
                 break;
             }
             if angle < 0.0 {
-                low = angle
+                low = angle;
             } else {
-                high = angle
+                high = angle;
             }
             angle = low + rng.random::<f64>() * (high - low);
         }

@@ -10,7 +10,7 @@ use super::{
     mixture::Mixture,
     types::{Config, Outcome},
 };
-use crate::stats::{normal_cdf, real};
+use crate::stats::real;
 
 /// Draws of the parameters of each process.
 const DRAWS: usize = 12;
@@ -228,13 +228,4 @@ pub(super) fn logit(rate: f64) -> f64 {
 #[expect(clippy::cast_precision_loss, reason = "requests of a trial are far below 2^53")]
 fn real_count(count: u64) -> f64 {
     count as f64
-}
-
-/// Expected excess of a normal law over 0.
-pub(super) fn expected_excess(mean: f64, sd: f64) -> f64 {
-    if sd <= 0.0 {
-        return mean.max(0.0);
-    }
-    let z = mean / sd;
-    sd * (crate::stats::normal_density(z) + z * normal_cdf(z))
 }
