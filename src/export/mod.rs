@@ -1,6 +1,6 @@
 //! A recommendation for other programs: `config.py` in the tuning guide's format, and `recommendation.yaml`.
 //!
-//! In: a [`Recommendation`](crate::model::Recommendation); out: text. Nothing is written or printed here.
+//! In: a [`Recommendation`]; out: text. Nothing is written or printed here.
 
 mod config;
 mod prefix;

@@ -1,6 +1,6 @@
 //! One trial: load on a target under given settings, and what was measured.
 //!
-//! In: a [`Load`] and, for each trial, settings and a seed. Out: a [`Measurement`](crate::model::Measurement), or why
+//! In: a [`Load`] and, for each trial, settings and a seed. Out: a [`Measurement`], or why
 //! there is none. A [`Target`] is a real database or a simulated response; whoever asks for trials does not see which.
 //! This room knows nothing of searches, and stores nothing.
 
