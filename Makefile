@@ -3,6 +3,8 @@
 CARGO ?= cargo
 PROFILE ?= heavy
 VENV := target/venv
+# A test that hangs is a test that fails.
+DEADLINE := $(shell command -v timeout >/dev/null && echo timeout --kill-after=10s 20m)
 
 .PHONY: run build deps test bench bench-deps
 
@@ -19,7 +21,8 @@ deps:
 test: deps
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
-	$(CARGO) test --locked
+	$(CARGO) test --locked --no-run
+	$(DEADLINE) $(CARGO) test --locked
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --document-private-items
 
 # Optuna is only compared against; it lives in a virtual environment of its own.

@@ -21,19 +21,17 @@ pub(super) fn path(folder: &Path) -> PathBuf {
     folder.join("pool-tune.db")
 }
 
-/// Opens a store for reading what is there; one that is not there yet is not made.
+/// Opens a store to read it.
 pub(super) async fn open(results: &Results) -> Result<Store> {
-    let path = path(&results.results);
-    if !path.exists() {
-        return Err(anyhow::Error::new(WithCode {
+    Store::open_to_read(&path(&results.results)).await?.ok_or_else(|| {
+        anyhow::Error::new(WithCode {
             code: code::STORE,
             message: format!(
                 "there are no runs in `{}` yet: make one with `pool-tune run`, or name another folder with --results",
                 results.results.display()
             ),
-        }));
-    }
-    Ok(Store::open(&path).await?)
+        })
+    })
 }
 
 /// The trials as the report takes them.

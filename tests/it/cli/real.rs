@@ -4,8 +4,10 @@ use std::{
     fs,
     path::Path,
     process::{Child, Stdio},
-    time::Duration,
+    time::{Duration, Instant},
 };
+
+use rustix::process::{Pid, Signal, kill_process};
 
 use super::{pool_tune, program, read, stderr, stdout};
 
@@ -79,34 +81,74 @@ fn sql_that_fails_is_told_before_any_trial() {
     assert_eq!(clusters(folder.path()), 0);
 }
 
-/// A run in the background that has stored its first trials.
-fn running(folder: &Path) -> Child {
-    let arguments = ["run", "--profile", "./quick.yaml", "--name", "run", "--trials", "400"];
-    let child = program(folder).args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    while stored(folder) < 2 {
+/// A run in the background, ended with its server when the test ends.
+struct Background(Child);
+
+impl Background {
+    /// What the run says is in the folder's `log`.
+    fn begin(folder: &Path, arguments: &[&str]) -> Self {
+        let log = fs::File::create(folder.join("log")).unwrap();
+        Self(program(folder).args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap())
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.0), signal).unwrap();
+    }
+
+    /// Its exit code, if it ends soon.
+    fn end(&mut self) -> Option<i32> {
+        let begun = Instant::now();
+        while begun.elapsed() < Duration::from_mins(1) {
+            if let Some(status) = self.0.try_wait().unwrap() {
+                return status.code();
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        panic!("the run does not end");
+    }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        if let Ok(None) = self.0.try_wait() {
+            self.signal(Signal::INT);
+            self.end();
+        }
+    }
+}
+
+/// Waits until the background run has stored more than `trials`; gives all that it has stored.
+fn stored(folder: &Path, run: &mut Background, trials: usize) -> Vec<serde_json::Value> {
+    let log = || fs::read_to_string(folder.join("log")).unwrap();
+    let begun = Instant::now();
+    loop {
+        let shown = pool_tune(folder, &["show", "run", "--json"]);
+        if shown.status.success() {
+            let shown: serde_json::Value = serde_json::from_str(&stdout(&shown)).unwrap();
+            let stored = shown["trials"].as_array().unwrap();
+            if stored.len() > trials {
+                return stored.clone();
+            }
+        }
+        assert!(run.0.try_wait().unwrap().is_none(), "the run ended too early: {}", log());
+        assert!(begun.elapsed() < Duration::from_mins(3), "the run makes no progress: {}", log());
         std::thread::sleep(Duration::from_millis(50));
     }
-    child
 }
 
-/// How many trials of the run are stored.
-fn stored(folder: &Path) -> usize {
-    let shown = stdout(&pool_tune(folder, &["show", "run", "--json"]));
-    let shown: serde_json::Value = serde_json::from_str(&shown).unwrap_or_default();
-    shown["trials"].as_array().map_or(0, Vec::len)
-}
-
-fn signal(child: &Child, signal: rustix::process::Signal) {
-    let pid = rustix::process::Pid::from_child(child);
-    rustix::process::kill_process(pid, signal).unwrap();
+/// A run in the background that has stored its first trials.
+fn running(folder: &Path) -> Background {
+    let mut run = Background::begin(folder, &["run", "--profile", "./quick.yaml", "--name", "run", "--trials", "400"]);
+    stored(folder, &mut run, 1);
+    run
 }
 
 #[test]
 fn ctrl_c_stops_cleanly_and_says_how_to_go_on() {
     let folder = folder();
     let mut child = running(folder.path());
-    signal(&child, rustix::process::Signal::INT);
-    assert_eq!(child.wait().unwrap().code(), Some(130));
+    child.signal(Signal::INT);
+    assert_eq!(child.end(), Some(130));
     assert_eq!(clusters(folder.path()), 0);
     let runs = stdout(&pool_tune(folder.path(), &["runs"]));
     assert!(runs.contains("interrupted"), "{runs}");
@@ -116,34 +158,19 @@ fn ctrl_c_stops_cleanly_and_says_how_to_go_on() {
 fn a_killed_run_loses_no_trial_and_the_next_start_cleans_up() {
     let folder = folder();
     let mut child = running(folder.path());
-    signal(&child, rustix::process::Signal::KILL);
-    child.wait().unwrap();
+    child.signal(Signal::KILL);
+    child.end();
     assert_eq!(clusters(folder.path()), 1, "a killed run cannot clean up");
     let before: serde_json::Value =
         serde_json::from_str(&stdout(&pool_tune(folder.path(), &["show", "run", "--json"]))).unwrap();
     let before = before["trials"].as_array().unwrap();
 
-    let again = program(folder.path())
-        .args(["run", "--resume", "run"])
-        .stderr(Stdio::null())
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap();
-    let mut again = again;
-    loop {
-        let shown = stdout(&pool_tune(folder.path(), &["show", "run", "--json"]));
-        let shown: serde_json::Value = serde_json::from_str(&shown).unwrap();
-        let trials = shown["trials"].as_array().unwrap();
-        assert_eq!(&trials[..before.len()], before.as_slice());
-        if trials.len() > before.len() {
-            break;
-        }
-        assert!(again.try_wait().unwrap().is_none(), "the resumed run ended without a new trial");
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    let mut again = Background::begin(folder.path(), &["run", "--resume", "run"]);
+    let trials = stored(folder.path(), &mut again, before.len());
+    assert_eq!(&trials[..before.len()], before.as_slice());
     assert_eq!(clusters(folder.path()), 1, "the dead run's server is gone, the new one's is there");
-    signal(&again, rustix::process::Signal::INT);
-    again.wait().unwrap();
+    again.signal(Signal::INT);
+    again.end();
     assert_eq!(clusters(folder.path()), 0);
 }
 
@@ -153,9 +180,9 @@ fn a_second_run_at_the_same_time_is_refused() {
     let mut child = running(folder.path());
     let second = pool_tune(folder.path(), &["run", "--profile", "./quick.yaml"]);
     assert_eq!(second.status.code(), Some(7), "{}", stderr(&second));
-    assert!(stderr(&second).contains(&child.id().to_string()), "{}", stderr(&second));
-    signal(&child, rustix::process::Signal::INT);
-    child.wait().unwrap();
+    assert!(stderr(&second).contains(&child.0.id().to_string()), "{}", stderr(&second));
+    child.signal(Signal::INT);
+    child.end();
 }
 
 #[test]
