@@ -32,6 +32,7 @@ use crate::{
 struct Intent {
     id: String,
     profile: Profile,
+    flags: Vec<String>,
     seed: u64,
     prefix: Prefix,
     stored: Vec<TrialRecord>,
@@ -128,6 +129,7 @@ async fn session(
         run: intent.id.clone(),
         profile: profile.name.clone(),
         seed: intent.seed,
+        flags: intent.flags.clone(),
         program: env!("CARGO_PKG_VERSION").to_owned(),
         target: stage.target_shown().to_owned(),
         server: stage.server_shown().to_owned(),
@@ -144,7 +146,16 @@ async fn session(
     }
     let plan = tune::session_plan(profile, &provenance, stage.free_connections(), intent.stored.len());
     events(Event::Planned(plan));
-    let warnings = stage.warnings().to_vec();
+    let mut warnings = stage.warnings().to_vec();
+    for warning in profile.warnings() {
+        events(Event::Notice(warning.clone()));
+        warnings.push(warning);
+    }
+    if intent.resumed && provenance.target == Choice::Private.shown() {
+        let started = "the run was resumed on a new private server, so its trials come from two servers".to_owned();
+        events(Event::Notice(started.clone()));
+        warnings.push(started);
+    }
     let session = Session {
         profile,
         provenance,
@@ -213,7 +224,7 @@ fn choice(target: Option<&SecretString>) -> Result<Choice> {
 
 fn new_intent(arguments: &RunArguments, prefix: Prefix) -> Result<Intent> {
     let mut profile = profiles::load(arguments.profile.as_deref().unwrap_or("medium"))?;
-    override_profile(&mut profile, &arguments.pin, &arguments.range, arguments.trials, arguments.pairs)?;
+    let flags = override_profile(&mut profile, &arguments.pin, &arguments.range, arguments.trials, arguments.pairs)?;
     let id = if let Some(name) = &arguments.name {
         checked_id(name)?
     } else {
@@ -222,29 +233,36 @@ fn new_intent(arguments: &RunArguments, prefix: Prefix) -> Result<Intent> {
         format!("{}-{}-{}", &digits[..8], &digits[8..], slug(&profile.name))
     };
     let seed = arguments.seed.unwrap_or_else(|| u64::from(rand::rng().random::<u32>()));
-    Ok(Intent { id, profile, seed, prefix, stored: Vec::new(), resumed: false })
+    Ok(Intent { id, profile, flags, seed, prefix, stored: Vec::new(), resumed: false })
 }
 
+/// Changes the profile as the command line says; gives the words that say it.
 fn override_profile(
     profile: &mut Profile,
     pins: &[String],
     ranges: &[String],
     trials: Option<u32>,
     pairs: Option<u32>,
-) -> Result<()> {
+) -> Result<Vec<String>> {
+    let mut flags = Vec::new();
+    let mut flag = |name: &str, value: &dyn std::fmt::Display| flags.extend([name.to_owned(), value.to_string()]);
     for pin in pins {
         profile.pin(pin).map_err(bad_input)?;
+        flag("--pin", pin);
     }
     for range in ranges {
         profile.range(range).map_err(bad_input)?;
+        flag("--range", range);
     }
     if let Some(trials) = trials {
         profile.budget.search_trials = trials;
+        flag("--trials", &trials);
     }
     if let Some(pairs) = pairs {
         profile.budget.verification_pairs = pairs;
+        flag("--pairs", &pairs);
     }
-    Ok(())
+    Ok(flags)
 }
 
 /// A name that is one folder's name.
@@ -284,10 +302,10 @@ async fn resumed_intent(store: &Store, run: &str, choice: &Choice) -> Result<Int
         tracing::warn!(stored = run.program_version, "the run was begun by another version of pool-tune");
     }
     let mut profile = crate::profile::parse(&run.profile_name, &run.profile_source).map_err(bad_input)?;
-    override_profile(&mut profile, &run.pins, &run.ranges, run.trials, run.pairs)?;
+    let flags = override_profile(&mut profile, &run.pins, &run.ranges, run.trials, run.pairs)?;
     let prefix = Prefix::parse(&run.prefix).map_err(bad_input)?;
     let trials = store.trials(&run.id).await?;
-    Ok(Intent { id: run.id, profile, seed: run.seed, prefix, stored: trials, resumed: true })
+    Ok(Intent { id: run.id, profile, flags, seed: run.seed, prefix, stored: trials, resumed: true })
 }
 
 /// Holds the results folder, so that two runs do not disturb each other's trials.

@@ -42,6 +42,9 @@ pub struct Provenance {
     pub profile: String,
     /// The seed of everything random.
     pub seed: u64,
+    /// What the command line changed of the profile, as its words: `--pin`, `max_connections=20`.
+    #[serde(default)]
+    pub flags: Vec<String>,
     /// This program's version.
     pub program: String,
     /// The target, without its password.

@@ -170,9 +170,9 @@ fn repeat(provenance: &Provenance) -> String {
              real database answers differs each time."
         }
     };
+    let flags: String = provenance.flags.iter().map(|word| format!(" {}", shell_word(word))).collect();
     format!(
-        "```sh\npool-tune run --profile {} --seed {}{target}\n```\n\nAdd the --pin, --range, --trials and --pairs of this \
-         run, if it had any. {after}\n",
+        "```sh\npool-tune run --profile {} --seed {}{flags}{target}\n```\n\n{after}\n",
         shell_word(&provenance.profile),
         provenance.seed
     )

@@ -99,7 +99,7 @@ fn verdict(profile: &Profile, evidence: &Evidence, best: Option<&Settings>, tria
             percent(change)
         )),
         Verified::Worse => keep(&format!(
-            "{named} looked better in the search, but is worse in the verification: {} throughput, success rate {:.3} %",
+            "{named} looked better in the search, but is worse in the verification: {} throughput, success rate {:.2} %",
             percent(change),
             found.winner_success.value * 100.0
         )),
@@ -138,11 +138,13 @@ fn relative(ratio: Estimate) -> Estimate {
 }
 
 fn percent(change: Estimate) -> String {
+    // Rounded first, and a zero has no sign of its own.
+    let tenths = |share: f64| (share * 1000.0).round() / 10.0 + 0.0;
     format!(
         "{:+.1} % [{:+.1}, {:+.1}]",
-        change.value * 100.0,
-        change.interval.low * 100.0,
-        change.interval.high * 100.0
+        tenths(change.value),
+        tenths(change.interval.low),
+        tenths(change.interval.high)
     )
 }
 
