@@ -1,6 +1,6 @@
 //! How well the search does on simulated responses with a known optimum, beside random search and Optuna's TPE.
 //!
-//! `cargo bench --bench search` prints everything; `-- --only ours` leaves out the others, `-- --seeds 40 --from 1000`
+//! `cargo bench --bench search` prints everything; `-- --only ours` leaves out the others, `-- --seeds 40 --from 3000`
 //! chooses the responses, `-- --budget 20` one budget. Each seed is a response of its own, with its optimum in another place.
 #![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a bench prints, and stops when something is wrong")]
 
@@ -26,7 +26,7 @@ fn main() {
     let arguments: Vec<String> = std::env::args().collect();
     let after = |flag: &str| arguments.iter().position(|a| a == flag).and_then(|at| arguments.get(at + 1)).cloned();
     let number = |flag: &str, default: u64| after(flag).map_or(default, |text| text.parse().unwrap());
-    let (from, n) = (number("--from", 1000), number("--seeds", 20));
+    let (from, n) = (number("--from", 2000), number("--seeds", 200));
     let seeds: Vec<u64> = (from..from + n).collect();
     let only = after("--only");
     for budget in after("--budget").map_or(vec![20, 40], |text| vec![text.parse().unwrap()]) {
@@ -34,7 +34,8 @@ fn main() {
             report(&format!("random search, {budget} trials"), &each(&seeds, |seed| random(seed, budget)));
         }
         if only.as_deref().is_none_or(|only| only == "ours") {
-            report(&format!("ours, {budget} trials"), &each(&seeds, |seed| ours(seed, budget, None)));
+            report(&format!("ours, {budget} trials"), &each(&seeds, |seed| ours(seed, budget, false, None)));
+            report(&format!("ours, stopping early, {budget}"), &each(&seeds, |seed| ours(seed, budget, true, None)));
         }
         if only.as_deref().is_none_or(|only| only == "tpe") {
             match Optuna::start() {
@@ -47,7 +48,8 @@ fn main() {
         }
         if only.as_deref().is_none_or(|only| only == "sizes") {
             let sizes = [Setting::MinConnections, Setting::MaxConnections];
-            report(&format!("ours, two axes, {budget} trials"), &each(&seeds, |seed| ours(seed, budget, Some(&sizes))));
+            let runs = each(&seeds, |seed| ours(seed, budget, false, Some(&sizes)));
+            report(&format!("ours, two axes, {budget} trials"), &runs);
         }
     }
 }
@@ -97,10 +99,10 @@ fn outcome(reading: Reading) -> Outcome {
     }
 }
 
-fn ours(seed: u64, budget: usize, axes: Option<&[Setting]>) -> Run {
+fn ours(seed: u64, budget: usize, stops: bool, axes: Option<&[Setting]>) -> Run {
     let mut response = Response::heavy(seed);
     let space = axes.map_or_else(|| response.space(), |axes| response.space_of(axes));
-    let mut search = Search::new(&space, config(budget, seed));
+    let mut search = Search::new(&space, config(budget, seed, stops));
     let (started, mut slowest) = (Instant::now(), 0.0_f64);
     loop {
         let asked = Instant::now();
@@ -255,10 +257,10 @@ fn complete(space: &Space, number: impl Fn(Setting) -> f64) -> Settings {
     settings
 }
 
-/// The recommended search; `POOL_TUNE_WHOLE_BUDGET=1` switches early stopping off.
-fn config(budget: usize, seed: u64) -> Config {
-    let patience = if std::env::var_os("POOL_TUNE_WHOLE_BUDGET").is_some() { 0 } else { 5 };
-    Config { patience, ..Config::new(budget, 0.99, seed) }
+/// The recommended search, or one that uses its whole budget.
+fn config(budget: usize, seed: u64, stops: bool) -> Config {
+    let recommended = Config::new(budget, 0.99, seed);
+    if stops { recommended } else { Config { patience: 0, ..recommended } }
 }
 
 fn judge(response: &Response, space: &Space, settings: &Settings) -> Run {

@@ -170,7 +170,8 @@ fn repeat(provenance: &Provenance) -> String {
              real database answers differs each time."
         }
     };
-    let flags: String = provenance.flags.iter().map(|word| format!(" {}", shell_word(word))).collect();
+    let words: Vec<String> = provenance.flags.iter().map(|word| format!(" {}", shell_word(word))).collect();
+    let flags = words.concat();
     format!(
         "```sh\npool-tune run --profile {} --seed {}{flags}{target}\n```\n\n{after}\n",
         shell_word(&provenance.profile),

@@ -6,7 +6,6 @@ use rand_chacha::ChaCha8Rng;
 use super::{
     candidates::{add_neighbours, pool},
     cube::{Cube, Point},
-    gp::Bases,
     surrogate::{Row, Surrogate, View},
     types::Config,
 };
@@ -19,18 +18,20 @@ const CONTENDERS: usize = 32;
 /// Equally likely outcomes of a trial that are looked at.
 const OUTCOMES: usize = 9;
 
-/// The most valuable next trial, and the gain in ln throughput of the recommendation that is expected from it.
+/// The most valuable next trial, and the highest expected improvement on ln throughput of today's best settings.
 #[derive(Clone, Debug)]
 pub(super) struct Choice {
     pub(super) point: Point,
-    pub(super) gain: f64,
+    pub(super) improvement: f64,
 }
 
 pub(super) fn choose(surrogate: &Surrogate, cube: &Cube, rows: &[Row], config: &Config) -> Choice {
     let mut rng = ChaCha8Rng::seed_from_u64(config.seed ^ (0xac00_0000 + rows.len() as u64));
     let known = std::iter::once(cube.baseline()).chain(rows.iter().map(|row| row.point.clone()));
     let mut points = pool(cube, known, 192, &mut rng);
-    let best = best(&surrogate.view(&points));
+    let view = surrogate.view(&points);
+    let best = best(&view);
+    let improvement = improvement(surrogate, &points, best, &view.feasible);
     let centre = points[best].clone();
     add_neighbours(&mut points, cube, &centre, 64, &mut rng);
     let first = judge(surrogate, &points);
@@ -43,11 +44,20 @@ pub(super) fn choose(surrogate: &Surrogate, cube: &Cube, rows: &[Row], config: &
         super::candidates::push_new(&mut near, points[contender].clone());
     }
     let second = judge(surrogate, &near);
-    if second.1 >= first.1 {
-        Choice { point: near[second.0].clone(), gain: second.1 }
-    } else {
-        Choice { point: leader, gain: first.1 }
-    }
+    Choice { point: if second.1 >= first.1 { near[second.0].clone() } else { leader }, improvement }
+}
+
+/// The highest expected improvement (Jones, Schonlau and Welch, Journal of Global Optimization 13 (1998) 455–492) of any
+/// point on the point `best`, times the probability that it keeps the limits.
+///
+/// It is what there may still be to find, and so says when to stop; what a single noisy trial can be expected to find of it
+/// is far less.
+fn improvement(surrogate: &Surrogate, points: &[Point], best: usize, feasible: &[f64]) -> f64 {
+    let mut order = vec![points[best].clone()];
+    order.extend_from_slice(points);
+    let against = surrogate.against_first(&order);
+    let expected = against[1..].iter().zip(feasible).map(|(law, feasible)| law.shortfall() * feasible);
+    expected.fold(0.0, f64::max)
 }
 
 /// The best of the points by expected throughput among those that surely keep the limits; else the surest.
@@ -82,7 +92,7 @@ fn judge(surrogate: &Surrogate, points: &[Point]) -> (usize, f64) {
         return (best(&view), 1.0);
     }
     let rivals: Vec<Point> = contenders.iter().map(|point| points[*point].clone()).collect();
-    let bases = Bases::new(&rivals, points);
+    let bases = surrogate.speed.bases_between(&rivals, points);
     let outcomes: Vec<f64> = (0..OUTCOMES).map(|k| normal_quantile((real(k) + 0.5) / real(OUTCOMES))).collect();
     let mut gains = vec![0.0; points.len()];
     for (draw, belief) in view.beliefs.iter().enumerate() {

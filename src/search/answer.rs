@@ -13,9 +13,9 @@ use super::{
 use crate::model::Setting;
 
 /// A loss of throughput (on the logarithm) so small that fewer connections are worth it.
-const TIE: f64 = 0.003;
+const TIE: f64 = 0.001;
 /// A gain (on the logarithm) below which a setting whose effect is uncertain stays as it is.
-const WORTH: f64 = 0.004;
+const WORTH: f64 = 0.001;
 
 pub(super) fn answer(surrogate: &Surrogate, cube: &Cube, rows: &[Row], config: &Config) -> Answer {
     let mut rng = ChaCha8Rng::seed_from_u64(config.seed ^ (0xa500_0000 + rows.len() as u64));

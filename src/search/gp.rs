@@ -7,7 +7,10 @@ use super::{
     cube::Point,
     hyper::{LogNormal, sample},
 };
-use crate::{curve::Scalability, stats::real};
+use crate::{
+    curve::Scalability,
+    stats::{normal_cdf, real},
+};
 
 /// What is known about a quantity at the points tried.
 #[derive(Clone, Debug)]
@@ -27,8 +30,12 @@ pub(super) struct Form {
     pub(super) level: (f64, f64),
     /// The Universal Scalability Law as mean.
     pub(super) curve: Option<Curve>,
+    /// A sweet spot of each setting as mean.
+    pub(super) bowl: Option<Bowl>,
     /// Standard deviation of the effect of each setting alone.
     pub(super) alone: LogNormal,
+    /// Length scale of that effect, in units of the setting's range.
+    pub(super) length: f64,
     /// Standard deviation of what settings do together beyond that.
     pub(super) together: LogNormal,
     pub(super) noise: Noise,
@@ -45,6 +52,20 @@ pub(super) struct Curve {
     pub(super) reference: f64,
 }
 
+/// A loss that grows with the square of the distance from a best value, one for each setting.
+///
+/// Ranges surround the values that people use, so a setting mostly has one best place somewhere in its range (or rises or
+/// falls all along it, with the best place at an end), and few settings matter much. A process without this knowledge
+/// spends its trials on ruling out curves with several tops. Where a setting has them all the same, the process above the
+/// bowl takes them up.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bowl {
+    /// Prior of the loss at half a range from the best value.
+    pub(super) depth: LogNormal,
+    /// The axis of the connections, which has the curve instead.
+    pub(super) except: Option<usize>,
+}
+
 /// How the noise of a row comes about.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Noise {
@@ -54,12 +75,13 @@ pub(super) enum Noise {
     Scaled(LogNormal),
 }
 
-/// Length scale of one setting's effect, in units of its range.
-const LENGTH: f64 = 0.8;
 /// Length scale of joint effects.
 const JOINT_LENGTH: f64 = 1.2;
 /// Length scale of the drift, in trials.
 const DRIFT_LENGTH: f64 = 15.0;
+/// Steps of the sampler before the first draw, and between draws.
+const BURN_IN: usize = 150;
+const THIN: usize = 20;
 /// Prior of the contention σ of the curve.
 const SIGMA: LogNormal = LogNormal { median: 0.04, spread: 0.8 };
 
@@ -77,12 +99,12 @@ pub(super) struct Bases {
 }
 
 impl Bases {
-    pub(super) fn new(left: &[Point], right: &[Point]) -> Self {
+    fn new(left: &[Point], right: &[Point], length: f64) -> Self {
         let n_axes = left.first().map_or(0, |point| point.at.len());
         let alone = (0..n_axes)
             .map(|axis| {
                 DMatrix::from_fn(left.len(), right.len(), |i, j| {
-                    matern((left[i].at[axis] - right[j].at[axis]).abs() / LENGTH)
+                    matern((left[i].at[axis] - right[j].at[axis]).abs() / length)
                 })
             })
             .collect();
@@ -98,15 +120,31 @@ impl Bases {
 #[derive(Clone, Debug)]
 struct Parameters {
     curve: Option<(Scalability, f64)>,
+    bowls: Vec<Dip>,
     alone: Vec<f64>,
     together: f64,
     noise: f64,
     drift: f64,
 }
 
+/// The bowl of one axis.
+#[derive(Clone, Copy, Debug)]
+struct Dip {
+    axis: usize,
+    depth: f64,
+    /// The best place, 0 to 1.
+    centre: f64,
+}
+
 impl Form {
     fn n_parameters(&self, n_axes: usize) -> usize {
-        2 * usize::from(self.curve.is_some()) + n_axes + 2 + usize::from(self.drift.is_some())
+        let bowls = self.bowl_axes(n_axes).count();
+        2 * usize::from(self.curve.is_some()) + 2 * bowls + n_axes + 2 + usize::from(self.drift.is_some())
+    }
+
+    fn bowl_axes(&self, n_axes: usize) -> impl Iterator<Item = (usize, LogNormal)> + use<> {
+        let bowl = self.bowl;
+        (0..n_axes).filter_map(move |axis| bowl.filter(|bowl| bowl.except != Some(axis)).map(|bowl| (axis, bowl.depth)))
     }
 
     /// Variances of the parts, from standard normal numbers.
@@ -121,6 +159,10 @@ impl Form {
         });
         Parameters {
             curve,
+            bowls: self
+                .bowl_axes(n_axes)
+                .map(|(axis, depth)| Dip { axis, depth: depth.value(next()), centre: normal_cdf(next()) })
+                .collect(),
             alone: (0..n_axes).map(|_| self.alone.value(next()).powi(2)).collect(),
             together: self.together.value(next()).powi(2),
             noise: match self.noise {
@@ -142,7 +184,10 @@ impl Parameters {
     }
 
     fn mean(&self, point: &Point) -> f64 {
-        self.curve.map_or(0.0, |(law, reference)| law.throughput(point.connections).ln() - reference)
+        let curve = self.curve.map_or(0.0, |(law, reference)| law.throughput(point.connections).ln() - reference);
+        let lost: f64 =
+            self.bowls.iter().map(|dip| dip.depth * (2.0 * (point.at[dip.axis] - dip.centre)).powi(2)).sum();
+        curve - lost
     }
 
     fn row_noise(&self, form: &Form, variance: f64) -> f64 {
@@ -190,13 +235,13 @@ impl Process {
     /// Learns from `data`, of at least one row.
     pub(super) fn learn(form: Form, data: &Data, draws: usize, rng: &mut impl Rng) -> Self {
         let n_axes = data.points.first().map_or(0, |point| point.at.len());
-        let bases = Bases::new(&data.points, &data.points);
+        let bases = Bases::new(&data.points, &data.points, form.length);
         let drift = DMatrix::from_fn(data.times.len(), data.times.len(), |i, j| {
             matern((data.times[i] - data.times[j]).abs() / DRIFT_LENGTH)
         });
         let condition = |z: &[f64]| condition(&form, data, &bases, &drift, form.parameters(n_axes, z));
         let log_likelihood = |z: &[f64]| condition(z).map_or(f64::NEG_INFINITY, |(_, value)| value);
-        let states = sample(form.n_parameters(n_axes), draws, 12, 60, log_likelihood, rng);
+        let states = sample(form.n_parameters(n_axes), draws, THIN, BURN_IN, log_likelihood, rng);
         let draws = states.iter().filter_map(|z| condition(z)).map(|(conditioned, _)| conditioned).collect();
         Self { draws, points: data.points.clone(), times: data.times.clone(), form }
     }
@@ -207,7 +252,12 @@ impl Process {
 
     /// Kernel values between the points tried and `points`, to be shared by what follows.
     pub(super) fn bases(&self, points: &[Point]) -> Bases {
-        Bases::new(&self.points, points)
+        self.bases_between(&self.points, points)
+    }
+
+    /// Kernel values between two lists of points.
+    pub(super) fn bases_between(&self, left: &[Point], right: &[Point]) -> Bases {
+        Bases::new(left, right, self.form.length)
     }
 
     /// The belief about `points` under draw `draw`; `bases` are theirs.

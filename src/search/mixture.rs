@@ -2,7 +2,7 @@
 
 use crate::{
     model::{Estimate, Interval},
-    stats::{normal_cdf, real},
+    stats::{normal_cdf, normal_density, real},
 };
 
 /// Means and variances of the parts.
@@ -20,6 +20,15 @@ impl Mixture {
     pub(super) fn above(&self, threshold: f64) -> f64 {
         let sum: f64 = self.parts.iter().map(|(mean, variance)| normal_cdf((mean - threshold) / variance.sqrt())).sum();
         sum / real(self.parts.len())
+    }
+
+    /// The expected distance below 0, 0 above.
+    pub(super) fn shortfall(&self) -> f64 {
+        let part = |(mean, variance): &(f64, f64)| {
+            let sd = variance.sqrt();
+            sd * normal_density(mean / sd) - mean * normal_cdf(-mean / sd)
+        };
+        self.parts.iter().map(part).sum::<f64>() / real(self.parts.len())
     }
 
     /// The value that is exceeded with probability 1 − `share`, by bisection.
@@ -51,6 +60,14 @@ mod tests {
     fn one_part_is_a_normal_law() {
         let estimate = Mixture { parts: vec![(1.0, 4.0)] }.estimate(|value| value);
         assert!((estimate.interval.low - (1.0 - 3.92)).abs() < 1e-3 && (estimate.interval.high - 4.92).abs() < 1e-3);
+    }
+
+    #[test]
+    fn the_shortfall_is_the_mean_of_what_lies_below_zero() {
+        let standard = Mixture { parts: vec![(0.0, 1.0)] };
+        assert!((standard.shortfall() - 0.398_942_280_401).abs() < 1e-9);
+        let far = Mixture { parts: vec![(-7.0, 0.25), (9.0, 0.25)] };
+        assert!((far.shortfall() - 3.5).abs() < 1e-9);
     }
 
     #[test]

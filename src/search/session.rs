@@ -109,14 +109,14 @@ impl Search {
         fit_scalability(&samples, &mut rng)
     }
 
-    /// Whether another trial has not been worth it for a while.
+    /// Whether there has been nothing worth finding for a while.
     fn nothing_to_gain(&mut self) -> bool {
         let n = self.rows.len();
         let first = n + 1 - self.config.patience.min(n + 1);
         if self.config.patience == 0 || first < self.start.len() {
             return false;
         }
-        (first..=n).all(|at| self.choice(at).is_some_and(|choice| choice.gain < self.config.negligible_gain))
+        (first..=n).all(|at| self.choice(at).is_some_and(|choice| choice.improvement < self.config.negligible_gain))
     }
 
     fn baseline_due(&self) -> bool {

@@ -5,7 +5,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::{
     cube::{Cube, Point},
-    gp::{Belief, Curve, Data, Form, Noise, Process},
+    gp::{Belief, Bowl, Curve, Data, Form, Noise, Process},
     hyper::LogNormal,
     mixture::Mixture,
     types::{Config, Outcome},
@@ -13,7 +13,7 @@ use super::{
 use crate::stats::real;
 
 /// Draws of the parameters of each process.
-const DRAWS: usize = 12;
+const DRAWS: usize = 24;
 /// Fresh trials whose mean the stated interval of a throughput covers.
 const FRESH: f64 = 8.0;
 
@@ -115,7 +115,7 @@ impl Surrogate {
     /// Law of ln(throughput at the first point / throughput at each of the others).
     pub(super) fn against_first(&self, points: &[Point]) -> Vec<Mixture> {
         let bases = self.speed.bases(points);
-        let own = super::gp::Bases::new(&points[..1], points);
+        let own = self.speed.bases_between(&points[..1], points);
         let mut mixtures = vec![Mixture::default(); points.len()];
         for draw in 0..self.speed.n_draws() {
             let belief = self.speed.belief(draw, points, &bases);
@@ -190,7 +190,9 @@ fn speed_form(cube: &Cube) -> Form {
     Form {
         level: (0.0, 1.0),
         curve,
-        alone: LogNormal { median: 0.04, spread: 0.8 },
+        bowl: Some(Bowl { depth: LogNormal { median: 0.005, spread: 1.5 }, except: cube.connections_axis() }),
+        alone: LogNormal { median: 0.01, spread: 0.8 },
+        length: 0.8,
         together: LogNormal { median: 0.02, spread: 0.8 },
         noise: Noise::Added(LogNormal { median: 0.04, spread: 0.4 }),
         drift: Some(LogNormal { median: 0.02, spread: 0.6 }),
@@ -201,7 +203,10 @@ fn success_form(threshold: f64) -> Form {
     Form {
         level: (threshold + 1.0, 9.0),
         curve: None,
-        alone: LogNormal { median: 0.6, spread: 0.8 },
+        bowl: None,
+        alone: LogNormal { median: 1.0, spread: 0.8 },
+        // Nearly a straight line: more load and fewer retries fail more, all along the range.
+        length: 2.0,
         together: LogNormal { median: 0.2, spread: 0.8 },
         noise: Noise::Scaled(LogNormal { median: 4.0, spread: 1.2 }),
         drift: None,
@@ -212,7 +217,9 @@ fn latency_form() -> Form {
     Form {
         level: (0.0, 4.0),
         curve: None,
+        bowl: None,
         alone: LogNormal { median: 0.2, spread: 0.8 },
+        length: 0.8,
         together: LogNormal { median: 0.1, spread: 0.8 },
         noise: Noise::Added(LogNormal { median: 0.1, spread: 0.8 }),
         drift: None,

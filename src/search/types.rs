@@ -11,8 +11,8 @@ pub struct Config {
     pub success_limit: f64,
     /// The seed of every random choice.
     pub seed: u64,
-    /// A gain of throughput (0.01 for 1 %) not worth another trial: the search stops when the best expected gain stays
-    /// below it over `patience` proposals.
+    /// A gain of throughput (0.01 for 1 %) not worth more trials: the search stops when the highest expected improvement
+    /// of any settings on the best ones stays below it over `patience` proposals.
     pub negligible_gain: f64,
     /// See `negligible_gain`; 0 means that the whole budget is used.
     pub patience: usize,
