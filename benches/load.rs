@@ -1,7 +1,8 @@
 //! How close the load comes to `pgbench`: point selects through the pool with all recorders on, beside
-//! `pgbench -S -M prepared` with as many clients, on the same private server; both in turn, several times.
+//! `pgbench -S -M prepared` with as many clients, on the same private server; all in turn, several times. The runtime has
+//! as many threads as there are processors, as in the program; pgbench has one, and once more as many.
 //!
-//! `cargo bench --bench load -- [--pairs 5] [--seconds 3] [--workers 64] [--threads 1] [--connections 2,10,30]
+//! `cargo bench --bench load -- [--pairs 5] [--seconds 3] [--workers 64] [--threads N] [--connections 2,10,30]
 //! [--transport tcp|socket]`
 
 #![expect(clippy::print_stdout, reason = "a bench prints its figures")]
@@ -45,7 +46,7 @@ impl Plan {
             pairs: get("--pairs", "5").parse().unwrap(),
             seconds: get("--seconds", "3").parse().unwrap(),
             workers: get("--workers", "64").parse().unwrap(),
-            threads: get("--threads", "1").parse().unwrap(),
+            threads: get("--threads", &std::thread::available_parallelism().unwrap().to_string()).parse().unwrap(),
             connections: get("--connections", "2,10,30").split(',').map(|n| n.parse().unwrap()).collect(),
             socket: get("--transport", "tcp") == "socket",
         }
@@ -58,6 +59,9 @@ struct Figure {
     throughput: f64,
     cpu: f64,
 }
+
+/// Ours, and pgbench's with each number of threads.
+type Round = (Figure, Vec<Figure>);
 
 fn main() {
     let plan = Plan::from_arguments();
@@ -74,27 +78,38 @@ fn main() {
         plan.pairs,
         plan.seconds
     );
-    println!("connections   ours/s  pgbench/s  ratio (lowest–highest)   CPU µs a query: ours  pgbench   pgbench -j 2");
+    println!(
+        "{:>11} {:>8}   {:>12} {:>9}   ratio (lowest–highest)   CPU µs a query: ours  pgbench",
+        "connections", "ours/s", "beside", "its/s"
+    );
     for &connections in &plan.connections {
-        let mut pairs = Vec::new();
-        for _ in 0..plan.pairs {
-            pairs.push((ours(&server, &plan, connections), theirs(&cluster, &plan, connections, 1)));
+        let mut jobs = vec![1, u32::try_from(plan.threads).unwrap()];
+        jobs.dedup();
+        let rounds: Vec<Round> = (0..plan.pairs)
+            .map(|_| {
+                (
+                    ours(&server, &plan, connections),
+                    jobs.iter().map(|j| theirs(&cluster, &plan, connections, *j)).collect(),
+                )
+            })
+            .collect();
+        for (place, job) in jobs.iter().enumerate() {
+            let mut ratios: Vec<f64> =
+                rounds.iter().map(|(ours, theirs)| ours.throughput / theirs[place].throughput).collect();
+            ratios.sort_by(f64::total_cmp);
+            let of = |figure: &dyn Fn(&Round) -> f64| median(rounds.iter().map(figure).collect());
+            println!(
+                "{connections:>11} {:>8.0}   {:>12} {:>9.0}   {:.2} ({:.2}–{:.2})  {:>28.1} {:>8.1}",
+                of(&|round| round.0.throughput),
+                format!("pgbench -j {job}"),
+                of(&|round| round.1[place].throughput),
+                median(ratios.clone()),
+                ratios[0],
+                ratios[ratios.len() - 1],
+                of(&|round| round.0.cpu),
+                of(&|round| round.1[place].cpu),
+            );
         }
-        let two = theirs(&cluster, &plan, connections, 2);
-        let mut ratios: Vec<f64> = pairs.iter().map(|(ours, theirs)| ours.throughput / theirs.throughput).collect();
-        ratios.sort_by(f64::total_cmp);
-        let of = |figure: fn(&(Figure, Figure)) -> f64| median(pairs.iter().map(figure).collect());
-        println!(
-            "{connections:>11} {:>8.0} {:>10.0}   {:.2} ({:.2}–{:.2})  {:>28.1} {:>8.1} {:>14.0}",
-            of(|pair| pair.0.throughput),
-            of(|pair| pair.1.throughput),
-            median(ratios.clone()),
-            ratios[0],
-            ratios[ratios.len() - 1],
-            of(|pair| pair.0.cpu),
-            of(|pair| pair.1.cpu),
-            two.throughput,
-        );
     }
 }
 

@@ -60,7 +60,7 @@ pub enum Evidence {
     Trial,
     /// A trial shows its effect only while faults are injected.
     TrialWithFaults,
-    /// It acts over minutes to hours; only a simulation in virtual time shows its effect.
+    /// It acts over minutes to hours, or rarely; only a simulation in virtual time shows its effect.
     Simulation,
 }
 

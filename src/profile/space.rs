@@ -141,7 +141,7 @@ impl Searched {
         if !Axis::decidable(setting) {
             let why = match setting.spec().decided_by {
                 Evidence::TrialWithFaults => "only trials with faults can decide it",
-                Evidence::Simulation => "it acts over minutes to hours",
+                Evidence::Simulation => "it acts too slowly or too rarely for short trials",
                 Evidence::Trial => "it is no number",
             };
             self.warnings.push(format!("the range of `{setting}` is not used, the setting is kept: {why}"));

@@ -205,7 +205,7 @@ fn why_kept(setting: Setting, profile: &Profile) -> &'static str {
         Decidable::Trial if profile.space.axes.iter().any(|axis| axis.setting == setting) => "nothing keeps the limits",
         Decidable::Trial => "not searched",
         Decidable::TrialWithFaults => "acts only under faults, which these trials do not have",
-        Decidable::Simulation => "acts over minutes to hours, too slow for these trials",
+        Decidable::Simulation => "acts too slowly or too rarely for short trials",
     }
 }
 
@@ -289,7 +289,7 @@ pub(super) fn warnings(disturbances: &Disturbances) -> Vec<String> {
     }
     if disturbances.disturbed > 0 {
         warnings.push(format!(
-            "in {} of {of} trials other programs took a tenth or more of the processors, also when repeated",
+            "in {} of {of} trials other programs (or the hypervisor) took a tenth or more of the processors, also when repeated",
             disturbances.disturbed
         ));
     }

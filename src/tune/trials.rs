@@ -51,7 +51,7 @@ struct Pace {
 /// What the trials of a run left to be told.
 #[derive(Debug, Default)]
 pub(super) struct Disturbances {
-    /// Trials that stand although other programs took the processors.
+    /// Trials that stand although other programs (or the hypervisor) took the processors.
     pub(super) disturbed: u32,
     /// Trials that the load generator limited.
     pub(super) generator_limited: u32,
@@ -172,7 +172,7 @@ impl<'a> Trials<'a> {
             repeats += 1;
             self.repeats += 1;
             self.tell(Event::Notice(format!(
-                "trial {} is repeated: other programs took {:.0} % of the processors",
+                "trial {} is repeated: other programs (or the hypervisor) took {:.0} % of the processors",
                 self.sequence,
                 measurement.cpu.other * 100.0
             )));
