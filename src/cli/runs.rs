@@ -48,12 +48,16 @@ pub(super) fn reported(trials: &[TrialRecord]) -> Vec<ReportedTrial<'_>> {
 }
 
 /// Lists runs, newest first.
-#[expect(clippy::print_stdout, reason = "the answer goes to standard output")]
+#[expect(clippy::print_stdout, clippy::print_stderr, reason = "the answer goes to standard output")]
 pub(super) async fn runs(arguments: &RunsArguments) -> Result<ExitCode> {
     let store = open(&arguments.results).await?;
     let runs = store.runs().await?;
     if arguments.json {
         println!("{}", serde_json::to_string_pretty(&runs).context("failed to write JSON")?);
+        return Ok(ExitCode::SUCCESS);
+    }
+    if runs.is_empty() {
+        eprintln!("no runs yet: make one with `pool-tune run`");
         return Ok(ExitCode::SUCCESS);
     }
     let mut table = table(&["run", "started", "profile", "status", "trials", "answer"]);

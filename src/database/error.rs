@@ -4,10 +4,10 @@ use sqlx::postgres::{PgDatabaseError, PgSeverity};
 #[derive(Debug, thiserror::Error)]
 pub enum UrlError {
     /// It is no URL, or a part of it is wrong.
-    #[error("read the database URL: {0}; expected something like postgres://user:password@host:5432/name")]
+    #[error("failed to read the database URL: {0}; expected something like postgres://user:password@host:5432/name")]
     Malformed(String),
     /// The scheme is of no database that the program can load.
-    #[error("read the database URL: `{0}://` is not supported; expected postgres://")]
+    #[error("failed to read the database URL: `{0}://` is not supported; expected postgres://")]
     Scheme(&'static str),
 }
 

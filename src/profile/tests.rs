@@ -88,6 +88,15 @@ fn errors_in_operations_name_line_key_and_remedy() {
 }
 
 #[test]
+fn a_misspelt_key_that_is_needed_is_told_where_it_stands() {
+    let problem = parse("p", "name: x\nworkers: 3\nworklod: {}\n").unwrap_err().to_string();
+    assert!(problem.contains("line 3") && problem.contains("did you mean `workload`"), "{problem}");
+    // A known key that resembles the missing one is no misspelling of it.
+    let problem = parse("p", "name: x\nworkload: {}\n").unwrap_err().to_string();
+    assert!(problem.contains("has no `workers`"), "{problem}");
+}
+
+#[test]
 fn an_unknown_profile_lists_those_there_are() {
     assert_snapshot!(find("hevy").unwrap_err());
 }

@@ -147,9 +147,17 @@ impl Map {
 
     /// Takes the value of `key` out, which has to be there.
     pub(super) fn need(&mut self, key: &'static str, example: &str) -> Result<Entry, Problem> {
-        let (name, line) = (self.name.clone(), self.line);
-        self.take(key)
-            .ok_or_else(|| Problem::at(line, format!("`{name}` has no `{key}`: add one, such as `{key}: {example}`")))
+        if let Some(entry) = self.take(key) {
+            return Ok(entry);
+        }
+        let name = &self.name;
+        // A misspelt key is told as such, where it stands.
+        Err(match self.entries.iter().find(|(_, other, _)| strsim::osa_distance(other, key) <= 2) {
+            Some((line, other, _)) => {
+                Problem::at(*line, format!("`{other}` is not known in `{name}`: did you mean `{key}`?"))
+            }
+            None => Problem::at(self.line, format!("`{name}` has no `{key}`: add one, such as `{key}: {example}`")),
+        })
     }
 
     /// Takes every entry out; for mappings whose keys are names of the person's own.
