@@ -66,7 +66,11 @@ pub(super) async fn run(global: &Arguments, arguments: &RunArguments) -> Result<
     display.clear();
     let (recommendation, files) = match result {
         Ok(done) => done,
-        Err(Stopped { run, error }) => return Err(stopped(&store, run, error).await),
+        Err(Stopped { run, error }) => {
+            // It holds nothing yet, unless the run had ended before; then it is not empty, and stays.
+            fs::remove_dir(&run_folder).ok();
+            return Err(stopped(&store, run, error).await);
+        }
     };
     show(arguments, global.quiet, &recommendation, &files)?;
     Ok(match recommendation.verdict {

@@ -6,6 +6,10 @@ use super::{pool_tune, program, stderr};
 fn refused(arguments: &[&str]) -> (i32, String) {
     let folder = tempfile::tempdir().unwrap();
     let output = pool_tune(folder.path(), arguments);
+    // A run that never began leaves no folder of its own.
+    let results = fs::read_dir(folder.path().join("results")).into_iter().flatten();
+    let runs: Vec<_> = results.map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()).collect();
+    assert!(runs.is_empty(), "{runs:?}");
     (output.status.code().unwrap(), stderr(&output))
 }
 
