@@ -3,6 +3,7 @@
 //! Plain data and the rules that hold within it. In: nothing; out: types for every other room.
 //! This room does no I/O, so nothing here can fail but a rule.
 
+mod fault;
 mod interval;
 mod measurement;
 mod recommendation;
@@ -11,6 +12,7 @@ mod settings;
 mod space;
 mod workload;
 
+pub use fault::{Fault, FaultKind, FaultPlace};
 pub use interval::{Estimate, Interval};
 pub use measurement::{
     Acquisition, BreakerCounts, ConnectionCounts, Cpu, Ended, ErrorClass, ErrorCount, Latency, Measurement, Requests,
