@@ -11,9 +11,8 @@ use pool_tune::{
     model::{Operation, Setting, Settings, Statement, Value, Workload},
     simulate::Response,
     stats::{Arm, Pair, Plan, Verdict, verify},
-    trial::{DatabaseTarget, Load, Mix, Target},
+    trial::{Control, DatabaseTarget, Load, Mix, Target},
 };
-use tokio_util::sync::CancellationToken;
 
 const LIMIT: f64 = 0.99;
 
@@ -95,22 +94,17 @@ async fn real(n: u64) {
         weight: 1.0,
         statements: vec![statement],
         transaction: false,
+        nested: false,
         parameters: vec![],
     };
     let workload = Workload { prepare: vec![], operations: vec![operation], think_time: None };
-    let load = Load {
-        workers: 8,
-        think_time: None,
-        measure: Duration::from_millis(200),
-        warm_up_cap: Duration::from_millis(100),
-        success_limit: LIMIT,
-    };
+    let load =
+        Load { warm_up_cap: Duration::from_millis(100), ..Load::closed(8, None, Duration::from_millis(200), LIMIT) };
     let mut target =
         Target::Database(DatabaseTarget::new(private.server(), load, Mix::new(&workload).unwrap(), || None));
     let settings = Settings::default()
         .with(Setting::MinConnections, Value::Count(4))
         .with(Setting::MaxConnections, Value::Count(4));
-    let cancel = CancellationToken::new();
     let mut claims = Claims::default();
     for seed in 0..n {
         let plan = Plan::new(6);
@@ -118,7 +112,7 @@ async fn real(n: u64) {
         let verdict = loop {
             let mut arms = Vec::new();
             for _ in 0..2 {
-                let measurement = target.run(&settings, seed, &cancel).await.unwrap();
+                let measurement = target.run(&settings, seed, &mut Control::default()).await.unwrap().measurement;
                 arms.push(Arm {
                     throughput: measurement.throughput,
                     succeeded: measurement.requests.succeeded,

@@ -17,10 +17,9 @@ use std::{process::Command, time::Duration};
 use pool_tune::{
     database::Server,
     model::{Domain, Generator, Operation, Parameter, Setting, Settings, Statement, Value, Workload},
-    trial::{DatabaseTarget, Load, Mix, Target},
+    trial::{Control, DatabaseTarget, Load, Mix, Target},
 };
 use procfs::process::Process;
-use tokio_util::sync::CancellationToken;
 
 use cluster::{Cluster, binary};
 
@@ -144,15 +143,12 @@ fn ours(server: &Server, plan: &Plan, connections: u32) -> Figure {
         builder
     };
     let load = Load {
-        workers: plan.workers,
-        think_time: None,
-        measure: Duration::from_secs(plan.seconds),
         warm_up_cap: Duration::from_secs(1),
-        success_limit: 0.99,
+        ..Load::closed(plan.workers, None, Duration::from_secs(plan.seconds), 0.99)
     };
     let mut target =
         Target::Database(DatabaseTarget::new(server.clone(), load, Mix::new(&workload()).unwrap(), || None));
-    let trial = async { target.run(&settings, 1, &CancellationToken::new()).await.unwrap() };
+    let trial = async { target.run(&settings, 1, &mut Control::default()).await.unwrap().measurement };
     let measurement = builder.enable_all().build().unwrap().block_on(trial);
     assert_eq!(measurement.requests.failed, 0);
     let processors = f64::from(u32::try_from(std::thread::available_parallelism().unwrap().get()).unwrap());
@@ -172,6 +168,7 @@ fn workload() -> Workload {
         weight: 1.0,
         statements: vec![statement],
         transaction: false,
+        nested: false,
         parameters: vec![Parameter { name: "aid".into(), generator: aid }],
     };
     Workload { prepare: vec![], operations: vec![operation], think_time: None }

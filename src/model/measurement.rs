@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::Interval;
+use super::{Fault, Interval};
 
 /// What one trial measured. Times are seconds, rates are per second, shares are 0 to 1.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -15,6 +15,12 @@ pub struct Measurement {
     pub slices: Vec<f64>,
     /// Requests by outcome.
     pub requests: Requests,
+    /// Time of a request from when it was meant to start to its end, waiting, retries and all; successful ones only.
+    #[serde(default)]
+    pub response: Latency,
+    /// What was offered, in an open loop.
+    #[serde(default)]
+    pub offered: Option<OpenLoop>,
     /// Time in the database of a successful request, all its statements together.
     pub query: Latency,
     /// Time to get a connection, whole and in its parts.
@@ -31,8 +37,57 @@ pub struct Measurement {
     pub breaker: BreakerCounts,
     /// Who used the machine's processors.
     pub cpu: Cpu,
+    /// The faults of the trial, with what they did.
+    #[serde(default)]
+    pub faults: Vec<FaultRecord>,
     /// How the trial ended.
     pub ended: Ended,
+}
+
+/// What an open loop offered, and what became of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct OpenLoop {
+    /// Requests that were due while measuring.
+    pub requests: u64,
+    /// Those a second.
+    pub rate: f64,
+    /// Requests that were due, but could not be begun before the end: the backlog.
+    pub not_started: u64,
+    /// How long the oldest of them had been due by then, in seconds.
+    pub longest_wait: f64,
+}
+
+/// A fault as it happened, and how the pool got over it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FaultRecord {
+    /// The fault as planned.
+    pub fault: Fault,
+    /// When it began, seconds from the start of the measured part; `None` when it could not be made.
+    pub began: Option<f64>,
+    /// When it ended.
+    pub ended: Option<f64>,
+    /// What went wrong in making or ending it.
+    pub problem: Option<String>,
+    /// What it did; `None` when it could not be made, or nothing was served before it.
+    pub recovery: Option<Recovery>,
+}
+
+/// How a pool got over a fault.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Recovery {
+    /// Successful requests a second before the fault.
+    pub prior_throughput: f64,
+    /// Seconds from the fault's end until throughput was back at 95 % of that; `None` when it was not before the
+    /// trial's end.
+    pub seconds: Option<f64>,
+    /// Requests that failed from the fault's begin until then.
+    pub failed: u64,
+    /// Attempts a request from the fault's begin until then (retry amplification); 1 without retries.
+    pub attempts: f64,
+    /// Connections opened from the fault's begin until then.
+    pub opened: u64,
+    /// Seconds that the circuit was not closed from the fault's begin until then.
+    pub circuit_open: f64,
 }
 
 /// The time between the first request and the measured part.
@@ -68,10 +123,16 @@ pub struct Latency {
     pub mean: f64,
     /// Median.
     pub p50: f64,
+    /// 90th percentile.
+    #[serde(default)]
+    pub p90: f64,
     /// 95th percentile.
     pub p95: f64,
     /// 99th percentile.
     pub p99: f64,
+    /// 99.9th percentile.
+    #[serde(default)]
+    pub p999: f64,
     /// Largest.
     pub max: f64,
 }
@@ -130,6 +191,22 @@ pub enum ErrorClass {
     Unfinished,
 }
 
+impl ErrorClass {
+    /// Every class, in the order of the enum.
+    pub const ALL: [Self; 10] = [
+        Self::AcquireTimeoutWaiting,
+        Self::AcquireTimeoutOpening,
+        Self::AcquireTimeoutValidating,
+        Self::TooManyConnections,
+        Self::Connect,
+        Self::Validation,
+        Self::ConnectionLost,
+        Self::Query,
+        Self::CircuitOpen,
+        Self::Unfinished,
+    ];
+}
+
 /// How often attempts failed for one reason.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ErrorCount {
@@ -157,7 +234,7 @@ pub struct ConnectionCounts {
 }
 
 /// Transitions of the circuit breaker.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct BreakerCounts {
     /// To open.
     pub opened: u64,
@@ -165,6 +242,22 @@ pub struct BreakerCounts {
     pub half_opened: u64,
     /// From half-open to closed.
     pub closed: u64,
+    /// Seconds that it was not closed.
+    #[serde(default)]
+    pub open_seconds: f64,
+}
+
+/// What a circuit breaker does with requests.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BreakerState {
+    /// It lets them through.
+    #[default]
+    Closed,
+    /// It turns them away.
+    Open,
+    /// It lets one probe through at a time.
+    HalfOpen,
 }
 
 /// Who used the machine's processors while measuring; shares of all processors together, 0 to 1.
@@ -190,4 +283,6 @@ pub enum Ended {
     Completed,
     /// Stopped early, because the success limit could not be met any more.
     SuccessLimitMissed,
+    /// Stopped early on request; what was measured until then counts.
+    Stopped,
 }

@@ -6,7 +6,9 @@
 mod fault;
 mod interval;
 mod measurement;
+mod pacing;
 mod recommendation;
+mod series;
 mod setting;
 mod settings;
 mod space;
@@ -15,13 +17,15 @@ mod workload;
 pub use fault::{Fault, FaultKind, FaultPlace};
 pub use interval::{Estimate, Interval};
 pub use measurement::{
-    Acquisition, BreakerCounts, ConnectionCounts, Cpu, Ended, ErrorClass, ErrorCount, Latency, Measurement, Requests,
-    Utilisation, WarmUp,
+    Acquisition, BreakerCounts, BreakerState, ConnectionCounts, Cpu, Ended, ErrorClass, ErrorCount, FaultRecord,
+    Latency, Measurement, OpenLoop, Recovery, Requests, Utilisation, WarmUp,
 };
+pub use pacing::{Offered, Pacing, Stage};
 pub use recommendation::{
     CurvePoint, DecidedBy, FittedPoint, Insight, Provenance, Recommendation, Row, Throughput, ThroughputCurve, Verdict,
     Verification,
 };
+pub use series::Point;
 pub use setting::{Evidence, Scale, Setting, Spec, Unit, UnknownSetting};
 pub use settings::{BrokenRule, Settings, Value, ValueError};
 pub use space::{Axis, Limits, Space, SpaceError};

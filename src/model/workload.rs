@@ -25,6 +25,9 @@ pub struct Operation {
     pub statements: Vec<Statement>,
     /// Whether the statements are wrapped in `BEGIN` and `COMMIT`.
     pub transaction: bool,
+    /// Whether the statements run on a second connection, asked for while a first one is held.
+    #[serde(default)]
+    pub nested: bool,
     /// Drawn once a request; statements name them by position in this list.
     pub parameters: Vec<Parameter>,
 }

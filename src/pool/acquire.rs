@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     database::Server,
-    model::{BreakerCounts, ConnectionCounts, ErrorClass, Settings},
+    model::{BreakerCounts, BreakerState, ConnectionCounts, ErrorClass, Settings},
 };
 
 /// A pool of connections to one server. Clones share it; when the last one is dropped everything is closed, also
@@ -88,6 +88,12 @@ impl Pool {
     #[must_use]
     pub fn counts(&self) -> (ConnectionCounts, BreakerCounts) {
         (self.shared.gauges.counts(), self.shared.breaker.counts())
+    }
+
+    /// What the circuit breaker does with requests at this moment.
+    #[must_use]
+    pub fn breaker(&self) -> BreakerState {
+        self.shared.breaker.state()
     }
 
     /// Stops what works in the background and closes all idle connections; whoever waits is turned away, and what is

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::model::{BreakerCounts, Settings};
+use crate::model::{BreakerCounts, BreakerState, Settings};
 
 /// A circuit breaker: consecutive failures open it; when it has been open for a time it lets one probe through after
 /// another (half-open); enough successful probes close it, one that fails opens it again.
@@ -25,6 +25,8 @@ impl Breaker {
             reset: settings.circuit_breaker_reset(),
             state: State::Closed { failures: 0 },
             counts: BreakerCounts::default(),
+            not_closed_since: None,
+            not_closed: Duration::ZERO,
         };
         Self { calm: AtomicBool::new(true), circuit: Mutex::new(circuit) }
     }
@@ -36,7 +38,13 @@ impl Breaker {
     }
 
     pub(super) fn counts(&self) -> BreakerCounts {
-        self.lock().counts
+        self.lock().counts(Instant::now())
+    }
+
+    /// What it does with requests now. An open circuit whose time is over is told as half-open: the next request
+    /// probes it.
+    pub(super) fn state(&self) -> BreakerState {
+        if self.calm.load(Ordering::Acquire) { BreakerState::Closed } else { self.lock().state(Instant::now()) }
     }
 
     fn lock(&self) -> MutexGuard<'_, Circuit> {
@@ -58,7 +66,7 @@ impl Permit<'_> {
             return;
         }
         let mut circuit = self.breaker.lock();
-        circuit.succeeded(self.probe);
+        circuit.succeeded(self.probe, Instant::now());
         self.breaker.calm.store(circuit.state == State::Closed { failures: 0 }, Ordering::Release);
         self.probe = false;
     }
@@ -88,6 +96,8 @@ struct Circuit {
     reset: u32,
     state: State,
     counts: BreakerCounts,
+    not_closed_since: Option<Instant>,
+    not_closed: Duration,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,6 +108,19 @@ enum State {
 }
 
 impl Circuit {
+    fn counts(&self, now: Instant) -> BreakerCounts {
+        let still = self.not_closed_since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
+        BreakerCounts { open_seconds: (self.not_closed + still).as_secs_f64(), ..self.counts }
+    }
+
+    fn state(&self, now: Instant) -> BreakerState {
+        match self.state {
+            State::Closed { .. } => BreakerState::Closed,
+            State::Open { since } if now.saturating_duration_since(since) < self.timeout => BreakerState::Open,
+            State::Open { .. } | State::HalfOpen { .. } => BreakerState::HalfOpen,
+        }
+    }
+
     /// Whether an attempt may be made, and if so, whether it is a probe.
     fn admit(&mut self, now: Instant) -> Option<bool> {
         if let State::Open { since } = self.state
@@ -116,7 +139,7 @@ impl Circuit {
         }
     }
 
-    fn succeeded(&mut self, probe: bool) {
+    fn succeeded(&mut self, probe: bool, now: Instant) {
         match &mut self.state {
             State::Closed { failures } => *failures = 0,
             State::HalfOpen { successes, probing } if probe => {
@@ -125,6 +148,8 @@ impl Circuit {
                 if *successes >= self.reset {
                     self.state = State::Closed { failures: 0 };
                     self.counts.closed += 1;
+                    let since = self.not_closed_since.take();
+                    self.not_closed += since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
                 }
             }
             // The attempt was let through before the circuit opened; its news is old.
@@ -144,6 +169,7 @@ impl Circuit {
         if opens {
             self.state = State::Open { since: now };
             self.counts.opened += 1;
+            self.not_closed_since.get_or_insert(now);
         }
     }
 
@@ -182,7 +208,7 @@ mod tests {
         for _ in 0..10 {
             circuit.failed(false, now);
             circuit.failed(false, now);
-            circuit.succeeded(false);
+            circuit.succeeded(false, now);
         }
         assert_eq!(circuit.admit(now), Some(false));
         assert_eq!(opened(now).admit(now), None);
@@ -196,11 +222,14 @@ mod tests {
         let later = now + Duration::from_secs(10);
         assert_eq!(circuit.admit(later), Some(true));
         assert_eq!(circuit.admit(later), None);
-        circuit.succeeded(true);
+        circuit.succeeded(true, later);
         assert_eq!(circuit.admit(later), Some(true));
-        circuit.succeeded(true);
+        circuit.succeeded(true, later);
         assert_eq!(circuit.admit(later), Some(false));
-        assert_eq!(circuit.counts, BreakerCounts { opened: 1, half_opened: 1, closed: 1 });
+        assert_eq!(circuit.state(later), BreakerState::Closed);
+        let much_later = later + Duration::from_secs(60);
+        let counts = BreakerCounts { opened: 1, half_opened: 1, closed: 1, open_seconds: 10.0 };
+        assert_eq!(circuit.counts(much_later), counts);
     }
 
     #[test]
@@ -212,19 +241,20 @@ mod tests {
         circuit.failed(true, later);
         assert_eq!(circuit.admit(later + Duration::from_secs(9)), None);
         assert_eq!(circuit.admit(later + Duration::from_secs(10)), Some(true));
-        assert_eq!(circuit.counts, BreakerCounts { opened: 2, half_opened: 2, closed: 0 });
+        let counts = BreakerCounts { opened: 2, half_opened: 2, closed: 0, open_seconds: 25.0 };
+        assert_eq!(circuit.counts(now + Duration::from_secs(25)), counts);
     }
 
     #[test]
     fn attempts_from_before_it_opened_change_nothing() {
         let now = Instant::now();
         let mut circuit = opened(now);
-        circuit.succeeded(false);
+        circuit.succeeded(false, now);
         circuit.failed(false, now + Duration::from_secs(9));
         let later = now + Duration::from_secs(10);
         assert_eq!(circuit.admit(later), Some(true));
         circuit.failed(false, later);
-        circuit.succeeded(false);
+        circuit.succeeded(false, now);
         assert_eq!(circuit.admit(later), None, "the probe is still out");
     }
 

@@ -38,6 +38,25 @@ impl AcquireError {
     }
 }
 
+/// Why the work of a request could not be done.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum WorkError {
+    /// A statement failed, or the connection did.
+    #[error(transparent)]
+    Query(#[from] QueryError),
+    /// The work asked for a further connection while it held one, and got none.
+    #[error("a second connection, asked for while holding one: {0}")]
+    Acquire(#[from] AcquireError),
+}
+
+impl WorkError {
+    /// Whether the connection that the work ran on was lost.
+    #[must_use]
+    pub fn connection_lost(&self) -> bool {
+        matches!(self, Self::Query(error) if error.connection_lost)
+    }
+}
+
 impl From<ConnectError> for AcquireError {
     fn from(error: ConnectError) -> Self {
         let class = if error.is_too_many_connections() { ErrorClass::TooManyConnections } else { ErrorClass::Connect };
@@ -64,9 +83,15 @@ impl Failure {
         Self { class: error.class, code: error.code, message: error.message, attempt }
     }
 
-    pub(super) fn running(error: QueryError, attempt: u32) -> Self {
-        let class = if error.connection_lost { ErrorClass::ConnectionLost } else { ErrorClass::Query };
-        Self { class, code: error.code, message: error.message, attempt }
+    pub(super) fn running(error: WorkError, attempt: u32) -> Self {
+        let message = error.to_string();
+        match error {
+            WorkError::Query(error) => {
+                let class = if error.connection_lost { ErrorClass::ConnectionLost } else { ErrorClass::Query };
+                Self { class, code: error.code, message, attempt }
+            }
+            WorkError::Acquire(error) => Self { message, ..Self::acquiring(error, attempt) },
+        }
     }
 
     pub(super) fn circuit_open(attempt: u32) -> Self {

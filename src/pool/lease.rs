@@ -4,7 +4,7 @@ use std::{
 };
 
 use super::{
-    Acquired, Attempt, Work,
+    Acquired, Attempt, Work, WorkError,
     gauges::Closed,
     shared::Shared,
     slot::{Content, Kept, Place},
@@ -54,10 +54,10 @@ impl<'a> Lease<'a> {
     ///
     /// # Errors
     /// What `work` returns.
-    pub async fn run(&mut self, work: &mut impl Work) -> Result<(), QueryError> {
+    pub async fn run(&mut self, work: &mut impl Work) -> Result<(), WorkError> {
         self.broken = true;
         let result = work.run(self).await;
-        self.broken = matches!(&result, Err(error) if error.connection_lost);
+        self.broken = result.as_ref().is_err_and(WorkError::connection_lost);
         result
     }
 

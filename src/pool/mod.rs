@@ -26,7 +26,7 @@ mod shared;
 mod slot;
 
 pub use acquire::{Acquired, Pool};
-pub use failure::{AcquireError, Failure};
+pub use failure::{AcquireError, Failure, WorkError};
 pub use gauges::Status;
 pub use lease::Lease;
 pub use request::{Attempt, Observer, Work};

@@ -2,8 +2,8 @@ use std::time::{Duration, Instant};
 
 use tokio::{task::yield_now, time::sleep};
 
-use super::{Acquired, Failure, Pool, failure::is_infrastructure};
-use crate::database::{Connection, QueryError};
+use super::{Acquired, Failure, Pool, WorkError, failure::is_infrastructure};
+use crate::database::Connection;
 
 /// The times of one attempt, as far as it came.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -34,7 +34,7 @@ impl Observer for () {
 pub trait Work {
     /// Does it, from the beginning: it is called once an attempt. A transaction that it begins it has to end, also when
     /// a statement in it fails.
-    fn run(&mut self, connection: &mut Connection) -> impl Future<Output = Result<(), QueryError>> + Send;
+    fn run(&mut self, connection: &mut Connection) -> impl Future<Output = Result<(), WorkError>> + Send;
 }
 
 impl Pool {

@@ -230,6 +230,13 @@ impl Entry {
             .ok_or_else(|| self.wrong(&format!("a whole number from {low} to {high}")))
     }
 
+    pub(super) fn truth(&self) -> Result<bool, Problem> {
+        match self.node.kind {
+            Kind::Truth(truth) => Ok(truth),
+            _ => Err(self.wrong("true or false")),
+        }
+    }
+
     #[expect(clippy::cast_precision_loss, reason = "a whole number in a profile is far below 2^53")]
     pub(super) fn real(&self) -> Option<f64> {
         match self.node.kind {

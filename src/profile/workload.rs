@@ -55,6 +55,7 @@ fn operation(entry: Entry, scale: u32) -> Result<Operation, Problem> {
             .filter(|weight| (0.0..=1e9).contains(weight))
             .ok_or_else(|| entry.wrong("a number from 0 to 1000000000"))?,
     };
+    let nested = map.take("nested").map_or(Ok(false), |entry| entry.truth())?;
     let body = map.one_of(&["sql", "transaction"])?;
     let transaction = body.key == "transaction";
     let body_line = body.line;
@@ -102,7 +103,7 @@ fn operation(entry: Entry, scale: u32) -> Result<Operation, Problem> {
         ));
     }
     map.end()?;
-    Ok(Operation { name, weight, statements: checked, transaction, parameters })
+    Ok(Operation { name, weight, statements: checked, transaction, nested, parameters })
 }
 
 fn generator(entry: Entry, scale: u32) -> Result<Generator, Problem> {

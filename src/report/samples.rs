@@ -52,8 +52,16 @@ pub(crate) fn trials() -> Vec<(&'static str, Settings, Measurement)> {
 }
 
 fn measurement(throughput: f64, query: f64) -> Measurement {
-    let latency =
-        |mean: f64| Latency { count: 20_000, mean, p50: mean * 0.9, p95: mean * 2.0, p99: mean * 3.0, max: mean * 9.0 };
+    let latency = |mean: f64| Latency {
+        count: 20_000,
+        mean,
+        p50: mean * 0.9,
+        p90: mean * 1.7,
+        p95: mean * 2.0,
+        p99: mean * 3.0,
+        p999: mean * 5.0,
+        max: mean * 9.0,
+    };
     Measurement {
         seconds: 2.0,
         warm_up: WarmUp { seconds: 0.6, steady: true },
@@ -66,6 +74,8 @@ fn measurement(throughput: f64, query: f64) -> Measurement {
             success_rate: 0.994,
             success_interval: Interval { low: 0.993, high: 0.995 },
         },
+        response: latency(query * 1.25),
+        offered: None,
         query: latency(query),
         acquire: Acquisition { total: latency(query / 4.0), ..Acquisition::default() },
         hold: latency(query),
@@ -82,6 +92,7 @@ fn measurement(throughput: f64, query: f64) -> Measurement {
         connections: ConnectionCounts::default(),
         breaker: BreakerCounts::default(),
         cpu: Cpu::default(),
+        faults: Vec::new(),
         ended: Ended::Completed,
     }
 }

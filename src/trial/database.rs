@@ -1,8 +1,6 @@
 use std::{fmt, sync::Arc};
 
-use tokio_util::sync::CancellationToken;
-
-use super::{Load, Mix, TrialError, engine};
+use super::{Control, Details, Load, Mix, TrialError, engine};
 use crate::{
     database::Server,
     model::{ErrorClass, Measurement, Settings},
@@ -41,11 +39,11 @@ impl DatabaseTarget {
         &self,
         settings: &Settings,
         seed: u64,
-        cancel: &CancellationToken,
-    ) -> Result<Measurement, TrialError> {
+        control: &mut Control<'_>,
+    ) -> Result<Details, TrialError> {
         let pool = Pool::new(self.server.clone(), settings, seed);
         let opened = tokio::select! {
-            () = cancel.cancelled() => return Err(TrialError::Cancelled),
+            () = control.cancel.cancelled() => return Err(TrialError::Cancelled),
             opened = pool.open() => opened,
         };
         if let Err(error) = opened {
@@ -55,13 +53,15 @@ impl DatabaseTarget {
             return Err(TrialError::Infrastructure(error.to_string()));
         }
         let result =
-            engine::run(&self.load, pool.clone(), Arc::clone(&self.mix), seed, &self.database_cpu, cancel).await;
+            engine::run(&self.load, pool.clone(), Arc::clone(&self.mix), seed, &self.database_cpu, control, None).await;
         pool.close().await;
-        self.check(result?).await
+        let details = result?;
+        self.check(&details.measurement).await?;
+        Ok(details)
     }
 
     /// Tells a failed database, or a workload that cannot run, from a measurement of the settings.
-    async fn check(&self, measurement: Measurement) -> Result<Measurement, TrialError> {
+    async fn check(&self, measurement: &Measurement) -> Result<(), TrialError> {
         let count = |classes: &[ErrorClass]| {
             measurement.errors.iter().filter(|error| classes.contains(&error.class)).map(|error| error.count).sum()
         };
@@ -84,7 +84,7 @@ impl DatabaseTarget {
         if broken > 0 && broken >= measurement.requests.failed.max(1) {
             return Err(TrialError::Infrastructure(example.to_owned()));
         }
-        Ok(measurement)
+        Ok(())
     }
 
     /// Whether a connection can be opened and answers.

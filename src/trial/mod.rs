@@ -4,37 +4,131 @@
 //! there is none. A [`Target`] is a real database or a simulated response; whoever asks for trials does not see which.
 //! This room knows nothing of searches, and stores nothing.
 
+mod conductor;
 mod database;
 mod engine;
+mod pacer;
 mod processors;
 mod recorder;
+mod recovery;
 mod sampler;
 mod simulated;
 mod steady;
+mod worker;
 
-use std::time::Duration;
+use std::{
+    pin::Pin,
+    time::{Duration, Instant},
+};
 
 pub use database::DatabaseTarget;
+use hdrhistogram::Histogram;
+pub use recorder::UNIT;
 pub use sampler::{Mix, WorkloadError};
 pub use simulated::SimulatedTarget;
 use tokio_util::sync::CancellationToken;
 
-use crate::model::{Measurement, Settings};
+use crate::model::{Fault, Measurement, Pacing, Point, Settings};
 
 /// The load of a trial, the same for every trial of a run.
 #[derive(Clone, Debug)]
 pub struct Load {
-    /// Concurrent workers, each with one request at a time (a closed loop).
+    /// Most requests at once: the workers of a closed loop, those that serve an open one.
     pub workers: u32,
-    /// Pause between a worker's requests.
+    /// When requests begin.
+    pub pacing: Pacing,
+    /// Pause between a worker's requests, in a closed loop.
     pub think_time: Option<Duration>,
     /// Length of the measured part.
     pub measure: Duration,
-    /// Longest warm-up.
+    /// Longest warm-up; zero for none.
     pub warm_up_cap: Duration,
-    /// The success rate below which a trial has failed and is stopped early.
-    pub success_limit: f64,
+    /// The success rate below which a trial has failed and is stopped early; `None` to let it go on.
+    pub success_limit: Option<f64>,
+    /// The length of the intervals in which the time line is told; `None` where nobody wants it.
+    pub interval: Option<Duration>,
+    /// What goes wrong meanwhile.
+    pub faults: Vec<Fault>,
 }
+
+impl Load {
+    /// A closed loop for a time, stopped early when `success_limit` is missed.
+    #[must_use]
+    pub fn closed(workers: u32, think_time: Option<Duration>, measure: Duration, success_limit: f64) -> Self {
+        Self {
+            workers,
+            pacing: Pacing::closed(workers),
+            think_time,
+            measure,
+            warm_up_cap: Duration::from_secs(2),
+            success_limit: Some(success_limit),
+            interval: None,
+            faults: Vec::new(),
+        }
+    }
+}
+
+/// Who steers a trial and watches it.
+#[derive(Default)]
+pub struct Control<'a> {
+    /// Gives the trial up: there is no measurement.
+    pub cancel: CancellationToken,
+    /// Ends the measured part early; what was measured until then counts.
+    pub finish: CancellationToken,
+    /// Is told of the time line while it goes.
+    pub watch: Option<&'a mut (dyn FnMut(Watch<'_>) + Send)>,
+}
+
+impl Control<'_> {
+    /// Nobody watches; `cancel` gives the trial up.
+    #[must_use]
+    pub fn unwatched(cancel: &CancellationToken) -> Self {
+        Self { cancel: cancel.clone(), ..Self::default() }
+    }
+
+    fn tell(&mut self, watch: Watch<'_>) {
+        if let Some(watcher) = &mut self.watch {
+            watcher(watch);
+        }
+    }
+}
+
+/// What a watcher is told.
+#[derive(Debug)]
+pub enum Watch<'a> {
+    /// The load has begun; nothing counts yet.
+    WarmUp,
+    /// The measured part begins.
+    Measuring,
+    /// An interval has ended.
+    Point {
+        /// What happened in it.
+        point: &'a Point,
+        /// The response times of its successful requests, in [`UNIT`]s.
+        response: &'a Histogram<u32>,
+    },
+    /// The measured part is over; requests under way may end.
+    Draining,
+}
+
+/// A trial in full.
+#[derive(Clone, Debug)]
+pub struct Details {
+    /// What it measured.
+    pub measurement: Measurement,
+    /// Its time line, where the load asks for one.
+    pub series: Vec<Point>,
+    /// The response times of all successful requests, in [`UNIT`]s.
+    pub response: Histogram<u32>,
+}
+
+/// Makes the faults of a load happen, from a start until they are over or the token is cancelled; whatever happens,
+/// everything is as before when it ends. Gives what became of each.
+type Disturb<'a> = Box<
+    dyn FnOnce(Instant, CancellationToken) -> Pin<Box<dyn Future<Output = Vec<recovery::Happened>> + Send + 'a>>
+        + Send
+        + 'a,
+>;
 
 /// Why a trial gave no measurement. None of these says anything about the settings that were tried.
 #[derive(Debug, thiserror::Error)]
@@ -68,10 +162,10 @@ impl Target {
         &mut self,
         settings: &Settings,
         seed: u64,
-        cancel: &CancellationToken,
-    ) -> Result<Measurement, TrialError> {
+        control: &mut Control<'_>,
+    ) -> Result<Details, TrialError> {
         match self {
-            Self::Database(target) => target.run(settings, seed, cancel).await,
+            Self::Database(target) => target.run(settings, seed, control).await,
             Self::Simulated(target) => Ok(target.run(settings)),
         }
     }

@@ -1,6 +1,9 @@
 use std::{
     collections::HashMap,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -8,8 +11,8 @@ use hdrhistogram::Histogram;
 
 use crate::model::{Acquisition, ErrorClass, ErrorCount, Latency};
 
-/// The unit of the histograms: a tenth of a microsecond.
-const UNIT: f64 = 1e-7;
+/// The unit of the histograms, in seconds: a tenth of a microsecond.
+pub const UNIT: f64 = 1e-7;
 /// The longest time told apart, in [`UNIT`]s: an hour.
 const LONGEST: u64 = 36_000_000_000;
 /// Significant decimal digits kept of each time.
@@ -36,10 +39,25 @@ impl Times {
         self.sum += time;
     }
 
+    fn clear(&mut self) {
+        if !self.histogram.is_empty() {
+            self.histogram.reset();
+            self.sum = Duration::ZERO;
+        }
+    }
+
     fn add(&mut self, other: &Self) {
         if !other.histogram.is_empty() && self.histogram.add(&other.histogram).is_ok() {
             self.sum += other.sum;
         }
+    }
+
+    pub(super) fn histogram(&self) -> &Histogram<u32> {
+        &self.histogram
+    }
+
+    pub(super) fn into_histogram(self) -> Histogram<u32> {
+        self.histogram
     }
 
     pub(super) fn latency(&self) -> Latency {
@@ -55,19 +73,30 @@ impl Times {
             count,
             mean,
             p50: seconds(self.histogram.value_at_quantile(0.5)),
+            p90: seconds(self.histogram.value_at_quantile(0.9)),
             p95: seconds(self.histogram.value_at_quantile(0.95)),
             p99: seconds(self.histogram.value_at_quantile(0.99)),
+            p999: seconds(self.histogram.value_at_quantile(0.999)),
             max: seconds(self.histogram.max()),
         }
     }
 }
 
-/// What one worker saw while measuring. Each worker owns its own; they are merged at the end.
+/// A histogram without any time in it.
+pub(super) fn empty() -> Histogram<u32> {
+    Times::new().histogram
+}
+
+/// Classes of failed attempts, as many as there are.
+const CLASSES: usize = ErrorClass::ALL.len();
+
+/// What some workers saw while measuring. Shards of it are merged at the end.
 #[derive(Debug)]
 pub(super) struct Recorder {
     pub(super) succeeded: u64,
     pub(super) failed: u64,
     pub(super) retries: u64,
+    pub(super) response: Times,
     pub(super) query: Times,
     pub(super) acquire: Times,
     pub(super) wait: Times,
@@ -75,14 +104,35 @@ pub(super) struct Recorder {
     pub(super) validate: Times,
     pub(super) hold: Times,
     errors: HashMap<(ErrorClass, Option<String>), (u64, String)>,
+    /// What came since the last look, where anybody looks.
+    recent: Option<Recent>,
+}
+
+/// What was seen since the last look.
+#[derive(Debug)]
+pub(super) struct Recent {
+    pub(super) response: Times,
+    classes: [u64; CLASSES],
+}
+
+impl Recent {
+    pub(super) fn new() -> Self {
+        Self { response: Times::new(), classes: [0; CLASSES] }
+    }
+
+    /// Failed attempts by class, those that there were.
+    pub(super) fn errors(&self) -> Vec<(ErrorClass, u64)> {
+        ErrorClass::ALL.into_iter().zip(self.classes).filter(|(_, count)| *count > 0).collect()
+    }
 }
 
 impl Recorder {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(watched: bool) -> Self {
         Self {
             succeeded: 0,
             failed: 0,
             retries: 0,
+            response: Times::new(),
             query: Times::new(),
             acquire: Times::new(),
             wait: Times::new(),
@@ -90,18 +140,37 @@ impl Recorder {
             validate: Times::new(),
             hold: Times::new(),
             errors: HashMap::new(),
+            recent: watched.then(Recent::new),
+        }
+    }
+
+    /// A request has ended, `response` after it was meant to start.
+    pub(super) fn request(&mut self, response: Duration, success: bool, attempts: u32) {
+        self.retries += u64::from(attempts - 1);
+        if success {
+            self.succeeded += 1;
+            self.response.record(response);
+            if let Some(recent) = &mut self.recent {
+                recent.response.record(response);
+            }
+        } else {
+            self.failed += 1;
         }
     }
 
     pub(super) fn error(&mut self, class: ErrorClass, code: Option<&str>, message: &str) {
         let entry = self.errors.entry((class, code.map(str::to_owned)));
         entry.or_insert_with(|| (0, message.to_owned())).0 += 1;
+        if let Some(recent) = &mut self.recent {
+            recent.classes[class as usize] += 1;
+        }
     }
 
     pub(super) fn add(&mut self, other: &Self) {
         self.succeeded += other.succeeded;
         self.failed += other.failed;
         self.retries += other.retries;
+        self.response.add(&other.response);
         self.query.add(&other.query);
         self.acquire.add(&other.acquire);
         self.wait.add(&other.wait);
@@ -139,6 +208,59 @@ impl Recorder {
     }
 }
 
+/// The recorders of a trial. A worker always writes to the same one, which it shares with few others, so that thousands
+/// of workers need no memory each and the lock is nearly always free.
+#[derive(Debug)]
+pub(super) struct Shards(Vec<Shard>);
+
+#[derive(Debug)]
+#[repr(align(128))]
+struct Shard(Mutex<Recorder>);
+
+/// Most recorders of a trial.
+const MOST_SHARDS: usize = 16;
+
+impl Shards {
+    /// Recorders for `workers`; `watched` when somebody will [look](Self::look) while the trial runs.
+    pub(super) fn new(workers: usize, watched: bool) -> Self {
+        let shard = || Shard(Mutex::new(Recorder::new(watched)));
+        Self(std::iter::repeat_with(shard).take(workers.clamp(1, MOST_SHARDS)).collect())
+    }
+
+    pub(super) fn of(&self, worker: usize) -> MutexGuard<'_, Recorder> {
+        self.0[worker % self.0.len()].lock()
+    }
+
+    /// What was seen since the last look.
+    pub(super) fn look(&self) -> Recent {
+        let mut all = Recent::new();
+        for shard in &self.0 {
+            if let Some(recent) = &mut shard.lock().recent {
+                all.response.add(&recent.response);
+                recent.response.clear();
+                for (sum, count) in all.classes.iter_mut().zip(&mut recent.classes) {
+                    *sum += std::mem::take(count);
+                }
+            }
+        }
+        all
+    }
+
+    pub(super) fn merged(&self) -> Recorder {
+        let mut merged = Recorder::new(false);
+        for shard in &self.0 {
+            merged.add(&shard.lock());
+        }
+        merged
+    }
+}
+
+impl Shard {
+    fn lock(&self) -> MutexGuard<'_, Recorder> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// One worker's running totals, for the conductor to read while the trial runs. On a cache line of its own, so that
 /// workers do not slow each other down by counting.
 #[derive(Debug, Default)]
@@ -146,19 +268,31 @@ impl Recorder {
 pub(super) struct Tally {
     succeeded: AtomicU64,
     failed: AtomicU64,
+    attempts: AtomicU64,
+}
+
+/// The sum of all workers' tallies.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Count {
+    pub(super) succeeded: u64,
+    pub(super) failed: u64,
+    pub(super) attempts: u64,
 }
 
 impl Tally {
-    pub(super) fn count(&self, success: bool) {
-        let counter = if success { &self.succeeded } else { &self.failed };
+    pub(super) fn count(&self, success: bool, attempts: u32) {
         // Only the owning worker writes, so a load and a store do.
-        counter.store(counter.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        let add = |counter: &AtomicU64, more| counter.store(counter.load(Ordering::Relaxed) + more, Ordering::Relaxed);
+        add(if success { &self.succeeded } else { &self.failed }, 1);
+        add(&self.attempts, u64::from(attempts));
     }
 
-    /// Successes and failures so far, over all `tallies`.
-    pub(super) fn total(tallies: &[Self]) -> (u64, u64) {
-        tallies.iter().fold((0, 0), |(succeeded, failed), tally| {
-            (succeeded + tally.succeeded.load(Ordering::Relaxed), failed + tally.failed.load(Ordering::Relaxed))
+    /// All so far, over all `tallies`.
+    pub(super) fn total(tallies: &[Self]) -> Count {
+        tallies.iter().fold(Count::default(), |sum, tally| Count {
+            succeeded: sum.succeeded + tally.succeeded.load(Ordering::Relaxed),
+            failed: sum.failed + tally.failed.load(Ordering::Relaxed),
+            attempts: sum.attempts + tally.attempts.load(Ordering::Relaxed),
         })
     }
 }
@@ -182,7 +316,7 @@ mod tests {
 
     #[test]
     fn merging_adds_up() {
-        let (mut one, mut other) = (Recorder::new(), Recorder::new());
+        let (mut one, mut other) = (Recorder::new(false), Recorder::new(false));
         one.query.record(Duration::from_millis(1));
         one.error(ErrorClass::Query, Some("23505"), "duplicate key");
         other.query.record(Duration::from_millis(3));

@@ -43,6 +43,7 @@ pub struct Mix {
 pub(super) struct Operation {
     pub(super) statements: Vec<(SqlStr, Vec<usize>)>,
     pub(super) transaction: bool,
+    pub(super) nested: bool,
     parameters: Vec<Source>,
 }
 
@@ -82,6 +83,7 @@ impl Mix {
             operations.push(Operation {
                 statements: statements.collect(),
                 transaction: operation.transaction,
+                nested: operation.nested,
                 parameters,
             });
         }
@@ -172,6 +174,7 @@ mod tests {
             weight,
             statements: vec![Statement { source: "select 1".into(), sql: "select 1".into(), arguments: vec![] }],
             transaction: false,
+            nested: false,
             parameters: generators.into_iter().map(|generator| Parameter { name: "p".into(), generator }).collect(),
         };
         Workload {

@@ -1,4 +1,4 @@
-use super::Load;
+use super::{Details, Load, recorder};
 use crate::{
     model::{
         Acquisition, BreakerCounts, ConnectionCounts, Cpu, Ended, ErrorClass, ErrorCount, Interval, Latency,
@@ -33,7 +33,7 @@ impl SimulatedTarget {
     }
 
     /// One trial in no time.
-    pub(super) fn run(&mut self, settings: &Settings) -> Measurement {
+    pub(super) fn run(&mut self, settings: &Settings) -> Details {
         let reading = self.response.measure(settings);
         let seconds = self.load.measure.as_secs_f64();
         let workers = f64::from(self.load.workers);
@@ -42,11 +42,19 @@ impl SimulatedTarget {
         let busy = reading.throughput.max(1e-9);
         let (hold, response_time) = (active / busy, workers / busy);
         let count = reading.succeeded;
-        let flat =
-            |seconds: f64| Latency { count, mean: seconds, p50: seconds, p95: seconds, p99: seconds, max: seconds };
+        let flat = |time: f64| Latency {
+            count,
+            mean: time,
+            p50: time,
+            p90: time,
+            p95: time,
+            p99: time,
+            p999: time,
+            max: time,
+        };
         let n = stats::real(usize::try_from(count + reading.failed).unwrap_or(usize::MAX));
         let wait = flat((response_time - hold).max(0.0));
-        Measurement {
+        let measurement = Measurement {
             seconds,
             warm_up: WarmUp { seconds: 0.0, steady: true },
             throughput: reading.throughput,
@@ -63,6 +71,8 @@ impl SimulatedTarget {
                 success_interval: stats::clopper_pearson(count, reading.failed, 0.95)
                     .unwrap_or(Interval { low: 0.0, high: 1.0 }),
             },
+            response: flat(response_time),
+            offered: None,
             query: flat(hold),
             acquire: Acquisition { total: wait, wait, ..Acquisition::default() },
             hold: flat(hold),
@@ -86,7 +96,9 @@ impl SimulatedTarget {
             connections: ConnectionCounts::default(),
             breaker: BreakerCounts::default(),
             cpu: Cpu::default(),
+            faults: Vec::new(),
             ended: Ended::Completed,
-        }
+        };
+        Details { measurement, series: Vec::new(), response: recorder::empty() }
     }
 }

@@ -69,11 +69,13 @@ impl Stage {
         events: &mut dyn FnMut(Event),
     ) -> Result<Self, TuneError> {
         let load = Load {
-            workers: profile.workers,
-            think_time: profile.workload.think_time,
-            measure: profile.trial.measure,
             warm_up_cap: profile.trial.warm_up_cap,
-            success_limit: profile.limits.success_rate,
+            ..Load::closed(
+                profile.workers,
+                profile.workload.think_time,
+                profile.trial.measure,
+                profile.limits.success_rate,
+            )
         };
         let (server, private) = match choice {
             Choice::Simulated => return Ok(Self::simulated(load, seed)),

@@ -9,7 +9,7 @@ use super::{Event, Phase, Progress, TrialEnded, TuneError};
 use crate::{
     model::{Ended, Limits, Measurement, Settings},
     store::{Store, TrialRecord},
-    trial::{Target, TrialError},
+    trial::{Control, Target, TrialError},
 };
 
 /// How often a disturbed trial is repeated, and how often in a run: on a machine that is never quiet a run must end.
@@ -194,8 +194,8 @@ impl<'a> Trials<'a> {
     async fn measure(&mut self, settings: &Settings, seed: u64) -> Result<Measurement, TuneError> {
         let mut attempt = 1;
         loop {
-            let cause = match self.target.run(settings, seed, self.cancel).await {
-                Ok(measurement) => return Ok(measurement),
+            let cause = match self.target.run(settings, seed, &mut Control::unwatched(self.cancel)).await {
+                Ok(details) => return Ok(details.measurement),
                 Err(TrialError::Cancelled) => return Err(TuneError::Interrupted),
                 Err(TrialError::Workload(message)) => return Err(TuneError::Workload(message)),
                 Err(TrialError::Infrastructure(cause)) => cause,

@@ -64,6 +64,7 @@ fn workload(statements: &[(&str, &str)]) -> Workload {
             name: "transfer".to_owned(),
             weight: 1.0,
             statements: statements.iter().map(statement).collect(),
+            nested: false,
             transaction: true,
             parameters: vec![Parameter { name: "id".to_owned(), generator }],
         }],

@@ -1,9 +1,9 @@
 use std::time::{Duration, Instant};
 
 use pool_tune::{
-    database::{Connection, QueryError},
-    model::{BreakerCounts, ErrorClass, Setting, Settings},
-    pool::{Attempt, Failure, Observer, Pool, Work},
+    database::Connection,
+    model::{ErrorClass, Setting, Settings},
+    pool::{Attempt, Failure, Observer, Pool, Work, WorkError},
 };
 use sqlx::SqlStr;
 
@@ -27,10 +27,10 @@ impl Then {
 }
 
 impl Work for Then {
-    async fn run(&mut self, connection: &mut Connection) -> Result<(), QueryError> {
+    async fn run(&mut self, connection: &mut Connection) -> Result<(), WorkError> {
         self.runs += 1;
         let sql = if self.runs == 1 { &self.first } else { &self.later };
-        connection.execute(sql.clone(), &[]).await
+        Ok(connection.execute(sql.clone(), &[]).await?)
     }
 }
 
@@ -48,6 +48,12 @@ impl Seen {
     fn classes(&self) -> Vec<Option<ErrorClass>> {
         self.0.iter().map(|(_, failure)| failure.as_ref().map(|failure| failure.class)).collect()
     }
+}
+
+/// How often the circuit opened, became half-open, and closed.
+fn transitions(pool: &Pool) -> (u64, u64, u64) {
+    let (_, breaker) = pool.counts();
+    (breaker.opened, breaker.half_opened, breaker.closed)
 }
 
 fn retrying() -> Settings {
@@ -146,14 +152,14 @@ async fn the_circuit_opens_lets_probes_through_and_closes() {
     for _ in 0..3 {
         assert_eq!(request().await, Err(ErrorClass::Connect));
     }
-    assert_eq!(pool.counts().1, BreakerCounts { opened: 1, half_opened: 0, closed: 0 });
+    assert_eq!(transitions(&pool), (1, 0, 0));
     until("a probe is let through", || async { request().await == Err(ErrorClass::Connect) }).await;
-    assert_eq!(pool.counts().1, BreakerCounts { opened: 2, half_opened: 1, closed: 0 });
+    assert_eq!(transitions(&pool), (2, 1, 0));
     role.run("ALTER ROLE circuit LOGIN").await;
     until("the next probe succeeds", || async { request().await == Ok(1) }).await;
-    assert_eq!(pool.counts().1, BreakerCounts { opened: 2, half_opened: 2, closed: 0 });
+    assert_eq!(transitions(&pool), (2, 2, 0));
     assert_eq!(request().await, Ok(1));
-    assert_eq!(pool.counts().1, BreakerCounts { opened: 2, half_opened: 2, closed: 1 });
+    assert_eq!(transitions(&pool), (2, 2, 1));
 }
 
 #[tokio::test]

@@ -1,0 +1,150 @@
+//! How a pool got over a fault, read off the trial's time line.
+
+use crate::model::{Fault, FaultRecord, Recovery};
+
+/// Longest time before a fault from which the prior throughput is taken.
+const PRIOR: f64 = 3.0;
+/// Shortest such time that says anything.
+const SHORTEST_PRIOR: f64 = 0.4;
+/// Throughput counts as back when its mean over this many seconds is.
+const WINDOW: f64 = 0.5;
+/// The share of the prior throughput that counts as back.
+const BACK: f64 = 0.95;
+
+/// Running totals at one moment of the measured part.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Beat {
+    /// Seconds from its start.
+    pub(super) at: f64,
+    pub(super) succeeded: u64,
+    pub(super) failed: u64,
+    pub(super) attempts: u64,
+    pub(super) opened: u64,
+    pub(super) open_seconds: f64,
+}
+
+/// What happened to a planned fault: when it began and ended, in seconds from the start of the measured part.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Happened {
+    pub(super) began: Option<f64>,
+    pub(super) ended: Option<f64>,
+    pub(super) problem: Option<String>,
+}
+
+/// The record of each fault; `beats` in order of time, `happened` as many as there are faults.
+pub(super) fn records(faults: &[Fault], happened: Vec<Happened>, beats: &[Beat]) -> Vec<FaultRecord> {
+    let times: Vec<_> = happened.iter().map(|of| (of.began, of.ended)).collect();
+    faults
+        .iter()
+        .zip(happened)
+        .enumerate()
+        .map(|(index, (fault, Happened { began, ended, problem }))| {
+            // What an earlier fault did to throughput is no measure of what it was before this one.
+            let undisturbed_since = times
+                .iter()
+                .enumerate()
+                .filter(|(other, _)| *other != index)
+                .filter_map(|(_, (_, ended))| *ended)
+                .filter(|ended| Some(*ended) <= began)
+                .fold(0.0, f64::max);
+            let recovery = began.zip(ended).and_then(|(began, ended)| recovery(began, ended, undisturbed_since, beats));
+            FaultRecord { fault: fault.clone(), began, ended, problem, recovery }
+        })
+        .collect()
+}
+
+fn recovery(began: f64, ended: f64, undisturbed_since: f64, beats: &[Beat]) -> Option<Recovery> {
+    let since = (began - PRIOR).max(undisturbed_since);
+    let prior = throughput(at(beats, since)?, at(beats, began)?, SHORTEST_PRIOR)?;
+    let after = beats.iter().filter(|beat| beat.at >= ended);
+    let back = after.clone().find_map(|from| {
+        let until = beats.iter().find(|until| until.at >= from.at + WINDOW - 1e-6)?;
+        throughput(from, until, WINDOW / 2.0).filter(|rate| *rate >= BACK * prior).map(|_| from)
+    });
+    let (before, until) = (at(beats, began)?, back.or_else(|| beats.last())?);
+    #[expect(clippy::cast_precision_loss, reason = "counts of requests are far below 2^53")]
+    let (requests, attempts) = (
+        ((until.succeeded + until.failed) - (before.succeeded + before.failed)) as f64,
+        (until.attempts - before.attempts) as f64,
+    );
+    Some(Recovery {
+        prior_throughput: prior,
+        seconds: back.map(|beat| (beat.at - ended).max(0.0)),
+        failed: until.failed - before.failed,
+        attempts: if requests > 0.0 { attempts / requests } else { 1.0 },
+        opened: until.opened - before.opened,
+        circuit_open: until.open_seconds - before.open_seconds,
+    })
+}
+
+/// The last beat at or before a time.
+fn at(beats: &[Beat], time: f64) -> Option<&Beat> {
+    beats.iter().take_while(|beat| beat.at <= time + 1e-6).last().or_else(|| beats.first())
+}
+
+/// Successes a second between two beats that are far enough apart; `None` when there were none.
+#[expect(clippy::cast_precision_loss, reason = "counts of requests are far below 2^53")]
+fn throughput(from: &Beat, until: &Beat, shortest: f64) -> Option<f64> {
+    let seconds = until.at - from.at;
+    (seconds >= shortest && until.succeeded > from.succeeded)
+        .then(|| (until.succeeded - from.succeeded) as f64 / seconds)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::model::FaultKind;
+
+    /// A beat each tenth of a second: 100 requests a second but for an outage, which ends `slow` after the fault.
+    fn beats(outage: std::ops::Range<f64>) -> Vec<Beat> {
+        let mut all = vec![Beat::default()];
+        for tenth in 1..=100_u32 {
+            let last = *all.last().unwrap();
+            let at = f64::from(tenth) / 10.0;
+            let out = outage.contains(&(at - 0.05));
+            all.push(Beat {
+                at,
+                succeeded: last.succeeded + if out { 0 } else { 10 },
+                failed: last.failed + if out { 4 } else { 0 },
+                attempts: last.attempts + if out { 12 } else { 10 },
+                opened: last.opened + u64::from(out),
+                open_seconds: last.open_seconds + if out { 0.1 } else { 0.0 },
+            });
+        }
+        all
+    }
+
+    fn record(began: f64, ended: f64, outage: std::ops::Range<f64>) -> FaultRecord {
+        let kind = FaultKind::Refuse;
+        let fault = Fault { at: Duration::from_secs(4), lasts: Duration::from_secs(1), share: 1.0, kind };
+        let happened = Happened { began: Some(began), ended: Some(ended), problem: None };
+        records(&[fault], vec![happened], &beats(outage)).remove(0)
+    }
+
+    #[test]
+    fn recovery_is_counted_from_the_end_of_the_fault() {
+        let recovery = record(4.0, 5.0, 4.0..5.6).recovery.unwrap();
+        assert!((recovery.prior_throughput - 100.0).abs() < 1e-6, "{recovery:?}");
+        assert!((recovery.seconds.unwrap() - 0.6).abs() < 0.01, "{recovery:?}");
+        assert_eq!((recovery.failed, recovery.opened), (64, 16));
+        assert!((recovery.attempts - 3.0).abs() < 1e-9 && (recovery.circuit_open - 1.6).abs() < 1e-9, "{recovery:?}");
+    }
+
+    #[test]
+    fn what_does_not_hurt_takes_no_time() {
+        let recovery = record(4.0, 5.0, 0.0..0.0).recovery.unwrap();
+        assert_eq!((recovery.seconds, recovery.failed), (Some(0.0), 0));
+    }
+
+    #[test]
+    fn what_never_comes_back_has_no_time() {
+        assert_eq!(record(4.0, 5.0, 4.0..20.0).recovery.unwrap().seconds, None);
+    }
+
+    #[test]
+    fn a_fault_at_the_very_start_has_nothing_before_it() {
+        assert_eq!(record(0.0, 1.0, 0.0..1.0).recovery, None);
+    }
+}

@@ -1,0 +1,210 @@
+//! What a worker does: begins a request when it is its turn, runs it through the pool, records it.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU8, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::sync::oneshot;
+
+use super::{
+    pacer::{Pacer, Turn},
+    recorder::{Shards, Tally},
+    sampler::{Mix, Operation, Sampler},
+};
+use crate::{
+    database::{Argument, Connection},
+    pool::{Attempt, Failure, Observer, Pool, Work, WorkError},
+};
+
+/// Pause of a worker after a request that failed for good, in a closed loop. A circuit that is open fails at once; without a
+/// pause the workers would take the processors from the database just to fail.
+const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(5);
+
+/// The part of a trial that it is in.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Phase {
+    WarmUp,
+    Measure,
+    Drain,
+}
+
+/// What the workers of a trial share.
+pub(super) struct Shared {
+    pub(super) pool: Pool,
+    pub(super) mix: Arc<Mix>,
+    pub(super) pacer: Pacer,
+    phase: AtomicU8,
+    pub(super) tallies: Vec<Tally>,
+    pub(super) shards: Shards,
+    think_time: Option<Duration>,
+    seed: u64,
+}
+
+impl Shared {
+    pub(super) fn new(
+        pool: Pool,
+        mix: Arc<Mix>,
+        pacer: Pacer,
+        workers: u32,
+        watched: bool,
+        think_time: Option<Duration>,
+        seed: u64,
+    ) -> Self {
+        let n = workers as usize;
+        let tallies = std::iter::repeat_with(Tally::default).take(n).collect();
+        let (phase, shards) = (AtomicU8::new(Phase::WarmUp as u8), Shards::new(n, watched));
+        Self { pool, mix, pacer, phase, tallies, shards, think_time, seed }
+    }
+
+    pub(super) fn is(&self, phase: Phase) -> bool {
+        self.phase.load(Ordering::Relaxed) == phase as u8
+    }
+
+    pub(super) fn enter(&self, phase: Phase) {
+        self.phase.store(phase as u8, Ordering::Relaxed);
+    }
+
+    /// Whether what happens now to the request of a turn is part of the measurement: in an open loop if it was due in the
+    /// measured part, even if it ends later; in a closed loop if it happens while measuring.
+    fn counts(&self, turn: &Turn) -> bool {
+        turn.due_in_measure || (!matches!(self.pacer, Pacer::Open(_)) && self.is(Phase::Measure))
+    }
+}
+
+/// One worker: serves its turns until the trial ends or it is cut off. Gives whether a request was under way then.
+pub(super) async fn worker(shared: Arc<Shared>, index: u32, cut_off: oneshot::Receiver<()>) -> bool {
+    let under_way = AtomicBool::new(false);
+    tokio::select! {
+        biased;
+        () = work(&shared, index, &under_way) => {}
+        // The sender is dropped, never used: either way the worker is cut off.
+        _ = cut_off => {}
+    }
+    under_way.into_inner()
+}
+
+async fn work(shared: &Shared, index: u32, under_way: &AtomicBool) {
+    let mut sampler = Sampler::new(&shared.mix, shared.seed, u64::from(index));
+    let mut drawn = Vec::new();
+    let open = matches!(shared.pacer, Pacer::Open(_));
+    while let Some(turn) = shared.pacer.turn(index).await {
+        under_way.store(true, Ordering::Relaxed);
+        let operation = sampler.next(&mut drawn);
+        let mut request = Request { operation, drawn: &drawn, pool: &shared.pool };
+        let mut observer = Recording { shared, index: index as usize, turn: &turn };
+        let result = shared.pool.request(&mut request, &mut observer).await;
+        let (success, attempts) = match result {
+            Ok(attempts) => (true, attempts),
+            Err(failure) => (false, failure.attempt),
+        };
+        shared.tallies[index as usize].count(success, attempts);
+        if shared.counts(&turn) {
+            shared.shards.of(index as usize).request(turn.intended.elapsed(), success, attempts);
+        }
+        under_way.store(false, Ordering::Relaxed);
+        if open {
+            continue;
+        }
+        if !success {
+            tokio::time::sleep(PAUSE_AFTER_FAILURE).await;
+        }
+        if let Some(think_time) = shared.think_time {
+            tokio::time::sleep(think_time).await;
+        }
+    }
+}
+
+/// One request, drawn and ready to run.
+struct Request<'a> {
+    operation: &'a Operation,
+    drawn: &'a [Argument<'a>],
+    pool: &'a Pool,
+}
+
+impl Work for Request<'_> {
+    async fn run(&mut self, connection: &mut Connection) -> Result<(), WorkError> {
+        if !self.operation.nested {
+            return self.whole(connection).await;
+        }
+        let mut second = self.pool.acquire().await?;
+        second.run(&mut Second(self)).await
+    }
+}
+
+/// The statements of a request, on the second connection that it asked for.
+struct Second<'a, 'b>(&'a Request<'b>);
+
+impl Work for Second<'_, '_> {
+    async fn run(&mut self, connection: &mut Connection) -> Result<(), WorkError> {
+        self.0.whole(connection).await
+    }
+}
+
+impl Request<'_> {
+    async fn whole(&self, connection: &mut Connection) -> Result<(), WorkError> {
+        if !self.operation.transaction {
+            return self.statements(connection).await;
+        }
+        connection.execute_raw("BEGIN").await?;
+        let result = self.statements(connection).await;
+        match &result {
+            Ok(()) => connection.execute_raw("COMMIT").await?,
+            Err(error) if error.connection_lost() => {}
+            Err(_) => connection.execute_raw("ROLLBACK").await?,
+        }
+        result
+    }
+
+    async fn statements(&self, connection: &mut Connection) -> Result<(), WorkError> {
+        for (sql, arguments) in &self.operation.statements {
+            match arguments.as_slice() {
+                [] => connection.execute(sql.clone(), &[]).await?,
+                // The common case needs no list of its own.
+                &[only] => connection.execute(sql.clone(), &self.drawn[only..=only]).await?,
+                several => {
+                    let bound: Vec<_> = several.iter().map(|&position| self.drawn[position]).collect();
+                    connection.execute(sql.clone(), &bound).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Records the attempts of a request.
+struct Recording<'a> {
+    shared: &'a Shared,
+    index: usize,
+    turn: &'a Turn,
+}
+
+impl Observer for Recording<'_> {
+    fn attempted(&mut self, attempt: &Attempt, failure: Option<&Failure>) {
+        if !self.shared.counts(self.turn) {
+            return;
+        }
+        let recorder = &mut *self.shared.shards.of(self.index);
+        if let Some(acquired) = &attempt.acquired {
+            recorder.acquire.record(acquired.total);
+            recorder.wait.record(acquired.wait);
+            if let Some(open) = acquired.open {
+                recorder.open.record(open);
+            }
+            if let Some(validate) = acquired.validate {
+                recorder.validate.record(validate);
+            }
+        }
+        if let Some(hold) = attempt.hold {
+            recorder.hold.record(hold);
+        }
+        match failure {
+            None => recorder.query.record(attempt.query.unwrap_or_default()),
+            Some(failure) => recorder.error(failure.class, failure.code.as_deref(), &failure.message),
+        }
+    }
+}
