@@ -2,12 +2,16 @@ use std::{fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
+use super::seconds;
+
 /// A disturbance on the time line of a trial.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Fault {
     /// When it begins, counted from the start of the measured part.
+    #[serde(with = "seconds")]
     pub at: Duration,
     /// How long it lasts; a moment (a reset, a restart) has no length.
+    #[serde(with = "seconds")]
     pub lasts: Duration,
     /// The share of connections that it hits, above 0 to 1; those that hit the whole server ignore it.
     pub share: f64,
@@ -30,8 +34,10 @@ pub enum FaultKind {
     /// The network delays what it carries, each way, by `delay` give or take `jitter`.
     Latency {
         /// The mean delay.
+        #[serde(with = "seconds")]
         delay: Duration,
         /// The largest deviation from it.
+        #[serde(with = "seconds")]
         jitter: Duration,
     },
     /// The network carries no more than this, each connection and each way.

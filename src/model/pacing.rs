@@ -2,6 +2,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::seconds;
+
 /// When requests are asked for: in a closed loop, where a worker asks again once it was served, or in an open one, where
 /// requests come whether or not earlier ones were served.
 ///
@@ -32,6 +34,7 @@ pub struct Stage {
     /// Workers, or requests a second, at its end; 0 is a pause.
     pub level: f64,
     /// Its length, in seconds in files.
+    #[serde(with = "seconds")]
     pub lasts: Duration,
     /// Whether the level moves evenly from the stage before to here, instead of changing at once.
     pub ramp: bool,
