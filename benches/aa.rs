@@ -100,8 +100,7 @@ async fn real(n: u64) {
     let workload = Workload { prepare: vec![], operations: vec![operation], think_time: None };
     let load =
         Load { warm_up_cap: Duration::from_millis(100), ..Load::closed(8, None, Duration::from_millis(200), LIMIT) };
-    let mut target =
-        Target::Database(DatabaseTarget::new(private.server(), load, Mix::new(&workload).unwrap(), || None));
+    let mut target = Target::Database(DatabaseTarget::new(private.server(), Mix::new(&workload).unwrap(), || None));
     let settings = Settings::default()
         .with(Setting::MinConnections, Value::Count(4))
         .with(Setting::MaxConnections, Value::Count(4));
@@ -112,7 +111,8 @@ async fn real(n: u64) {
         let verdict = loop {
             let mut arms = Vec::new();
             for _ in 0..2 {
-                let measurement = target.run(&settings, seed, &mut Control::default()).await.unwrap().measurement;
+                let measurement =
+                    target.run(&load, &settings, seed, &mut Control::default()).await.unwrap().measurement;
                 arms.push(Arm {
                     throughput: measurement.throughput,
                     succeeded: measurement.requests.succeeded,

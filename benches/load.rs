@@ -146,9 +146,8 @@ fn ours(server: &Server, plan: &Plan, connections: u32) -> Figure {
         warm_up_cap: Duration::from_secs(1),
         ..Load::closed(plan.workers, None, Duration::from_secs(plan.seconds), 0.99)
     };
-    let mut target =
-        Target::Database(DatabaseTarget::new(server.clone(), load, Mix::new(&workload()).unwrap(), || None));
-    let trial = async { target.run(&settings, 1, &mut Control::default()).await.unwrap().measurement };
+    let mut target = Target::Database(DatabaseTarget::new(server.clone(), Mix::new(&workload()).unwrap(), || None));
+    let trial = async { target.run(&load, &settings, 1, &mut Control::default()).await.unwrap().measurement };
     let measurement = builder.enable_all().build().unwrap().block_on(trial);
     assert_eq!(measurement.requests.failed, 0);
     let processors = f64::from(u32::try_from(std::thread::available_parallelism().unwrap().get()).unwrap());

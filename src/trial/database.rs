@@ -13,7 +13,6 @@ type DatabaseCpu = Box<dyn Fn() -> Option<f64> + Send + Sync>;
 /// A pool under test on a real database.
 pub struct DatabaseTarget {
     server: Server,
-    load: Load,
     mix: Arc<Mix>,
     database_cpu: DatabaseCpu,
 }
@@ -22,13 +21,8 @@ impl DatabaseTarget {
     /// Loads `server` with requests drawn from `mix`. `database_cpu` tells the processor time that the database has
     /// used so far, in seconds, or `None` where that cannot be known.
     #[must_use]
-    pub fn new(
-        server: Server,
-        load: Load,
-        mix: Mix,
-        database_cpu: impl Fn() -> Option<f64> + Send + Sync + 'static,
-    ) -> Self {
-        Self { server, load, mix: Arc::new(mix), database_cpu: Box::new(database_cpu) }
+    pub fn new(server: Server, mix: Mix, database_cpu: impl Fn() -> Option<f64> + Send + Sync + 'static) -> Self {
+        Self { server, mix: Arc::new(mix), database_cpu: Box::new(database_cpu) }
     }
 
     /// Runs one trial with a pool of its own, opened before and closed after it.
@@ -37,6 +31,7 @@ impl DatabaseTarget {
     /// [`TrialError`] when there is no measurement.
     pub(super) async fn run(
         &self,
+        load: &Load,
         settings: &Settings,
         seed: u64,
         control: &mut Control<'_>,
@@ -53,15 +48,13 @@ impl DatabaseTarget {
             return Err(TrialError::Infrastructure(error.to_string()));
         }
         let result =
-            engine::run(&self.load, pool.clone(), Arc::clone(&self.mix), seed, &self.database_cpu, control, None).await;
+            engine::run(load, pool.clone(), Arc::clone(&self.mix), seed, &self.database_cpu, control, None).await;
         pool.close().await;
-        let details = result?;
-        self.check(&details.measurement).await?;
-        Ok(details)
+        result
     }
 
     /// Tells a failed database, or a workload that cannot run, from a measurement of the settings.
-    async fn check(&self, measurement: &Measurement) -> Result<(), TrialError> {
+    pub(super) async fn check(&self, measurement: &Measurement) -> Result<(), TrialError> {
         let count = |classes: &[ErrorClass]| {
             measurement.errors.iter().filter(|error| classes.contains(&error.class)).map(|error| error.count).sum()
         };
@@ -103,6 +96,6 @@ impl DatabaseTarget {
 
 impl fmt::Debug for DatabaseTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DatabaseTarget").field("server", &self.server).field("load", &self.load).finish_non_exhaustive()
+        f.debug_struct("DatabaseTarget").field("server", &self.server).finish_non_exhaustive()
     }
 }

@@ -46,8 +46,7 @@ pub(super) async fn run(
     if let Some(dispatch) = dispatch {
         threads.spawn_blocking(dispatch);
     }
-    let watched = load.interval.is_some();
-    let shared = Arc::new(Shared::new(pool, mix, pacer, load.workers, watched, load.think_time, seed));
+    let shared = Arc::new(Shared::new(pool, mix, pacer, load, seed));
     let mut cuts = Vec::with_capacity(load.workers as usize);
     for index in 0..load.workers {
         let (cut, cut_off) = oneshot::channel();

@@ -30,13 +30,15 @@ use tokio_util::sync::CancellationToken;
 
 use crate::model::{Fault, Measurement, Pacing, Point, Settings};
 
-/// The load of a trial, the same for every trial of a run.
+/// The load of a trial; a run has the same for all of its trials.
 #[derive(Clone, Debug)]
 pub struct Load {
     /// Most requests at once: the workers of a closed loop, those that serve an open one.
     pub workers: u32,
     /// When requests begin.
     pub pacing: Pacing,
+    /// Whether every request asks for a second connection while it holds one.
+    pub nested: bool,
     /// Pause between a worker's requests, in a closed loop.
     pub think_time: Option<Duration>,
     /// Length of the measured part.
@@ -58,6 +60,7 @@ impl Load {
         Self {
             workers,
             pacing: Pacing::closed(workers),
+            nested: false,
             think_time,
             measure,
             warm_up_cap: Duration::from_secs(2),
@@ -160,13 +163,25 @@ impl Target {
     /// [`TrialError`] when there is no measurement.
     pub async fn run(
         &mut self,
+        load: &Load,
         settings: &Settings,
         seed: u64,
         control: &mut Control<'_>,
     ) -> Result<Details, TrialError> {
         match self {
-            Self::Database(target) => target.run(settings, seed, control).await,
-            Self::Simulated(target) => Ok(target.run(settings)),
+            Self::Database(target) => target.run(load, settings, seed, control).await,
+            Self::Simulated(target) => Ok(target.run(load, settings)),
+        }
+    }
+
+    /// Tells a failed database, or a workload that cannot run, from a measurement of the settings.
+    ///
+    /// # Errors
+    /// [`TrialError`] when the measurement says nothing about the settings.
+    pub async fn check(&self, measurement: &Measurement) -> Result<(), TrialError> {
+        match self {
+            Self::Database(target) => target.check(measurement).await,
+            Self::Simulated(_) => Ok(()),
         }
     }
 
@@ -182,9 +197,9 @@ impl Target {
     }
 
     /// Lets a trial pass that an interrupted run has made already, so that the next one is as it would have been.
-    pub fn skip(&mut self, settings: &Settings) {
+    pub fn skip(&mut self, load: &Load, settings: &Settings) {
         if let Self::Simulated(target) = self {
-            target.run(settings);
+            target.run(load, settings);
         }
     }
 }

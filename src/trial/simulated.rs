@@ -16,27 +16,26 @@ const TRUTH: u64 = 1;
 #[derive(Debug)]
 pub struct SimulatedTarget {
     response: Response,
-    load: Load,
 }
 
 impl SimulatedTarget {
     /// A response whose noise is drawn from `seed`.
     #[must_use]
-    pub fn new(load: Load, seed: u64) -> Self {
-        Self::of(Response::heavy(TRUTH).reseeded(seed), load)
+    pub fn new(seed: u64) -> Self {
+        Self::of(Response::heavy(TRUTH).reseeded(seed))
     }
 
     /// A response of one's own.
     #[must_use]
-    pub fn of(response: Response, load: Load) -> Self {
-        Self { response, load }
+    pub fn of(response: Response) -> Self {
+        Self { response }
     }
 
     /// One trial in no time.
-    pub(super) fn run(&mut self, settings: &Settings) -> Details {
+    pub(super) fn run(&mut self, load: &Load, settings: &Settings) -> Details {
         let reading = self.response.measure(settings);
-        let seconds = self.load.measure.as_secs_f64();
-        let workers = f64::from(self.load.workers);
+        let seconds = load.measure.as_secs_f64();
+        let workers = f64::from(load.workers);
         let connections = f64::from(settings.max_connections());
         let active = connections.min(workers);
         let busy = reading.throughput.max(1e-9);
@@ -80,7 +79,7 @@ impl SimulatedTarget {
                 mean: active / connections.max(1.0),
                 active,
                 total: connections,
-                peak_active: settings.max_connections().min(self.load.workers),
+                peak_active: settings.max_connections().min(load.workers),
                 peak_total: settings.max_connections(),
             },
             errors: if reading.failed == 0 {

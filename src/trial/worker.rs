@@ -11,6 +11,7 @@ use std::{
 use tokio::sync::oneshot;
 
 use super::{
+    Load,
     pacer::{Pacer, Turn},
     recorder::{Shards, Tally},
     sampler::{Mix, Operation, Sampler},
@@ -41,24 +42,17 @@ pub(super) struct Shared {
     phase: AtomicU8,
     pub(super) tallies: Vec<Tally>,
     pub(super) shards: Shards,
+    nested: bool,
     think_time: Option<Duration>,
     seed: u64,
 }
 
 impl Shared {
-    pub(super) fn new(
-        pool: Pool,
-        mix: Arc<Mix>,
-        pacer: Pacer,
-        workers: u32,
-        watched: bool,
-        think_time: Option<Duration>,
-        seed: u64,
-    ) -> Self {
-        let n = workers as usize;
+    pub(super) fn new(pool: Pool, mix: Arc<Mix>, pacer: Pacer, load: &Load, seed: u64) -> Self {
+        let n = load.workers as usize;
         let tallies = std::iter::repeat_with(Tally::default).take(n).collect();
-        let (phase, shards) = (AtomicU8::new(Phase::WarmUp as u8), Shards::new(n, watched));
-        Self { pool, mix, pacer, phase, tallies, shards, think_time, seed }
+        let (phase, shards) = (AtomicU8::new(Phase::WarmUp as u8), Shards::new(n, load.interval.is_some()));
+        Self { pool, mix, pacer, phase, tallies, shards, nested: load.nested, think_time: load.think_time, seed }
     }
 
     pub(super) fn is(&self, phase: Phase) -> bool {
@@ -95,7 +89,8 @@ async fn work(shared: &Shared, index: u32, under_way: &AtomicBool) {
     while let Some(turn) = shared.pacer.turn(index).await {
         under_way.store(true, Ordering::Relaxed);
         let operation = sampler.next(&mut drawn);
-        let mut request = Request { operation, drawn: &drawn, pool: &shared.pool };
+        let nested = operation.nested || shared.nested;
+        let mut request = Request { operation, drawn: &drawn, second_from: nested.then_some(&shared.pool) };
         let mut observer = Recording { shared, index: index as usize, turn: &turn };
         let result = shared.pool.request(&mut request, &mut observer).await;
         let (success, attempts) = match result {
@@ -123,15 +118,14 @@ async fn work(shared: &Shared, index: u32, under_way: &AtomicBool) {
 struct Request<'a> {
     operation: &'a Operation,
     drawn: &'a [Argument<'a>],
-    pool: &'a Pool,
+    /// The pool that it asks for a second connection, if it does.
+    second_from: Option<&'a Pool>,
 }
 
 impl Work for Request<'_> {
     async fn run(&mut self, connection: &mut Connection) -> Result<(), WorkError> {
-        if !self.operation.nested {
-            return self.whole(connection).await;
-        }
-        let mut second = self.pool.acquire().await?;
+        let Some(pool) = self.second_from else { return self.whole(connection).await };
+        let mut second = pool.acquire().await?;
         second.run(&mut Second(self)).await
     }
 }

@@ -13,7 +13,7 @@ use crate::{
     search::{Config, Outcome, Reason, Search, Step, StopReason},
     stats::{self, Arm, Pair, Verification},
     store::{Store, TrialRecord},
-    trial::Target,
+    trial::{Load, Target},
 };
 
 /// Pairs of trials with which the cost of validation is measured.
@@ -64,6 +64,15 @@ pub fn session_plan(profile: &Profile, provenance: &Provenance, free: Option<u32
     }
 }
 
+/// The load of every trial of a run.
+fn load(profile: &Profile) -> Load {
+    let (think_time, limit) = (profile.workload.think_time, profile.limits.success_rate);
+    Load {
+        warm_up_cap: profile.trial.warm_up_cap,
+        ..Load::closed(profile.workers, think_time, profile.trial.measure, limit)
+    }
+}
+
 /// Pairs of the verification, as many as its plan has.
 fn pairs(profile: &Profile) -> u32 {
     u32::try_from(verification_plan(profile).last()).unwrap_or(u32::MAX)
@@ -87,6 +96,7 @@ impl Session<'_> {
             &run,
             self.store,
             self.target,
+            load(self.profile),
             self.profile.limits,
             self.provenance.seed,
             self.cancel,

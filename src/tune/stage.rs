@@ -5,7 +5,7 @@ use crate::{
     database::{Demand, Inspection, PrivateOptions, PrivateServer, Schema, Server, StateFolder, guard},
     model::Setting,
     profile::Profile,
-    trial::{DatabaseTarget, Load, Mix, SimulatedTarget, Target},
+    trial::{DatabaseTarget, Mix, SimulatedTarget, Target},
 };
 
 /// Connections that the program keeps beside the pool: one that holds the schema, one for looking whether the server
@@ -68,24 +68,15 @@ impl Stage {
         load_in_use: bool,
         events: &mut dyn FnMut(Event),
     ) -> Result<Self, TuneError> {
-        let load = Load {
-            warm_up_cap: profile.trial.warm_up_cap,
-            ..Load::closed(
-                profile.workers,
-                profile.workload.think_time,
-                profile.trial.measure,
-                profile.limits.success_rate,
-            )
-        };
         let (server, private) = match choice {
-            Choice::Simulated => return Ok(Self::simulated(load, seed)),
+            Choice::Simulated => return Ok(Self::simulated(seed)),
             Choice::Server(server) => (server.clone(), None),
             Choice::Private => {
                 let private = start_private(profile, events).await?;
                 (private.server(), Some(Arc::new(private)))
             }
         };
-        let opened = Self::prepare(choice, &server, private.clone(), profile, run, load, load_in_use, events).await;
+        let opened = Self::prepare(choice, &server, private.clone(), profile, run, load_in_use, events).await;
         if opened.is_err()
             && let Some(private) = private.and_then(Arc::into_inner)
         {
@@ -94,9 +85,9 @@ impl Stage {
         opened
     }
 
-    fn simulated(load: Load, seed: u64) -> Self {
+    fn simulated(seed: u64) -> Self {
         Self {
-            target: Target::Simulated(SimulatedTarget::new(load, seed)),
+            target: Target::Simulated(SimulatedTarget::new(seed)),
             private: None,
             schema: None,
             shown: Choice::Simulated.shown(),
@@ -107,14 +98,12 @@ impl Stage {
         }
     }
 
-    #[expect(clippy::too_many_arguments, reason = "one step of `open`, split off so that it can clean up")]
     async fn prepare(
         choice: &Choice,
         server: &Server,
         private: Option<Arc<PrivateServer>>,
         profile: &mut Profile,
         run: &str,
-        load: Load,
         load_in_use: bool,
         events: &mut dyn FnMut(Event),
     ) -> Result<Self, TuneError> {
@@ -148,7 +137,7 @@ impl Stage {
         let database_cpu =
             move || cpu.as_ref().and_then(|private| private.cpu_time().ok()).map(|time| time.as_secs_f64());
         Ok(Self {
-            target: Target::Database(DatabaseTarget::new(loaded, load, mix, database_cpu)),
+            target: Target::Database(DatabaseTarget::new(loaded, mix, database_cpu)),
             private,
             schema,
             shown: choice.shown(),

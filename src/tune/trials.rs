@@ -9,7 +9,7 @@ use super::{Event, Phase, Progress, TrialEnded, TuneError};
 use crate::{
     model::{Ended, Limits, Measurement, Settings},
     store::{Store, TrialRecord},
-    trial::{Control, Target, TrialError},
+    trial::{Control, Details, Load, Target, TrialError},
 };
 
 /// How often a disturbed trial is repeated, and how often in a run: on a machine that is never quiet a run must end.
@@ -27,6 +27,7 @@ pub(super) struct Trials<'a> {
     pub(super) run: &'a str,
     pub(super) store: &'a Store,
     pub(super) target: &'a mut Target,
+    pub(super) load: Load,
     pub(super) limits: Limits,
     pub(super) seed: u64,
     pub(super) cancel: &'a CancellationToken,
@@ -67,6 +68,7 @@ impl<'a> Trials<'a> {
         run: &'a str,
         store: &'a Store,
         target: &'a mut Target,
+        load: Load,
         limits: Limits,
         seed: u64,
         cancel: &'a CancellationToken,
@@ -78,6 +80,7 @@ impl<'a> Trials<'a> {
             run,
             store,
             target,
+            load,
             limits,
             seed,
             cancel,
@@ -134,7 +137,7 @@ impl<'a> Trials<'a> {
             if record.settings != *settings || record.phase != phase.name() {
                 return Err(TuneError::Diverged { sequence: self.sequence });
             }
-            self.target.skip(settings);
+            self.target.skip(&self.load, settings);
             (record, true)
         } else {
             self.tell(Event::TrialStarted(progress));
@@ -194,8 +197,8 @@ impl<'a> Trials<'a> {
     async fn measure(&mut self, settings: &Settings, seed: u64) -> Result<Measurement, TuneError> {
         let mut attempt = 1;
         loop {
-            let cause = match self.target.run(settings, seed, &mut Control::unwatched(self.cancel)).await {
-                Ok(details) => return Ok(details.measurement),
+            let cause = match self.attempt(settings, seed).await {
+                Ok(measurement) => return Ok(measurement),
                 Err(TrialError::Cancelled) => return Err(TuneError::Interrupted),
                 Err(TrialError::Workload(message)) => return Err(TuneError::Workload(message)),
                 Err(TrialError::Infrastructure(cause)) => cause,
@@ -207,6 +210,13 @@ impl<'a> Trials<'a> {
             attempt += 1;
             self.wait_for_database().await?;
         }
+    }
+
+    async fn attempt(&mut self, settings: &Settings, seed: u64) -> Result<Measurement, TrialError> {
+        let mut control = Control::unwatched(self.cancel);
+        let Details { measurement, .. } = self.target.run(&self.load, settings, seed, &mut control).await?;
+        self.target.check(&measurement).await?;
+        Ok(measurement)
     }
 
     async fn wait_for_database(&mut self) -> Result<(), TuneError> {
