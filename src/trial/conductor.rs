@@ -30,7 +30,6 @@ pub(super) struct Conductor<'a> {
 
 /// What the conductor saw of the measured part.
 pub(super) struct Measured {
-    pub(super) seconds: f64,
     pub(super) slices: Vec<f64>,
     pub(super) active: f64,
     pub(super) total: f64,
@@ -116,7 +115,6 @@ impl<'a> Conductor<'a> {
         }
         let samples = f64::max(samples, 1.0);
         Ok(Measured {
-            seconds: start.elapsed().as_secs_f64(),
             slices: slices.rates,
             active: active / samples,
             total: total / samples,

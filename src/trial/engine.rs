@@ -65,7 +65,8 @@ pub(super) async fn run(
     shared.enter(Phase::Measure);
     shared.pacer.measure_from(start);
     let (measured, happened) = measure(&mut conductor, load, start, control, disturb).await?;
-    let backlog = shared.pacer.stop();
+    let (end, backlog) = shared.pacer.stop();
+    let seconds = end.saturating_duration_since(start).as_secs_f64();
     shared.enter(Phase::Drain);
     let later = Usage::read(database_cpu());
     let status = shared.pool.status();
@@ -74,7 +75,6 @@ pub(super) async fn run(
 
     let unfinished = drain(workers, cuts).await;
     let recorder = shared.shards.merged();
-    let Measured { seconds, .. } = measured;
     let threads = tokio::runtime::Handle::current().metrics().num_workers();
     let cpu = usage.zip(later).map_or_else(Cpu::default, |(from, to)| from.until(&to, seconds, threads));
     let mut errors = recorder.errors();

@@ -4,7 +4,7 @@ use std::{
     collections::VecDeque,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
-        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
     thread,
     time::{Duration, Instant},
@@ -60,11 +60,24 @@ pub(super) struct Open {
     due: Mutex<VecDeque<Instant>>,
     ready: Semaphore,
     measured_from: OnceLock<Instant>,
-    stopped: AtomicBool,
+    arrivals: Mutex<Arrivals>,
+}
+
+/// Where the arrivals of an open loop have come to.
+#[derive(Debug)]
+struct Arrivals {
+    random: ChaCha8Rng,
+    /// The first level for ever: what is offered before the measured part.
+    warm_up: Pacing,
+    /// Since when `next` is counted.
+    origin: Instant,
+    measured: bool,
+    next: Option<Duration>,
+    stopped: bool,
     /// Requests due in the measured part.
-    requests: AtomicU64,
+    requests: u64,
     /// Of those, requests for which the queue had no room.
-    overflow: AtomicU64,
+    overflow: u64,
 }
 
 /// What was due, and what of it could not be begun.
@@ -80,17 +93,11 @@ impl Pacer {
     /// [`Self::stop`].
     pub(super) fn new(pacing: Pacing, seed: u64) -> (Self, Option<impl FnOnce() + Send + 'static>) {
         if pacing.is_open() {
-            let open = Arc::new(Open {
-                pacing,
-                due: Mutex::default(),
-                ready: Semaphore::new(0),
-                measured_from: OnceLock::new(),
-                stopped: AtomicBool::new(false),
-                requests: AtomicU64::new(0),
-                overflow: AtomicU64::new(0),
-            });
+            let arrivals = Mutex::new(Arrivals::new(&pacing, seed));
+            let (due, ready, measured_from) = (Mutex::default(), Semaphore::new(0), OnceLock::new());
+            let open = Arc::new(Open { pacing, due, ready, measured_from, arrivals });
             let thread = Arc::clone(&open);
-            return (Self::Open(open), Some(move || thread.dispatch(seed)));
+            return (Self::Open(open), Some(move || thread.dispatch()));
         }
         let first = workers(pacing.first());
         let (at_work, quick, stopped) = (watch::Sender::new(first), AtomicU32::new(first), AtomicBool::new(false));
@@ -142,23 +149,26 @@ impl Pacer {
         }
     }
 
-    /// No further request begins. Tells what an open loop leaves behind.
-    pub(super) fn stop(&self) -> Option<Backlog> {
+    /// No further request begins. Tells when that was, and what an open loop leaves behind.
+    pub(super) fn stop(&self) -> (Instant, Option<Backlog>) {
         match self {
             Self::Closed(gate) => {
                 gate.stopped.store(true, Ordering::Relaxed);
                 gate.set(u32::MAX);
-                None
+                (Instant::now(), None)
             }
             Self::Open(queue) => {
-                queue.stopped.store(true, Ordering::Relaxed);
-                queue.ready.close();
+                let mut arrivals = queue.arrivals();
                 let now = Instant::now();
+                // What is due by now counts, even if the thread that makes it due is late.
+                queue.advance(&mut arrivals, now);
+                arrivals.stopped = true;
+                queue.ready.close();
                 let mut due = std::mem::take(&mut *queue.lock());
                 due.retain(|intended| queue.is_measured(*intended));
                 let longest_wait = due.front().map_or(Duration::ZERO, |oldest| now.saturating_duration_since(*oldest));
-                let not_started = due.len() as u64 + queue.overflow.load(Ordering::Relaxed);
-                Some(Backlog { requests: queue.requests.load(Ordering::Relaxed), not_started, longest_wait })
+                let not_started = due.len() as u64 + arrivals.overflow;
+                (now, Some(Backlog { requests: arrivals.requests, not_started, longest_wait }))
             }
         }
     }
@@ -168,7 +178,7 @@ impl Drop for Pacer {
     fn drop(&mut self) {
         // The thread must not outlive a trial that was given up.
         if let Self::Open(queue) = self {
-            queue.stopped.store(true, Ordering::Relaxed);
+            queue.arrivals().stopped = true;
         }
     }
 }
@@ -196,51 +206,76 @@ impl Open {
         self.measured_from.get().is_some_and(|start| intended >= *start)
     }
 
+    fn arrivals(&self) -> MutexGuard<'_, Arrivals> {
+        self.arrivals.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Makes requests due, each at its time. A thread of its own, because the runtime's timers tick only once a
     /// millisecond.
-    fn dispatch(&self, seed: u64) {
-        let mut random = ChaCha8Rng::seed_from_u64(seed);
-        random.set_stream(STREAM);
-        let mut area = || match self.pacing.offered {
-            Offered::PoissonRate => Exp1.sample(&mut random),
-            Offered::ConstantRate | Offered::Workers => 1.0,
-        };
-        // Before the measured part the first level is offered all the time.
-        let warm_up = Pacing::steady(self.pacing.offered, self.pacing.first());
-        let (mut origin, mut measured) = (Instant::now(), false);
-        let mut next = warm_up.next_arrival(Duration::ZERO, area());
-        while !self.stopped.load(Ordering::Relaxed) {
-            if let (false, Some(start)) = (measured, self.measured_from.get()) {
-                (origin, measured) = (*start, true);
-                next = self.pacing.next_arrival(Duration::ZERO, area());
-            }
-            let now = origin.elapsed();
-            let mut made = 0;
-            while let Some(at) = next.filter(|at| *at <= now) {
-                made += usize::from(self.make_due(origin + at, measured));
-                let stages = if measured { &self.pacing } else { &warm_up };
-                next = stages.next_arrival(at, area());
-            }
-            if made > 0 {
-                self.ready.add_permits(made);
-            }
-            thread::sleep(next.map_or(NAP, |at| at.saturating_sub(origin.elapsed()).min(NAP)));
+    fn dispatch(&self) {
+        loop {
+            let pause = {
+                let mut arrivals = self.arrivals();
+                if arrivals.stopped {
+                    return;
+                }
+                self.advance(&mut arrivals, Instant::now());
+                arrivals.next.map_or(NAP, |at| at.saturating_sub(arrivals.origin.elapsed()).min(NAP))
+            };
+            thread::sleep(pause);
         }
     }
 
-    fn make_due(&self, intended: Instant, measured: bool) -> bool {
-        if measured {
-            self.requests.fetch_add(1, Ordering::Relaxed);
+    /// Makes due what is due by `now`.
+    fn advance(&self, arrivals: &mut Arrivals, now: Instant) {
+        if let (false, Some(&start)) = (arrivals.measured, self.measured_from.get()) {
+            (arrivals.origin, arrivals.measured) = (start, true);
+            arrivals.step(&self.pacing, Duration::ZERO);
         }
-        let mut due = self.lock();
-        if due.len() >= LONGEST_QUEUE {
-            if measured {
-                self.overflow.fetch_add(1, Ordering::Relaxed);
+        let elapsed = now.saturating_duration_since(arrivals.origin);
+        let mut made = 0;
+        while let Some(at) = arrivals.next.filter(|at| *at <= elapsed) {
+            let room = {
+                let mut due = self.lock();
+                let room = due.len() < LONGEST_QUEUE;
+                if room {
+                    due.push_back(arrivals.origin + at);
+                }
+                room
+            };
+            made += usize::from(room);
+            if arrivals.measured {
+                arrivals.requests += 1;
+                arrivals.overflow += u64::from(!room);
             }
-            return false;
+            arrivals.step(&self.pacing, at);
         }
-        due.push_back(intended);
-        true
+        if made > 0 {
+            self.ready.add_permits(made);
+        }
+    }
+}
+
+impl Arrivals {
+    fn new(pacing: &Pacing, seed: u64) -> Self {
+        let mut random = ChaCha8Rng::seed_from_u64(seed);
+        random.set_stream(STREAM);
+        let warm_up = Pacing::steady(pacing.offered, pacing.first());
+        let origin = Instant::now();
+        let (next, requests, overflow) = (None, 0, 0);
+        let mut arrivals = Self { random, warm_up, origin, measured: false, next, stopped: false, requests, overflow };
+        arrivals.step(pacing, Duration::ZERO);
+        arrivals
+    }
+
+    /// Draws the arrival after the one at `from`.
+    fn step(&mut self, pacing: &Pacing, from: Duration) {
+        let area = match pacing.offered {
+            Offered::PoissonRate => Exp1.sample(&mut self.random),
+            Offered::ConstantRate | Offered::Workers => 1.0,
+        };
+        let stages = if self.measured { pacing } else { &self.warm_up };
+        self.next = stages.next_arrival(from, area);
     }
 }
 
@@ -275,7 +310,7 @@ mod tests {
             begun += u64::from(pacer.turn(0).await.unwrap().due_in_measure);
         }
         tokio::time::sleep(Duration::from_millis(30)).await;
-        let backlog = pacer.stop().unwrap();
+        let backlog = pacer.stop().1.unwrap();
         assert_eq!(backlog.requests, begun + backlog.not_started, "{backlog:?}");
         assert!(backlog.not_started > 0 && backlog.longest_wait >= Duration::from_millis(20), "{backlog:?}");
         assert!(pacer.turn(0).await.is_none());

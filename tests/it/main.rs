@@ -7,3 +7,4 @@ mod database;
 mod layering;
 mod pool;
 mod support;
+mod trial;
