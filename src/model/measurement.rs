@@ -175,6 +175,8 @@ pub enum ErrorClass {
     AcquireTimeoutOpening,
     /// No connection within `connection_timeout`; one was being validated.
     AcquireTimeoutValidating,
+    /// No second connection within `connection_timeout`, asked for while holding one; every connection was in use.
+    AcquireTimeoutNested,
     /// The server refused: it has too many connections (PostgreSQL 53300).
     TooManyConnections,
     /// A connection could not be opened for another reason.
@@ -193,10 +195,11 @@ pub enum ErrorClass {
 
 impl ErrorClass {
     /// Every class, in the order of the enum.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::AcquireTimeoutWaiting,
         Self::AcquireTimeoutOpening,
         Self::AcquireTimeoutValidating,
+        Self::AcquireTimeoutNested,
         Self::TooManyConnections,
         Self::Connect,
         Self::Validation,

@@ -90,7 +90,13 @@ impl Failure {
                 let class = if error.connection_lost { ErrorClass::ConnectionLost } else { ErrorClass::Query };
                 Self { class, code: error.code, message, attempt }
             }
-            WorkError::Acquire(error) => Self { message, ..Self::acquiring(error, attempt) },
+            WorkError::Acquire(error) => {
+                let class = match error.class {
+                    ErrorClass::AcquireTimeoutWaiting => ErrorClass::AcquireTimeoutNested,
+                    class => class,
+                };
+                Self { class, message, ..Self::acquiring(error, attempt) }
+            }
         }
     }
 
@@ -118,6 +124,7 @@ pub(super) fn is_infrastructure(class: ErrorClass) -> bool {
         ErrorClass::AcquireTimeoutWaiting
         | ErrorClass::AcquireTimeoutOpening
         | ErrorClass::AcquireTimeoutValidating
+        | ErrorClass::AcquireTimeoutNested
         | ErrorClass::TooManyConnections
         | ErrorClass::Connect
         | ErrorClass::Validation

@@ -57,6 +57,7 @@ pub(crate) fn error(class: ErrorClass) -> &'static str {
         ErrorClass::AcquireTimeoutWaiting => "timeout, waiting for a connection",
         ErrorClass::AcquireTimeoutOpening => "timeout, opening a connection",
         ErrorClass::AcquireTimeoutValidating => "timeout, validating a connection",
+        ErrorClass::AcquireTimeoutNested => "timeout, waiting for a second connection",
         ErrorClass::TooManyConnections => "too many connections",
         ErrorClass::Connect => "connecting",
         ErrorClass::Validation => "validation",

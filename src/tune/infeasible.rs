@@ -93,6 +93,10 @@ fn remedy(class: ErrorClass) -> &'static str {
         ErrorClass::AcquireTimeoutValidating | ErrorClass::Validation => {
             "validation was too slow or failed; look at the network and at validation_timeout"
         }
+        ErrorClass::AcquireTimeoutNested => {
+            "requests that hold a connection waited for a second one; use one connection a request, or allow more \
+             connections than workers"
+        }
         ErrorClass::TooManyConnections => {
             "the server has too few connections; lower the range of max_connections or raise the server's limit"
         }

@@ -149,7 +149,7 @@ async fn requests_that_ask_for_a_second_connection_block_each_other_when_all_hol
         .with(Setting::ValidationTimeout, Value::Time(Duration::from_millis(200)))
         .with(Setting::CircuitBreakerThreshold, Value::Count(10_000));
     let blocked = trial("select 1", &load, &short).await.measurement;
-    let waited = blocked.errors.iter().find(|error| error.class == ErrorClass::AcquireTimeoutWaiting);
+    let waited = blocked.errors.iter().find(|error| error.class == ErrorClass::AcquireTimeoutNested);
     assert!(waited.is_some_and(|error| error.example.contains("second connection")), "{:?}", blocked.errors);
     let roomy = trial("select 1", &load, &settings(16)).await.measurement;
     assert_eq!((roomy.requests.failed, roomy.errors.len()), (0, 0), "{:?}", roomy.errors);
