@@ -93,6 +93,18 @@ impl FaultKind {
         }
     }
 
+    /// Whether it is over as soon as it has begun.
+    #[must_use]
+    pub fn is_moment(&self) -> bool {
+        matches!(self, Self::Reset | Self::DropSilently | Self::Terminate)
+    }
+
+    /// Whether it can hit a share of the connections; the others hit all, or say themselves how many.
+    #[must_use]
+    pub fn takes_share(&self) -> bool {
+        !matches!(self, Self::Refuse | Self::Pause | Self::Restart | Self::Hold { .. })
+    }
+
     /// Who has to do it.
     #[must_use]
     pub fn place(&self) -> FaultPlace {

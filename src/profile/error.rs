@@ -36,7 +36,12 @@ impl Problem {
     }
 
     pub(super) fn of_profile(self, origin: &str) -> ProfileError {
-        ProfileError { origin: format!("profile `{origin}`"), line: self.line, problem: self.text }
+        self.of("profile", origin)
+    }
+
+    /// Of a file of some kind.
+    pub(super) fn of(self, kind: &str, origin: &str) -> ProfileError {
+        ProfileError { origin: format!("{kind} `{origin}`"), line: self.line, problem: self.text }
     }
 }
 

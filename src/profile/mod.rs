@@ -4,7 +4,9 @@
 //! reads no files; the built-in profiles are part of the program.
 
 mod error;
+mod faults;
 mod placeholders;
+mod scenario;
 mod space;
 mod tree;
 mod workload;
@@ -13,6 +15,7 @@ use std::time::Duration;
 
 pub use error::ProfileError;
 use error::{Problem, did_you_mean};
+pub use scenario::{HIGHEST_RATE, Level, LevelStage, MOST_WORKERS, Scenario};
 use space::Searched;
 use tree::{Entry, Node};
 

@@ -8,16 +8,28 @@ use crate::model::{Axis, BrokenRule, Evidence, Setting, Settings, Space, Unit, V
 
 /// Reads the part `settings`: what is in use today; what is not named has its default.
 pub(super) fn settings(entry: Option<Entry>) -> Result<Settings, Problem> {
-    let Some(entry) = entry else { return Ok(Settings::default()) };
-    let mut lines = Vec::new();
-    let mut settings = Settings::default();
-    for entry in entry.node.map("settings")?.take_all() {
+    on_top_of(Settings::default(), &values(entry)?)
+}
+
+/// Values of settings, each with the line that it stands in.
+pub(super) type Values = Vec<(u64, Setting, Value)>;
+
+/// Reads a mapping of settings to values.
+pub(super) fn values(entry: Option<Entry>) -> Result<Values, Problem> {
+    let Some(entry) = entry else { return Ok(Vec::new()) };
+    let entries = entry.node.map("settings")?.take_all();
+    let read = |entry: Entry| {
         let setting: Setting = entry.key.parse().map_err(|error| problem(entry.line, &error))?;
-        lines.push((setting, entry.line));
-        settings = settings.with(setting, value(setting, &entry)?);
-    }
+        Ok((entry.line, setting, value(setting, &entry)?))
+    };
+    entries.into_iter().map(read).collect()
+}
+
+/// `settings` with some of them changed; a broken rule is told where the values stand.
+pub(super) fn on_top_of(settings: Settings, values: &Values) -> Result<Settings, Problem> {
+    let settings = values.iter().fold(settings, |settings, (_, setting, value)| settings.with(*setting, value.clone()));
     settings.check().map_err(|rule: BrokenRule| {
-        let line = |setting| lines.iter().find(|(known, _)| *known == setting).map(|(_, line)| *line);
+        let line = |setting| values.iter().find(|(_, known, _)| *known == setting).map(|(line, ..)| *line);
         Problem { line: line(rule.left).or_else(|| line(rule.right)), text: rule.to_string() }
     })?;
     Ok(settings)
