@@ -18,6 +18,8 @@ pub(super) mod code {
     pub(in crate::cli) const STORE: u8 = 6;
     /// Another run is under way.
     pub(in crate::cli) const BUSY: u8 = 7;
+    /// A stress test missed a threshold.
+    pub(in crate::cli) const THRESHOLD: u8 = 8;
     /// Interrupted; the run can be resumed.
     pub(in crate::cli) const INTERRUPTED: u8 = 130;
 }
@@ -70,10 +72,10 @@ fn code_of(error: &anyhow::Error) -> u8 {
         return match error {
             TuneError::Interrupted => code::INTERRUPTED,
             TuneError::Database(_) | TuneError::Private(_) | TuneError::Infrastructure { .. } => code::DATABASE,
-            TuneError::Refused(_) => code::REFUSED,
+            TuneError::Refused(_) | TuneError::Faults(_) => code::REFUSED,
             TuneError::Workload(_) | TuneError::Mix(_) => code::BAD_INPUT,
             TuneError::Store(_) => code::STORE,
-            TuneError::Diverged { .. } => code::FAILED,
+            TuneError::Diverged { .. } | TuneError::Proxy(_) => code::FAILED,
         };
     }
     if error.downcast_ref::<DatabaseError>().is_some() {

@@ -61,7 +61,7 @@ pub(super) async fn run(global: &Arguments, arguments: &RunArguments) -> Result<
     let cancel = CancellationToken::new();
     let signals = tokio::task::JoinSet::from_iter([stop_on_signal(cancel.clone())?]);
     let mut display = Display::new(global.quiet || arguments.json);
-    let result = tuned(&store, arguments, &choice, intent, &cancel, &mut display, &run_folder).await;
+    let result = Box::pin(tuned(&store, arguments, &choice, intent, &cancel, &mut display, &run_folder)).await;
     drop(signals);
     display.clear();
     let (recommendation, files) = match result {

@@ -112,7 +112,7 @@ const CLIENTS: &str = "
            state, count(*) as count
     from pg_stat_activity
     where (backend_type = 'client backend' or backend_type is null and datid is not null and usesysid is not null)
-      and pid <> pg_backend_pid() and coalesce(application_name, '') <> $1
+      and pid <> pg_backend_pid() and not starts_with(coalesce(application_name, ''), $1)
     group by 1, 2, 3, 4
     order by 5 desc, 1, 2, 3, 4";
 

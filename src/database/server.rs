@@ -1,7 +1,10 @@
-use std::{fmt, sync::OnceLock, time::Duration};
+use std::{fmt, net::SocketAddr, sync::OnceLock, time::Duration};
 
 use secrecy::SecretString;
-use sqlx::{ConnectOptions as _, Connection as _, PgConnection, postgres::PgConnectOptions};
+use sqlx::{
+    ConnectOptions as _, Connection as _, PgConnection,
+    postgres::{PgConnectOptions, PgSslMode},
+};
 
 use super::{ConnectError, Connection, DatabaseError, UrlError, url};
 
@@ -12,6 +15,8 @@ const OWN_SERVER_TIMEOUT: Duration = Duration::from_secs(30);
 #[derive(Clone)]
 pub struct Server {
     options: PgConnectOptions,
+    /// The same for the pool's connections, whose name tells them from the program's own.
+    pooled: PgConnectOptions,
     shown: String,
     connect_timeout: Duration,
 }
@@ -27,20 +32,76 @@ impl Server {
     pub fn from_url(url: &SecretString) -> Result<Self, UrlError> {
         let parsed = url::parse(url)?;
         let shown = shown(&parsed.options);
-        Ok(Self { options: ours(parsed.options), shown, connect_timeout: parsed.connect_timeout })
+        Ok(Self::new(parsed.options, shown, parsed.connect_timeout))
     }
 
     /// Reaches a server that the program itself has started, by its options.
     #[must_use]
     pub fn from_options(options: PgConnectOptions, shown: String) -> Self {
-        Self { options: ours(options), shown, connect_timeout: OWN_SERVER_TIMEOUT }
+        Self::new(options, shown, OWN_SERVER_TIMEOUT)
+    }
+
+    fn new(options: PgConnectOptions, shown: String, connect_timeout: Duration) -> Self {
+        let options = ours(options);
+        let pooled = options.clone().application_name(&pool_name());
+        Self { options, pooled, shown, connect_timeout }
+    }
+
+    /// Its host and port.
+    #[must_use]
+    pub fn host_and_port(&self) -> (&str, u16) {
+        (self.options.get_host(), self.options.get_port())
+    }
+
+    /// The same server, reached by the pool through a proxy at `address`; the program's own connections go straight.
+    ///
+    /// # Errors
+    /// When the server's certificate has to bear its name, which a proxy's address is not; or when it is reached by a
+    /// socket.
+    pub fn via(&self, address: SocketAddr) -> Result<Self, UrlError> {
+        if matches!(self.options.get_ssl_mode(), PgSslMode::VerifyFull) {
+            return Err(UrlError::Malformed(
+                "`sslmode=verify-full` checks the host's name, and faults of the network go through a proxy of another \
+                 name: use verify-ca for this test"
+                    .to_owned(),
+            ));
+        }
+        if self.options.get_socket().is_some() || self.options.get_host().starts_with('/') {
+            return Err(UrlError::Malformed(
+                "it names a socket, and faults of the network need a host and a port: give them instead".to_owned(),
+            ));
+        }
+        let pooled = self.pooled.clone().host(&address.ip().to_string()).port(address.port());
+        Ok(Self { pooled, ..self.clone() })
+    }
+
+    /// Ends the sessions of a share of this process's pool connections, at least one where there are any. Gives how many.
+    ///
+    /// # Errors
+    /// [`DatabaseError`] when the server cannot be reached, or does not let us.
+    pub async fn terminate(&self, share: f64) -> Result<u64, DatabaseError> {
+        const TERMINATE: &str = "
+            with pool as (select pid from pg_stat_activity where application_name = $1 and pid <> pg_backend_pid()),
+                 chosen as (select pid from pool order by random()
+                            limit ceil($2::float8 * (select count(*) from pool))::bigint)
+            select count(*) from chosen where pg_terminate_backend(pid)";
+        let mut connection = self.control().await?;
+        let ended: i64 = sqlx::query_scalar(TERMINATE)
+            .bind(pool_name())
+            .bind(share)
+            .fetch_one(&mut connection)
+            .await
+            .map_err(|error| DatabaseError::statement(self, "end sessions of the pool", &error))?;
+        drop(sqlx::Connection::close(connection).await);
+        Ok(u64::try_from(ended).unwrap_or(0))
     }
 
     /// The same server, with unqualified names looked up in `schema` first.
     #[must_use]
     pub fn in_schema(&self, schema: &str) -> Self {
         let options = self.options.clone().options([("search_path", format!("{schema},public"))]);
-        Self { options, ..self.clone() }
+        let pooled = self.pooled.clone().options([("search_path", format!("{schema},public"))]);
+        Self { options, pooled, ..self.clone() }
     }
 
     /// Opens a connection for the pool under test, which has a timeout of its own.
@@ -48,7 +109,7 @@ impl Server {
     /// # Errors
     /// [`ConnectError`] with the server's or the operating system's code.
     pub async fn connect(&self) -> Result<Connection, ConnectError> {
-        Ok(Connection::Postgres(PgConnection::connect_with(&self.options).await?))
+        Ok(Connection::Postgres(PgConnection::connect_with(&self.pooled).await?))
     }
 
     /// Opens a connection for the program's own use, in bounded time, with errors that say what to do.
@@ -92,6 +153,11 @@ pub(super) fn application_name() -> &'static str {
 
 /// Options of every connection: our name, and nothing that a pooler in between refuses without need (the digits of
 /// numbers as text; values here are binary).
+/// The name of the pool's connections. It begins with that of all.
+fn pool_name() -> String {
+    format!("{} pool", application_name())
+}
+
 fn ours(options: PgConnectOptions) -> PgConnectOptions {
     // sqlx would log every statement over a second, and all of them at debug level: a load test has millions.
     options.application_name(application_name()).extra_float_digits(None).disable_statement_logging()

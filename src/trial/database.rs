@@ -2,8 +2,9 @@ use std::{fmt, sync::Arc};
 
 use super::{Control, Details, Load, Mix, TrialError, engine};
 use crate::{
-    database::Server,
-    model::{ErrorClass, Measurement, Settings},
+    database::{Server, UrlError},
+    fault::Reach,
+    model::{ErrorClass, FaultPlace, Measurement, Settings},
     pool::Pool,
 };
 
@@ -13,6 +14,9 @@ type DatabaseCpu = Box<dyn Fn() -> Option<f64> + Send + Sync>;
 /// A pool under test on a real database.
 pub struct DatabaseTarget {
     server: Server,
+    /// The same, through the proxy that disturbs the network, where there is one.
+    disturbed: Option<Server>,
+    reach: Reach,
     mix: Arc<Mix>,
     database_cpu: DatabaseCpu,
 }
@@ -22,7 +26,13 @@ impl DatabaseTarget {
     /// used so far, in seconds, or `None` where that cannot be known.
     #[must_use]
     pub fn new(server: Server, mix: Mix, database_cpu: impl Fn() -> Option<f64> + Send + Sync + 'static) -> Self {
-        Self { server, mix: Arc::new(mix), database_cpu: Box::new(database_cpu) }
+        Self {
+            server,
+            disturbed: None,
+            reach: Reach::default(),
+            mix: Arc::new(mix),
+            database_cpu: Box::new(database_cpu),
+        }
     }
 
     /// Runs one trial with a pool of its own, opened before and closed after it.
@@ -36,7 +46,9 @@ impl DatabaseTarget {
         seed: u64,
         control: &mut Control<'_>,
     ) -> Result<Details, TrialError> {
-        let pool = Pool::new(self.server.clone(), settings, seed);
+        let through_network = load.faults.iter().any(|fault| fault.kind.place() == FaultPlace::Network);
+        let server = self.disturbed.as_ref().filter(|_| through_network).unwrap_or(&self.server);
+        let pool = Pool::new(server.clone(), settings, seed);
         let opened = tokio::select! {
             () = control.cancel.cancelled() => return Err(TrialError::Cancelled),
             opened = pool.open() => opened,
@@ -47,10 +59,22 @@ impl DatabaseTarget {
             self.reachable().await.map_err(TrialError::Infrastructure)?;
             return Err(TrialError::Infrastructure(error.to_string()));
         }
-        let result =
-            engine::run(load, pool.clone(), Arc::clone(&self.mix), seed, &self.database_cpu, control, None).await;
+        let mix = Arc::clone(&self.mix);
+        let result = engine::run(load, pool.clone(), mix, seed, &self.database_cpu, control, &self.reach).await;
         pool.close().await;
         result
+    }
+
+    /// Lets faults touch what `reach` has.
+    pub(super) fn allow_faults(&mut self, reach: Reach) -> Result<(), UrlError> {
+        self.disturbed = reach.proxy.as_ref().map(|proxy| self.server.via(proxy.address())).transpose()?;
+        self.reach = reach;
+        Ok(())
+    }
+
+    /// The server that is loaded.
+    pub(super) fn server(&self) -> &Server {
+        &self.server
     }
 
     /// Tells a failed database, or a workload that cannot run, from a measurement of the settings.

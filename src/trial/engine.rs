@@ -9,7 +9,7 @@ use tokio::{sync::oneshot, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Control, Details, Disturb, Load, TrialError, Watch,
+    Control, Details, Load, TrialError, Watch,
     conductor::{Conductor, Measured},
     pacer::Pacer,
     processors::Usage,
@@ -19,6 +19,7 @@ use super::{
     worker::{self, Phase, Shared},
 };
 use crate::{
+    fault::{self, Happened, Reach},
     model::{
         BreakerCounts, ConnectionCounts, Cpu, ErrorClass, ErrorCount, Interval, Measurement, OpenLoop, Requests,
         Utilisation,
@@ -30,7 +31,7 @@ use crate::{
 /// How long requests may go on after the measured part; what has not ended by then is cut off.
 const GRACE: Duration = Duration::from_millis(1500);
 
-/// Runs one trial on an open pool: warm-up until steady, measuring, draining. `disturb` makes the load's faults happen.
+/// Runs one trial on an open pool: warm-up until steady, measuring while the load's faults happen, draining.
 pub(super) async fn run(
     load: &Load,
     pool: Pool,
@@ -38,7 +39,7 @@ pub(super) async fn run(
     seed: u64,
     database_cpu: impl Fn() -> Option<f64>,
     control: &mut Control<'_>,
-    disturb: Option<Disturb<'_>>,
+    reach: &Reach,
 ) -> Result<Details, TrialError> {
     let mut workers = JoinSet::new();
     let mut threads = JoinSet::new();
@@ -64,7 +65,7 @@ pub(super) async fn run(
     let start = Instant::now();
     shared.enter(Phase::Measure);
     shared.pacer.measure_from(start);
-    let (measured, happened) = measure(&mut conductor, load, start, control, disturb).await?;
+    let (measured, happened) = measure(&mut conductor, load, start, control, reach, &shared.pool).await?;
     let (end, backlog) = shared.pacer.stop();
     let seconds = end.saturating_duration_since(start).as_secs_f64();
     shared.enter(Phase::Drain);
@@ -127,13 +128,11 @@ async fn measure(
     load: &Load,
     start: Instant,
     control: &mut Control<'_>,
-    disturb: Option<Disturb<'_>>,
-) -> Result<(Measured, Vec<recovery::Happened>), TrialError> {
-    let Some(disturb) = disturb else {
-        return Ok((conductor.measure(load, start, control).await?, Vec::new()));
-    };
+    reach: &Reach,
+    pool: &Pool,
+) -> Result<(Measured, Vec<Happened>), TrialError> {
     let over = CancellationToken::new();
-    let faults = disturb(start, over.clone());
+    let faults = fault::make(&load.faults, reach, pool, start, &over);
     let measuring = async {
         let measured = conductor.measure(load, start, control).await;
         over.cancel();

@@ -16,10 +16,7 @@ mod simulated;
 mod steady;
 mod worker;
 
-use std::{
-    pin::Pin,
-    time::{Duration, Instant},
-};
+use std::time::Duration;
 
 pub use database::DatabaseTarget;
 use hdrhistogram::Histogram;
@@ -28,7 +25,11 @@ pub use sampler::{Mix, WorkloadError};
 pub use simulated::SimulatedTarget;
 use tokio_util::sync::CancellationToken;
 
-use crate::model::{Fault, Measurement, Pacing, Point, Settings};
+use crate::{
+    database::UrlError,
+    fault::{OutOfReach, Reach},
+    model::{Fault, Measurement, Pacing, Point, Settings},
+};
 
 /// The load of a trial; a run has the same for all of its trials.
 #[derive(Clone, Debug)]
@@ -125,13 +126,16 @@ pub struct Details {
     pub response: Histogram<u32>,
 }
 
-/// Makes the faults of a load happen, from a start until they are over or the token is cancelled; whatever happens,
-/// everything is as before when it ends. Gives what became of each.
-type Disturb<'a> = Box<
-    dyn FnOnce(Instant, CancellationToken) -> Pin<Box<dyn Future<Output = Vec<recovery::Happened>> + Send + 'a>>
-        + Send
-        + 'a,
->;
+/// Why faults cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum FaultError {
+    /// Nothing at hand can make one of them.
+    #[error(transparent)]
+    OutOfReach(#[from] OutOfReach),
+    /// The server cannot be reached through a proxy.
+    #[error(transparent)]
+    Server(#[from] UrlError),
+}
 
 /// Why a trial gave no measurement. None of these says anything about the settings that were tried.
 #[derive(Debug, thiserror::Error)]
@@ -149,6 +153,7 @@ pub enum TrialError {
 
 /// Something that trials run against.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one a run")]
 pub enum Target {
     /// A pool on a real database.
     Database(DatabaseTarget),
@@ -171,6 +176,27 @@ impl Target {
         match self {
             Self::Database(target) => target.run(load, settings, seed, control).await,
             Self::Simulated(target) => Ok(target.run(load, settings)),
+        }
+    }
+
+    /// Makes ready for loads with faults: `reach` is what they may touch.
+    ///
+    /// # Errors
+    /// What stands in the way of putting a proxy in front of the server, or faults that nothing at hand can make.
+    pub fn allow_faults(&mut self, reach: Reach, faults: &[Fault]) -> Result<(), FaultError> {
+        reach.check(faults)?;
+        if let Self::Database(target) = self {
+            target.allow_faults(reach)?;
+        }
+        Ok(())
+    }
+
+    /// The database's host and port, where there is a database.
+    #[must_use]
+    pub fn host_and_port(&self) -> Option<(&str, u16)> {
+        match self {
+            Self::Database(target) => Some(target.server().host_and_port()),
+            Self::Simulated(_) => None,
         }
     }
 

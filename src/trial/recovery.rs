@@ -1,6 +1,9 @@
 //! How a pool got over a fault, read off the trial's time line.
 
-use crate::model::{Fault, FaultRecord, Recovery};
+use crate::{
+    fault::Happened,
+    model::{Fault, FaultRecord, Recovery},
+};
 
 /// Longest time before a fault from which the prior throughput is taken.
 const PRIOR: f64 = 3.0;
@@ -21,14 +24,6 @@ pub(super) struct Beat {
     pub(super) attempts: u64,
     pub(super) opened: u64,
     pub(super) open_seconds: f64,
-}
-
-/// What happened to a planned fault: when it began and ended, in seconds from the start of the measured part.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Happened {
-    pub(super) began: Option<f64>,
-    pub(super) ended: Option<f64>,
-    pub(super) problem: Option<String>,
 }
 
 /// The record of each fault; `beats` in order of time, `happened` as many as there are faults.

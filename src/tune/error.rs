@@ -1,7 +1,7 @@
 use crate::{
     database::{DatabaseError, PrivateError, Refusal},
     store::StoreError,
-    trial::WorkloadError,
+    trial::{FaultError, WorkloadError},
 };
 
 /// Why a run gave no answer.
@@ -38,6 +38,12 @@ pub enum TuneError {
     /// The workload cannot be drawn from.
     #[error("failed to read the workload: {0}")]
     Mix(#[from] WorkloadError),
+    /// Faults cannot be made on this target.
+    #[error("failed to {0}")]
+    Faults(#[from] FaultError),
+    /// No proxy could be put in front of the server.
+    #[error("failed to put a proxy in front of the server: {0}; see that a port of loopback is free")]
+    Proxy(std::io::Error),
     /// Results could not be stored.
     #[error("failed to {0}")]
     Store(#[from] StoreError),

@@ -3,7 +3,8 @@ use std::sync::Arc;
 use super::{Event, TuneError};
 use crate::{
     database::{Demand, Inspection, PrivateOptions, PrivateServer, Schema, Server, StateFolder, guard},
-    model::Setting,
+    fault::{Proxy, Reach},
+    model::{Fault, FaultPlace, Setting},
     profile::Profile,
     trial::{DatabaseTarget, Mix, SimulatedTarget, Target},
 };
@@ -146,6 +147,20 @@ impl Stage {
             settings: inspection.settings.iter().map(|(name, value)| (name.clone(), value.clone().into())).collect(),
             warnings,
         })
+    }
+
+    /// Makes ready for loads with these faults: puts a proxy in front of the server where the network is to be disturbed.
+    ///
+    /// # Errors
+    /// [`TuneError::Faults`] when they cannot be made on this target, [`TuneError::Proxy`] when there is no port for it.
+    pub async fn allow_faults(&mut self, faults: &[Fault], seed: u64) -> Result<(), TuneError> {
+        let network = faults.iter().any(|fault| fault.kind.place() == FaultPlace::Network);
+        let proxy = match self.target.host_and_port().filter(|_| network) {
+            Some((host, port)) => Some(Arc::new(Proxy::start(host, port, seed).await.map_err(TuneError::Proxy)?)),
+            None => None,
+        };
+        let reach = Reach { proxy, private: self.private.clone() };
+        Ok(self.target.allow_faults(reach, faults)?)
     }
 
     /// Removes what [`Stage::open`] made.

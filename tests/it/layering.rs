@@ -14,9 +14,13 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("report", &["model", "stats", "curve"]),
     ("database", &["model"]),
     ("pool", &["model", "database"]),
-    ("trial", &["model", "stats", "pool", "database", "simulate"]),
+    ("fault", &["model", "database", "pool"]),
+    ("trial", &["model", "stats", "pool", "database", "simulate", "fault"]),
     ("store", &["model"]),
-    ("tune", &["model", "stats", "curve", "search", "simulate", "profile", "database", "pool", "trial", "store"]),
+    (
+        "tune",
+        &["model", "stats", "curve", "search", "simulate", "profile", "database", "pool", "fault", "trial", "store"],
+    ),
     ("cli", &["model", "profile", "export", "report", "database", "store", "tune", "trial"]),
 ];
 

@@ -24,6 +24,15 @@ pub(super) fn signal(pid: u32, signal: Signal) {
     }
 }
 
+/// Sends a signal to a server's first process and to its children, the first one first, so that it makes no new ones
+/// meanwhile.
+pub(super) fn signal_all(pid: u32, which: Signal) {
+    signal(pid, which);
+    for child in children(pid).unwrap_or_default() {
+        signal(child, which);
+    }
+}
+
 /// Asks a server to end at once: its data is thrown away, so that there is nothing to write down first. Processes that
 /// were stopped must go on in order to hear it.
 pub(super) fn ask_to_end(pid: u32) {

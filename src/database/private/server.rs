@@ -7,10 +7,12 @@ use std::{
     os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
 use rand::distr::{Alphanumeric, SampleString as _};
+use rustix::process::Signal;
 use sqlx::{
     AssertSqlSafe, Connection as _, Executor as _,
     postgres::{PgConnectOptions, PgSslMode},
@@ -50,8 +52,11 @@ impl Default for PrivateOptions {
 #[derive(Debug)]
 pub struct PrivateServer {
     // The order matters: the server must have ended before its folder is deleted.
-    postgres: Postgres,
+    postgres: Mutex<Postgres>,
     folder: ClusterFolder,
+    binaries: Binaries,
+    account: Option<Account>,
+    port: u16,
     server: Server,
     admin: Server,
 }
@@ -116,7 +121,7 @@ impl PrivateServer {
         let shown = |role: &str| format!("a private PostgreSQL (postgres://{role}@127.0.0.1:{port}/{DATABASE})");
         let admin = Server::from_options(login.clone().username(SUPERUSER), shown(SUPERUSER));
         let server = Server::from_options(login.username(ROLE), shown(ROLE));
-        let private = Self { postgres, folder, server, admin };
+        let private = Self { postgres: Mutex::new(postgres), folder, binaries, account, port, server, admin };
         private.make_role(&password).await.map_err(PrivateError::SetUp)?;
         Ok(private)
     }
@@ -151,7 +156,11 @@ impl PrivateServer {
     /// The id of the server's first process.
     #[must_use]
     pub fn pid(&self) -> u32 {
-        self.postgres.0.id()
+        self.postgres().0.id()
+    }
+
+    fn postgres(&self) -> MutexGuard<'_, Postgres> {
+        self.postgres.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The folder that PostgreSQL calls its data directory.
@@ -162,8 +171,42 @@ impl PrivateServer {
 
     /// Whether the server is still there.
     #[must_use]
-    pub fn is_running(&mut self) -> bool {
-        matches!(self.postgres.0.try_wait(), Ok(None))
+    pub fn is_running(&self) -> bool {
+        !self.postgres().ended()
+    }
+
+    /// Stops all of the server's processes where they are (SIGSTOP), until [`Self::resume`].
+    pub fn pause(&self) {
+        process::signal_all(self.pid(), Signal::STOP);
+    }
+
+    /// Lets the server's processes go on.
+    pub fn resume(&self) {
+        process::signal_all(self.pid(), Signal::CONT);
+    }
+
+    /// Shuts the server down, ending its sessions ("fast shutdown"), until [`Self::start_again`].
+    pub async fn halt(&self) {
+        process::signal(self.pid(), Signal::INT);
+        let deadline = Instant::now() + GRACE;
+        while self.is_running() && Instant::now() < deadline {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        self.postgres().kill();
+    }
+
+    /// Starts the server again where it was: on the same port, with the same data.
+    ///
+    /// # Errors
+    /// [`PrivateError`] when it does not come up.
+    pub async fn start_again(&self) -> Result<(), PrivateError> {
+        if self.is_running() {
+            return Ok(());
+        }
+        let mut postgres = spawn(&self.binaries, self.account.as_ref(), &self.folder, self.port)?;
+        ready(&mut postgres, &self.folder).await?;
+        *self.postgres() = postgres;
+        Ok(())
     }
 
     /// Processor time that the server has used so far, all its processes together, those that have ended included.
@@ -178,8 +221,8 @@ impl PrivateServer {
     ///
     /// # Errors
     /// [`PrivateError::Remove`] when files stay behind.
-    pub async fn stop(mut self) -> Result<(), PrivateError> {
-        self.postgres.end().await;
+    pub async fn stop(self) -> Result<(), PrivateError> {
+        self.postgres.into_inner().unwrap_or_else(PoisonError::into_inner).end().await;
         let work = tokio::task::spawn_blocking(move || self.folder.remove());
         work.await.unwrap_or(Ok(()))
     }
@@ -324,22 +367,8 @@ async fn launch(
     let mut tries = 0;
     loop {
         tries += 1;
-        let failed = |cause| PrivateError::State { folder: folder.path().to_owned(), cause };
         let port = free_port().map_err(|error| PrivateError::Start { message: format!("no free port: {error}") })?;
-        let log = File::create(folder.log()).map_err(failed)?;
-        let child = command(&binaries.postgres(), account, folder)
-            .arg("-D")
-            .arg(folder.data())
-            .arg("-p")
-            .arg(port.to_string())
-            .stdout(log.try_clone().map_err(failed)?)
-            .stderr(log)
-            .spawn()
-            .map_err(|error| PrivateError::Program {
-                program: binaries.postgres(),
-                message: refused(&error, account),
-            })?;
-        let mut postgres = Postgres(child);
+        let mut postgres = spawn(binaries, account, folder, port)?;
         match ready(&mut postgres, folder).await {
             Ok(()) => return Ok((postgres, port)),
             // Another program was faster to take the port.
@@ -347,6 +376,27 @@ async fn launch(
             Err(error) => return Err(error),
         }
     }
+}
+
+/// Starts the server's first process.
+fn spawn(
+    binaries: &Binaries,
+    account: Option<&Account>,
+    folder: &ClusterFolder,
+    port: u16,
+) -> Result<Postgres, PrivateError> {
+    let failed = |cause| PrivateError::State { folder: folder.path().to_owned(), cause };
+    let log = File::create(folder.log()).map_err(failed)?;
+    let child = command(&binaries.postgres(), account, folder)
+        .arg("-D")
+        .arg(folder.data())
+        .arg("-p")
+        .arg(port.to_string())
+        .stdout(log.try_clone().map_err(failed)?)
+        .stderr(log)
+        .spawn()
+        .map_err(|error| PrivateError::Program { program: binaries.postgres(), message: refused(&error, account) })?;
+    Ok(Postgres(child))
 }
 
 /// A port that is free now.

@@ -21,7 +21,7 @@ fn is_alive(pid: u32) -> bool {
 
 #[tokio::test]
 async fn a_private_server_answers_counts_its_time_and_leaves_nothing() {
-    let (mut private, folder) = start(12).await;
+    let (private, folder) = start(12).await;
     assert!(private.is_running());
     let owner = std::fs::metadata(format!("/proc/{}", private.pid())).unwrap().uid();
     assert_ne!(owner, 0, "PostgreSQL must not run as root");
