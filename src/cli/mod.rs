@@ -5,10 +5,12 @@
 mod arguments;
 mod exit;
 mod export;
+mod from_script;
 mod profiles;
 mod progress;
 mod run;
 mod runs;
+mod written;
 
 use std::{io::IsTerminal as _, process::ExitCode};
 

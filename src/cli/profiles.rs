@@ -6,10 +6,11 @@ use comfy_table::{ContentArrangement, Table, presets};
 use super::{
     arguments::{ProfilesAction, ProfilesArguments},
     exit::{bad_input, code},
+    from_script,
 };
 use crate::profile::{self, Profile};
 
-/// Lists, checks or prints profiles.
+/// Lists, checks, prints or writes profiles.
 #[expect(clippy::print_stdout, reason = "the answer goes to standard output")]
 pub(super) fn profiles(arguments: &ProfilesArguments) -> Result<ExitCode> {
     match &arguments.action {
@@ -19,6 +20,7 @@ pub(super) fn profiles(arguments: &ProfilesArguments) -> Result<ExitCode> {
             print!("{}", load(profile)?.source);
             Ok(ExitCode::SUCCESS)
         }
+        Some(ProfilesAction::FromScript(arguments)) => from_script::from_script(arguments),
     }
 }
 

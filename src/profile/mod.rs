@@ -1,9 +1,12 @@
 //! Profiles: what to tune, in YAML.
 //!
-//! In: the text of a profile. Out: a checked [`Profile`], or an error that names file, line, key and remedy. This room
-//! reads no files; the built-in profiles are part of the program.
+//! In: the text of a profile, of pgbench's scripts, or the statements that a server has counted. Out: a checked
+//! [`Profile`], or an error that names file, line, key and remedy. This room reads no files; the built-in profiles are
+//! part of the program.
 
+mod draft;
 mod error;
+mod pgbench;
 mod placeholders;
 mod space;
 mod tree;
@@ -13,6 +16,7 @@ use std::time::Duration;
 
 pub use error::ProfileError;
 use error::{Problem, did_you_mean};
+pub use pgbench::{Script, ScriptOptions, from_scripts, split_weight};
 use space::Searched;
 use tree::{Entry, Node};
 
