@@ -168,6 +168,11 @@ pub(super) enum ProfilesAction {
     /// Read are SQL that ends with `;`, `BEGIN; … END;`, `\set` with arithmetic, `random` and `random_zipfian`, and
     /// `\sleep` as the last line. What a profile cannot say is refused with its line.
     FromScript(FromScriptArguments),
+    /// Write a profile from the statements that a PostgreSQL has counted (pg_stat_statements)
+    ///
+    /// The read-only statements become operations, weighted by their calls; the others are listed as comments. Nothing
+    /// of them is executed: the server only prepares and plans them.
+    FromDatabase(FromDatabaseArguments),
 }
 
 #[derive(Debug, Args)]
@@ -189,6 +194,30 @@ pub(super) struct FromScriptArguments {
     pub(super) pgbench_tables: bool,
     #[command(flatten)]
     pub(super) written: WrittenArguments,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct FromDatabaseArguments {
+    /// The database whose statements are read: postgres://user:password@host:port/name?sslmode=…
+    #[arg(short, long, value_name = "URL", env = "DATABASE_URL", hide_env_values = true)]
+    pub(super) target: SecretString,
+    /// Most statements, read-only or not
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=500))]
+    pub(super) top: u32,
+    /// What the top statements have most of
+    #[arg(long, value_enum, default_value_t = TopBy::Calls)]
+    pub(super) by: TopBy,
+    #[command(flatten)]
+    pub(super) written: WrittenArguments,
+}
+
+/// What makes a statement a top one.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum TopBy {
+    /// Calls
+    Calls,
+    /// Time spent in them
+    Time,
 }
 
 /// What holds for every profile that is written.

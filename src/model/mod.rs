@@ -6,6 +6,7 @@
 mod fault;
 mod interval;
 mod measurement;
+mod observed;
 mod recommendation;
 mod setting;
 mod settings;
@@ -18,6 +19,7 @@ pub use measurement::{
     Acquisition, BreakerCounts, ConnectionCounts, Cpu, Ended, ErrorClass, ErrorCount, Latency, Measurement, Requests,
     Utilisation, WarmUp,
 };
+pub use observed::{Nature, Observed, ObservedParameter, ObservedStatement};
 pub use recommendation::{
     CurvePoint, DecidedBy, FittedPoint, Insight, Provenance, Recommendation, Row, Throughput, ThroughputCurve, Verdict,
     Verification,

@@ -6,6 +6,7 @@
 
 mod draft;
 mod error;
+mod observed;
 mod pgbench;
 mod placeholders;
 mod space;
@@ -16,6 +17,7 @@ use std::time::Duration;
 
 pub use error::ProfileError;
 use error::{Problem, did_you_mean};
+pub use observed::from_observed;
 pub use pgbench::{Script, ScriptOptions, from_scripts, split_weight};
 use space::Searched;
 use tree::{Entry, Node};
