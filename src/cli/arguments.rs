@@ -54,7 +54,7 @@ pub(super) enum Command {
     Runs(RunsArguments),
     /// Tell one run
     Show(ShowArguments),
-    /// List profiles, or check or print one
+    /// List, check, print or write profiles
     Profiles(ProfilesArguments),
 }
 
@@ -163,4 +163,73 @@ pub(super) enum ProfilesAction {
         #[arg(value_name = "NAME|FILE")]
         profile: String,
     },
+    /// Write a profile from pgbench's scripts
+    ///
+    /// Read are SQL that ends with `;`, `BEGIN; … END;`, `\set` with arithmetic, `random` and `random_zipfian`, and
+    /// `\sleep` as the last line. What a profile cannot say is refused with its line.
+    FromScript(FromScriptArguments),
+    /// Write a profile from the statements that a PostgreSQL has counted (pg_stat_statements)
+    ///
+    /// The read-only statements become operations, weighted by their calls; the others are listed as comments. Nothing
+    /// of them is executed: the server only prepares and plans them.
+    FromDatabase(FromDatabaseArguments),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct FromScriptArguments {
+    /// Scripts, each with its share of requests: read.sql@9 write.sql@1
+    #[arg(value_name = "FILE[@WEIGHT]", required_unless_present = "builtin")]
+    pub(super) files: Vec<String>,
+    /// One of pgbench's built-in scripts, with its tables: tpcb-like, simple-update, select-only
+    #[arg(short, long, value_name = "NAME[@WEIGHT]")]
+    pub(super) builtin: Vec<String>,
+    /// The value of a variable of the scripts
+    #[arg(short = 'D', long, value_name = "NAME=VALUE")]
+    pub(super) define: Vec<String>,
+    /// The value of `:scale`, and the size of pgbench's tables: 100000 accounts for each
+    #[arg(short, long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(super) scale: u32,
+    /// Have the profile make pgbench's tables, also for scripts of one's own
+    #[arg(long)]
+    pub(super) pgbench_tables: bool,
+    #[command(flatten)]
+    pub(super) written: WrittenArguments,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct FromDatabaseArguments {
+    /// The database whose statements are read: postgres://user:password@host:port/name?sslmode=…
+    #[arg(short, long, value_name = "URL", env = "DATABASE_URL", hide_env_values = true)]
+    pub(super) target: SecretString,
+    /// Most statements, read-only or not
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=500))]
+    pub(super) top: u32,
+    /// What the top statements have most of
+    #[arg(long, value_enum, default_value_t = TopBy::Calls)]
+    pub(super) by: TopBy,
+    #[command(flatten)]
+    pub(super) written: WrittenArguments,
+}
+
+/// What makes a statement a top one.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum TopBy {
+    /// Calls
+    Calls,
+    /// Time spent in them
+    Time,
+}
+
+/// What holds for every profile that is written.
+#[derive(Debug, Args)]
+pub(super) struct WrittenArguments {
+    /// Concurrent workers of the profile
+    #[arg(long, value_name = "N", default_value_t = 25, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(super) workers: u32,
+    /// Write the profile to a file, which must not be there yet [default: standard output]
+    #[arg(short, long, value_name = "FILE")]
+    pub(super) output: Option<PathBuf>,
+    /// Write over the file that is there
+    #[arg(long, requires = "output")]
+    pub(super) force: bool,
 }

@@ -5,10 +5,13 @@
 mod arguments;
 mod exit;
 mod export;
+mod from_database;
+mod from_script;
 mod profiles;
 mod progress;
 mod run;
 mod runs;
+mod written;
 
 use std::{io::IsTerminal as _, process::ExitCode};
 
@@ -32,7 +35,7 @@ pub fn main() -> ExitCode {
             Command::Export(ref export) => export::export(export).await,
             Command::Runs(ref runs) => runs::runs(runs).await,
             Command::Show(ref show) => runs::show(show).await,
-            Command::Profiles(ref profiles) => profiles::profiles(profiles),
+            Command::Profiles(ref profiles) => profiles::profiles(profiles).await,
         }
     });
     // Whatever still sits on a blocking thread must not hold up the end.

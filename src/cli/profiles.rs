@@ -6,12 +6,13 @@ use comfy_table::{ContentArrangement, Table, presets};
 use super::{
     arguments::{ProfilesAction, ProfilesArguments},
     exit::{bad_input, code},
+    from_database, from_script,
 };
 use crate::profile::{self, Profile};
 
-/// Lists, checks or prints profiles.
+/// Lists, checks, prints or writes profiles.
 #[expect(clippy::print_stdout, reason = "the answer goes to standard output")]
-pub(super) fn profiles(arguments: &ProfilesArguments) -> Result<ExitCode> {
+pub(super) async fn profiles(arguments: &ProfilesArguments) -> Result<ExitCode> {
     match &arguments.action {
         None | Some(ProfilesAction::List) => list(),
         Some(ProfilesAction::Check { files }) => Ok(check(files)),
@@ -19,6 +20,8 @@ pub(super) fn profiles(arguments: &ProfilesArguments) -> Result<ExitCode> {
             print!("{}", load(profile)?.source);
             Ok(ExitCode::SUCCESS)
         }
+        Some(ProfilesAction::FromScript(arguments)) => from_script::from_script(arguments),
+        Some(ProfilesAction::FromDatabase(arguments)) => from_database::from_database(arguments).await,
     }
 }
 

@@ -14,6 +14,7 @@ mod inspect;
 mod private;
 mod schema;
 mod server;
+mod statements;
 mod url;
 
 pub use connection::{Argument, Connection};
@@ -24,3 +25,4 @@ pub use inspect::{Bound, Inspection, Kind, OtherClients};
 pub use private::{Binaries, PrivateError, PrivateOptions, PrivateServer, Removed, StateFolder};
 pub use schema::Schema;
 pub use server::Server;
+pub use statements::{StatementsError, Top};

@@ -6,6 +6,7 @@
 mod fault;
 mod interval;
 mod measurement;
+mod observed;
 mod pacing;
 mod recommendation;
 mod seconds;
@@ -23,6 +24,7 @@ pub use measurement::{
     Acquisition, BreakerCounts, BreakerState, ConnectionCounts, Cpu, Ended, ErrorClass, ErrorCount, FaultRecord,
     Latency, Measurement, OpenLoop, Recovery, Requests, Utilisation, WarmUp,
 };
+pub use observed::{Nature, Observed, ObservedParameter, ObservedStatement};
 pub use pacing::{Offered, Pacing, Stage};
 pub use recommendation::{
     CurvePoint, DecidedBy, FittedPoint, Insight, Provenance, Recommendation, Row, Throughput, ThroughputCurve, Verdict,

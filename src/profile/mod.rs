@@ -1,10 +1,14 @@
 //! Profiles: what to tune, in YAML.
 //!
-//! In: the text of a profile. Out: a checked [`Profile`], or an error that names file, line, key and remedy. This room
-//! reads no files; the built-in profiles are part of the program.
+//! In: the text of a profile, of pgbench's scripts, or the statements that a server has counted. Out: a checked
+//! [`Profile`], or an error that names file, line, key and remedy. This room reads no files; the built-in profiles are
+//! part of the program.
 
+mod draft;
 mod error;
 mod faults;
+mod observed;
+mod pgbench;
 mod placeholders;
 mod scenario;
 mod space;
@@ -15,6 +19,8 @@ use std::time::Duration;
 
 pub use error::ProfileError;
 use error::{Problem, did_you_mean};
+pub use observed::from_observed;
+pub use pgbench::{Script, ScriptOptions, from_scripts, split_weight};
 pub use scenario::{HIGHEST_RATE, Level, LevelStage, MOST_WORKERS, Scenario};
 use space::Searched;
 use tree::{Entry, Node};

@@ -39,7 +39,7 @@ pub(super) fn number(sql: &str) -> (String, Vec<String>) {
 }
 
 /// The identifier that `text` begins with; empty when it begins with none.
-fn identifier(text: &str) -> &str {
+pub(super) fn identifier(text: &str) -> &str {
     let good = |c: char| c.is_ascii_alphanumeric() || c == '_';
     if text.starts_with(|c: char| c.is_ascii_digit()) {
         return "";
@@ -48,7 +48,7 @@ fn identifier(text: &str) -> &str {
 }
 
 /// The length of the quoted text or comment that `text` begins with, to its end or, when it has none, all of it.
-fn quoted(text: &str) -> Option<usize> {
+pub(super) fn quoted(text: &str) -> Option<usize> {
     let to = |start: usize, end: &str| text[start..].find(end).map_or(text.len(), |at| start + at + end.len());
     if text.starts_with('\'') {
         Some(to(1, "'"))

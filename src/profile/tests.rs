@@ -46,6 +46,14 @@ fn placeholders_and_scale_are_resolved() {
 }
 
 #[test]
+fn statements_run_in_order_without_a_transaction() {
+    let text = small("").replace("sql: select 1", "statements: [select 1, select 2]");
+    let operation = parse("mine.yaml", &text).unwrap().workload.operations.remove(0);
+    let sql: Vec<_> = operation.statements.iter().map(|statement| statement.sql.as_str()).collect();
+    assert_eq!((sql, operation.transaction), (vec!["select 1", "select 2"], false));
+}
+
+#[test]
 fn errors_name_line_key_and_remedy() {
     let errors = [
         error(&small("worker: 3\n")),

@@ -56,17 +56,17 @@ fn operation(entry: Entry, scale: u32) -> Result<Operation, Problem> {
             .ok_or_else(|| entry.wrong("a number from 0 to 1000000000"))?,
     };
     let nested = map.take("nested").map_or(Ok(false), |entry| entry.truth())?;
-    let body = map.one_of(&["sql", "transaction"])?;
+    let body = map.one_of(&["sql", "transaction", "statements"])?;
     let transaction = body.key == "transaction";
-    let body_line = body.line;
-    let statements: Vec<(u64, String)> = if transaction {
+    let (body_key, body_line) = (body.key.clone(), body.line);
+    let statements: Vec<(u64, String)> = if transaction || body.key == "statements" {
         let list = body.list("a list of statements in SQL")?;
         list.into_iter().map(|entry| Ok((entry.line, sql(entry)?))).collect::<Result<_, _>>()?
     } else {
         vec![(body.line, sql(body)?)]
     };
     if statements.is_empty() {
-        return Err(Problem::at(body_line, "`transaction` is empty: expected at least one statement"));
+        return Err(Problem::at(body_line, format!("`{body_key}` is empty: expected at least one statement")));
     }
     let mut lines = Vec::new();
     let mut parameters = Vec::new();

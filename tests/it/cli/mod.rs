@@ -1,6 +1,8 @@
 //! The program as a person or a script uses it: its output, its files, its exit codes.
 
 mod bad_input;
+mod from_database;
+mod from_script;
 mod real;
 mod simulated;
 

@@ -73,7 +73,8 @@ impl Proxied {
 
     /// The classes of as many requests at once as there are connections.
     async fn requests(&self) -> Vec<Result<u32, ErrorClass>> {
-        let (a, b, c, d) = tokio::join!(self.request(), self.request(), self.request(), self.request());
+        let all = async { tokio::join!(self.request(), self.request(), self.request(), self.request()) };
+        let (a, b, c, d) = Box::pin(all).await;
         vec![a, b, c, d]
     }
 }
