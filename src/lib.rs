@@ -15,6 +15,6 @@ pub mod search;
 pub mod simulate;
 pub mod stats;
 pub mod store;
-// pub mod stress;
+pub mod stress;
 pub mod trial;
 pub mod tune;

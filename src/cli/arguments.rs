@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use secrecy::SecretString;
 
+use super::stress_arguments::StressArguments;
+
 /// Measures a database connection pool under load and recommends its settings, with evidence
 #[derive(Debug, Parser)]
 #[command(
@@ -19,6 +21,7 @@ Exit codes:
   5    no settings in the range keep the limits
   6    results cannot be written or read
   7    another run is under way
+  8    a stress test missed a threshold
   130  interrupted; `pool-tune run --resume` goes on"
 )]
 pub(super) struct Arguments {
@@ -48,6 +51,8 @@ pub(super) enum LogFormat {
 pub(super) enum Command {
     /// Tune: baseline, search, verification, recommended settings
     Run(RunArguments),
+    /// Stress the pool: one test or the full suite, with faults, thresholds and a verdict
+    Stress(Box<StressArguments>),
     /// Print the recommended settings of a run as config.py
     Export(ExportArguments),
     /// List runs, newest first

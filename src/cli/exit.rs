@@ -1,6 +1,6 @@
 use std::process::ExitCode;
 
-use crate::{database::DatabaseError, store::StoreError, tune::TuneError};
+use crate::{database::DatabaseError, store::StoreError, stress::StressError, tune::TuneError};
 
 /// Exit codes, as `pool-tune --help` lists them. 0 means that the run has an answer, "keep what you have" included.
 pub(super) mod code {
@@ -76,6 +76,13 @@ fn code_of(error: &anyhow::Error) -> u8 {
             TuneError::Workload(_) | TuneError::Mix(_) => code::BAD_INPUT,
             TuneError::Store(_) => code::STORE,
             TuneError::Diverged { .. } | TuneError::Proxy(_) => code::FAILED,
+        };
+    }
+    if let Some(error) = error.downcast_ref::<StressError>() {
+        return match error {
+            StressError::Interrupted => code::INTERRUPTED,
+            StressError::Plan { .. } | StressError::Profile(_) => code::BAD_INPUT,
+            StressError::Trial { .. } => code::DATABASE,
         };
     }
     if error.downcast_ref::<DatabaseError>().is_some() {

@@ -11,6 +11,9 @@ mod profiles;
 mod progress;
 mod run;
 mod runs;
+mod stress;
+mod stress_arguments;
+mod stress_display;
 mod written;
 
 use std::{io::IsTerminal as _, process::ExitCode};
@@ -32,6 +35,7 @@ pub fn main() -> ExitCode {
     let result = runtime.block_on(async {
         match arguments.command {
             Command::Run(ref run) => Box::pin(run::run(&arguments, run)).await,
+            Command::Stress(ref stress) => Box::pin(stress::stress(&arguments, stress)).await,
             Command::Export(ref export) => export::export(export).await,
             Command::Runs(ref runs) => runs::runs(runs).await,
             Command::Show(ref show) => runs::show(show).await,

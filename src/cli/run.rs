@@ -216,7 +216,7 @@ fn new_run(arguments: &RunArguments, intent: &Intent, provenance: &Provenance, s
 }
 
 /// The target that the user chose; `private` without a word.
-fn choice(target: Option<&SecretString>) -> Result<Choice> {
+pub(super) fn choice(target: Option<&SecretString>) -> Result<Choice> {
     Ok(match target.map(ExposeSecret::expose_secret) {
         None | Some("" | "private") => Choice::Private,
         Some("simulated") => Choice::Simulated,
@@ -351,7 +351,7 @@ fn lock(folder: &Path) -> Result<File> {
 }
 
 /// Cancels on the first SIGINT or SIGTERM; the next one ends the program where it stands.
-fn stop_on_signal(cancel: CancellationToken) -> Result<impl Future<Output = ()> + Send + 'static> {
+pub(super) fn stop_on_signal(cancel: CancellationToken) -> Result<impl Future<Output = ()> + Send + 'static> {
     let mut interrupt = signal(SignalKind::interrupt()).context("failed to listen for Ctrl-C")?;
     let mut terminate = signal(SignalKind::terminate()).context("failed to listen for SIGTERM")?;
     Ok(async move {

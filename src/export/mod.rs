@@ -1,15 +1,18 @@
-//! A recommendation for other programs: `config.py` in the tuning guide's format, and `recommendation.yaml`.
+//! Results for other programs: a recommendation as `config.py` in the tuning guide's format and as
+//! `recommendation.yaml`; a stress test's time line as CSV and its times as an HdrHistogram log.
 //!
-//! In: a [`Recommendation`]; out: text. Nothing is written or printed here.
+//! In: a [`Recommendation`], a time line, histograms; out: text and bytes. Nothing is written or printed here.
 
 mod config;
 mod prefix;
 mod python;
+mod stress;
 #[cfg(test)]
 mod tests;
 
 pub use config::config_py;
 pub use prefix::{Prefix, PrefixError};
+pub use stress::{HdrLog, HdrLogError, stress_csv_header, stress_csv_rows};
 
 use crate::{model::Recommendation, report::words};
 

@@ -19,8 +19,10 @@ pub struct Threshold {
 pub struct ThresholdOutcome {
     /// The condition as it was written.
     pub threshold: String,
-    /// What was measured, in the metric's unit (seconds, a share, a number); `None` when there was nothing to measure.
+    /// What was measured, in the metric's unit; `None` when there was nothing to measure, or it never came about.
     pub measured: Option<f64>,
+    /// The metric's unit.
+    pub unit: MetricUnit,
     /// Whether it holds; what was not measured does not.
     pub holds: bool,
 }
@@ -50,7 +52,8 @@ pub struct Metric {
 }
 
 /// What a metric counts in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum MetricUnit {
     /// A time; thresholds say `50ms`, `2s`, `300us`, or a bare number of seconds.
     Seconds,
@@ -210,7 +213,7 @@ impl Threshold {
         });
         // JSON has no infinity; what was never got over has no figure.
         let measured = measured.filter(|measured| measured.is_finite());
-        ThresholdOutcome { threshold: self.text.clone(), measured, holds }
+        ThresholdOutcome { threshold: self.text.clone(), measured, unit: self.metric.unit, holds }
     }
 
     /// The success rate that it asks for, if it asks for one.

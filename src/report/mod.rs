@@ -9,11 +9,13 @@ mod markdown;
 mod metrics;
 #[cfg(test)]
 pub(crate) mod samples;
+mod stress;
 mod summary;
 #[cfg(test)]
 mod tests;
 pub(crate) mod words;
 
+pub use stress::{Comparison, Grid, Incomparable, breaker, compare, fault_in_words, ladder, sections, suite_grid};
 pub use summary::summary_md;
 pub use words::{table, verdict_sentence};
 

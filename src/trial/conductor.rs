@@ -99,7 +99,7 @@ impl<'a> Conductor<'a> {
             .await?;
             slices.close(shared);
             let so_far = line.beat();
-            line.point(control);
+            line.point(control, start.elapsed() >= load.measure || control.finish.is_cancelled());
             if control.finish.is_cancelled() {
                 ended = Ended::Stopped;
                 break;
@@ -137,6 +137,8 @@ struct TimeLine<'a> {
     /// Whether the beats are wanted: only faults are judged by them, and a long test has many.
     keeps_beats: bool,
     interval: Option<Duration>,
+    /// When the present interval is to end, in seconds from the start.
+    next_point: f64,
     /// Where the present interval began.
     last: Beat,
     series: Vec<Point>,
@@ -154,6 +156,7 @@ impl<'a> TimeLine<'a> {
             beats: vec![Beat::default()],
             keeps_beats: !load.faults.is_empty(),
             interval: load.interval,
+            next_point: load.interval.map_or(f64::INFINITY, |interval| interval.as_secs_f64()),
             last: Beat::default(),
             series: Vec::new(),
         }
@@ -178,13 +181,15 @@ impl<'a> TimeLine<'a> {
         beat
     }
 
-    /// Ends the interval, if it is time to.
-    fn point(&mut self, control: &mut Control<'_>) {
+    /// Ends the interval, if it is time to, or if it is the last.
+    fn point(&mut self, control: &mut Control<'_>, last: bool) {
         let (Some(interval), Some(&now)) = (self.interval, self.beats.last()) else { return };
-        let seconds = now.at - self.last.at;
-        // A slice ends a little late: half a slice's tolerance keeps the intervals from drifting.
-        if seconds + SLICE.as_secs_f64() / 2.0 < interval.as_secs_f64() {
+        if now.at < self.next_point && !last {
             return;
+        }
+        let seconds = now.at - self.last.at;
+        while self.next_point <= now.at {
+            self.next_point += interval.as_secs_f64();
         }
         let recent = self.shared.shards.look();
         let status = self.shared.pool.status();
@@ -215,16 +220,18 @@ impl<'a> TimeLine<'a> {
 struct Slices {
     rates: Vec<f64>,
     opened_at: Instant,
+    next_end: Instant,
     succeeded: u64,
 }
 
 impl Slices {
     fn new(shared: &Shared, start: Instant) -> Self {
-        Self { rates: Vec::new(), opened_at: start, succeeded: Tally::total(&shared.tallies).succeeded }
+        let succeeded = Tally::total(&shared.tallies).succeeded;
+        Self { rates: Vec::new(), opened_at: start, next_end: start + SLICE, succeeded }
     }
 
     fn next_end(&self) -> Instant {
-        self.opened_at + SLICE
+        self.next_end
     }
 
     /// Ends the slice now; its rate is over the time that it really took.
@@ -234,5 +241,9 @@ impl Slices {
         let rate = (succeeded - self.succeeded) as f64 / (now - self.opened_at).as_secs_f64().max(1e-6);
         self.rates.push(rate);
         (self.opened_at, self.succeeded) = (now, succeeded);
+        // Ends lie on a grid, so that being late once does not move all that follow; one that was missed is left out.
+        while self.next_end <= now {
+            self.next_end += SLICE;
+        }
     }
 }

@@ -21,7 +21,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "tune",
         &["model", "stats", "curve", "search", "simulate", "profile", "database", "pool", "fault", "trial", "store"],
     ),
-    ("cli", &["model", "profile", "export", "report", "database", "store", "tune", "trial"]),
+    ("stress", &["model", "stats", "profile", "report", "trial"]),
+    ("cli", &["model", "profile", "export", "report", "database", "store", "tune", "trial", "stress"]),
 ];
 
 /// Crates that a pure room must not name: it does no I/O, has no clock and no tasks.

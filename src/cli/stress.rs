@@ -1,0 +1,320 @@
+use std::{
+    fs::{self, File},
+    io::Write as _,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::SystemTime,
+};
+
+use anyhow::{Context as _, Result};
+use comfy_table::{ContentArrangement, Table, presets};
+use rand::RngExt as _;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    arguments::Arguments,
+    exit::{WithCode, bad_input, code},
+    from_script, profiles, run,
+    stress_arguments::StressArguments,
+    stress_display::Display,
+};
+use crate::{
+    export::{self, HdrLog},
+    model::{Fault, FaultPlace, Setting, StressReport, Threshold, Value, Workload},
+    profile::{Profile, Scenario, Script, ScriptOptions, from_scripts, split_weight},
+    report::{self, Grid},
+    stress::{self, About, Event, Overrides, Session, StressError, Test},
+    trial::UNIT,
+    tune::{self, Stage},
+};
+
+/// Stresses a pool.
+pub(super) async fn stress(global: &Arguments, arguments: &StressArguments) -> Result<ExitCode> {
+    if arguments.scenario.iter().any(|name| name == "list") {
+        return list();
+    }
+    let choice = run::choice(arguments.target.as_ref())?;
+    let mut profile = profiles::load(&arguments.profile)?;
+    if !arguments.file.is_empty() || !arguments.builtin.is_empty() {
+        profile.workload = scripts(arguments)?;
+    }
+    let tests = planned(arguments, &profile)?;
+    // A bad file is told before the test, not after it.
+    let earlier = arguments.compare.as_deref().map(earlier).transpose()?;
+    let csv = arguments.csv.as_deref().map(create).transpose()?;
+    let hdr_log = arguments.hdr_log.as_deref().map(create).transpose()?;
+    let most = tests.iter().map(|test| test.settings.max_connections()).max().unwrap_or(1);
+    enough_files(&tests, most)?;
+    let faults: Vec<Fault> = tests.iter().flat_map(|test| test.load.faults.clone()).collect();
+
+    let (cancel, finish) = (CancellationToken::new(), CancellationToken::new());
+    let signals = tokio::task::JoinSet::from_iter([run::stop_on_signal(cancel.clone())?]);
+    let seed = arguments.seed.unwrap_or_else(|| u64::from(rand::rng().random::<u32>()));
+    // The server has to have room for the largest pool of all tests; nothing is searched.
+    profile.space.axes.clear();
+    profile.space.baseline = profile.space.baseline.clone().with(Setting::MaxConnections, Value::Count(most));
+    let mut notices = Vec::new();
+    let name = format!("stress-{}", std::process::id());
+    let mut listen = |event: tune::Event| {
+        if let tune::Event::Notice(text) = event {
+            notices.push(text);
+        }
+    };
+    let opened = Stage::open(&choice, &mut profile, &name, seed, arguments.yes_load_this_database, &mut listen);
+    let mut stage = tokio::select! {
+        () = cancel.cancelled() => return Err(interrupted()),
+        opened = opened => opened?,
+    };
+    if let Err(error) = stage.allow_faults(&faults, seed).await {
+        stage.close().await;
+        return Err(error.into());
+    }
+    let about = About {
+        profile: profile.name.clone(),
+        target: stage.target_shown().to_owned(),
+        server: stage.server_shown().to_owned(),
+        machine: tune::machine(),
+        seed,
+        warnings: notices,
+    };
+    let mut display = Display::new(global.quiet, arguments.plain || arguments.json, &cancel, &finish);
+    let session = Session { target: stage.target(), about, cancel: &cancel, finish: &finish };
+    let result = run_all(session, &tests, &mut display, hdr_log).await;
+    stage.close().await;
+    drop(signals);
+    let reports = result?;
+    if let Some((mut file, path)) = csv {
+        let rows: String =
+            reports.iter().map(|report| export::stress_csv_rows(&report.scenario, &report.series)).collect();
+        let text = export::stress_csv_header() + &rows;
+        file.write_all(text.as_bytes()).map_err(|error| unwritable(&path, &error))?;
+    }
+    show(arguments, global.quiet, &reports, earlier.as_ref())
+}
+
+/// The tests that the command line asks for.
+fn planned(arguments: &StressArguments, profile: &Profile) -> Result<Vec<Test>> {
+    let thresholds = arguments.threshold.iter().map(|text| Threshold::parse(text)).collect::<Result<_, _>>();
+    let overrides = Overrides {
+        workers: arguments.workers,
+        rate: arguments.rate,
+        arrival: arguments.arrival.map(Into::into),
+        duration: arguments.duration,
+        think_time: arguments.think_time,
+        settings: arguments.settings.0.clone(),
+        thresholds: thresholds.map_err(|error| bad_input(format!("failed to read --threshold: {error}")))?,
+        abort_on_fail: arguments.abort_on_fail,
+    };
+    let mut tests = Vec::new();
+    for scenario in scenarios(arguments)? {
+        tests.extend(stress::tests(&scenario, profile, &overrides).map_err(bad_input)?);
+    }
+    Ok(tests)
+}
+
+/// The workload of pgbench's scripts.
+fn scripts(arguments: &StressArguments) -> Result<Workload> {
+    let mut scripts = arguments.file.iter().map(|file| from_script::file_script(file)).collect::<Result<Vec<_>>>()?;
+    for name in &arguments.builtin {
+        let (name, weight) = split_weight(name).map_err(bad_input)?;
+        scripts.push(Script::built_in(name, weight).map_err(bad_input)?);
+    }
+    let options = ScriptOptions {
+        variables: from_script::variables(&arguments.define)?,
+        scale: arguments.scale,
+        workers: arguments.workers.unwrap_or(1),
+        tables: !arguments.builtin.is_empty(),
+    };
+    Ok(from_scripts(&scripts, &options).map_err(bad_input)?.workload)
+}
+
+fn scenarios(arguments: &StressArguments) -> Result<Vec<Scenario>> {
+    let built_in = |name: &str, text: &str| Scenario::parse(name, text).map_err(bad_input);
+    if arguments.full_suite {
+        return Scenario::built_in().iter().map(|(name, text)| built_in(name, text)).collect();
+    }
+    let names: &[String] = &arguments.scenario;
+    let names = if names.is_empty() { &["basic".to_owned()] } else { names };
+    names
+        .iter()
+        .map(|name| {
+            let path = Path::new(name);
+            if !(name.contains(['/', '\\', '.']) || path.is_file()) {
+                return built_in(name, Scenario::find(name).map_err(bad_input)?);
+            }
+            let text = fs::read_to_string(path).map_err(|error| {
+                bad_input(format!(
+                    "failed to read scenario `{name}`: {error}; `pool-tune stress --scenario list` lists those that are \
+                     built in"
+                ))
+            })?;
+            built_in(name, &text)
+        })
+        .collect()
+}
+
+#[expect(clippy::print_stdout, reason = "the answer goes to standard output")]
+fn list() -> Result<ExitCode> {
+    let mut grid = Grid { header: ["scenario", "about"].map(str::to_owned).to_vec(), ..Grid::default() };
+    for (name, text) in Scenario::built_in() {
+        grid.rows.push(vec![name.to_owned(), Scenario::parse(name, text).map_err(bad_input)?.about]);
+    }
+    println!("{}", drawn(&grid));
+    println!("Write your own as profiles/scenarios/*.yaml are written, and run it by --scenario ./mine.yaml");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Makes every test; what can be said of the first ones is kept in the files even when a later one fails.
+async fn run_all(
+    mut session: Session<'_>,
+    tests: &[Test],
+    display: &mut Display,
+    hdr_log: Option<(File, PathBuf)>,
+) -> Result<Vec<StressReport>> {
+    let mut reports = Vec::with_capacity(tests.len());
+    let mut hdr = hdr_log.map(|(file, path)| (HdrLog::default(), file, path));
+    for (index, test) in tests.iter().enumerate() {
+        if session.finish.is_cancelled() {
+            break;
+        }
+        display.show(&Event::Began { test, index: index + 1, of: tests.len() });
+        let mut trouble = None;
+        let mut events = |event: Event<'_>| {
+            if let (Event::Point { point, response }, Some((log, ..))) = (&event, &mut hdr) {
+                let start = point.at - point.seconds;
+                trouble = log.add(&test.name, start, point.seconds, response, UNIT).err().or(trouble.take());
+            }
+            display.show(&event);
+        };
+        let now = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
+        let report = session.run(test, now, &mut events).await.map_err(|error| match error {
+            StressError::Interrupted => interrupted(),
+            error => anyhow::Error::new(error),
+        })?;
+        if let Some(trouble) = trouble {
+            tracing::warn!("{trouble}");
+        }
+        reports.push(report);
+    }
+    if let Some((log, mut file, path)) = hdr {
+        file.write_all(log.bytes()).map_err(|error| unwritable(&path, &error))?;
+    }
+    Ok(reports)
+}
+
+/// Every connection is a file, and through a proxy three.
+fn enough_files(tests: &[Test], connections: u32) -> Result<()> {
+    /// What the program needs beside connections.
+    const OTHERS: u64 = 64;
+    let proxied =
+        tests.iter().any(|test| test.load.faults.iter().any(|fault| fault.kind.place() == FaultPlace::Network));
+    let needed = u64::from(connections) * if proxied { 3 } else { 1 } + OTHERS;
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current.is_none_or(|current| current >= needed) {
+        return Ok(());
+    }
+    // The soft limit may be raised up to the hard one by anybody.
+    if limit.maximum.is_none_or(|maximum| maximum >= needed) {
+        let raised = Rlimit { current: Some(needed), maximum: limit.maximum };
+        if setrlimit(Resource::Nofile, raised).is_ok() {
+            return Ok(());
+        }
+    }
+    Err(bad_input(format!(
+        "failed to plan the test: {connections} connections need {needed} open files{}, and this process may have {}: raise \
+         the limit (`ulimit -n {needed}`), or lower --max-connections",
+        if proxied { " (three each, for the proxy)" } else { "" },
+        limit.maximum.or(limit.current).unwrap_or_default()
+    )))
+}
+
+/// Makes a file to write to, so that a bad path is told before the test.
+fn create(path: &Path) -> Result<(File, PathBuf)> {
+    File::create(path).map(|file| (file, path.to_owned())).map_err(|error| unwritable(path, &error))
+}
+
+fn unwritable(path: &Path, error: &std::io::Error) -> anyhow::Error {
+    anyhow::Error::new(WithCode {
+        code: code::STORE,
+        message: format!("failed to write `{}`: {error}; choose another path", path.display()),
+    })
+}
+
+/// Reads an earlier test.
+fn earlier(path: &Path) -> Result<StressReport> {
+    let shown = path.display();
+    let text = fs::read_to_string(path)
+        .map_err(|error| bad_input(format!("failed to read the earlier test `{shown}`: {error}")))?;
+    serde_json::from_str(&text).map_err(|error| {
+        bad_input(format!(
+            "failed to read the earlier test `{shown}`: {error}; expected what `pool-tune stress --json` wrote of one test"
+        ))
+    })
+}
+
+fn interrupted() -> anyhow::Error {
+    anyhow::Error::new(WithCode {
+        code: code::INTERRUPTED,
+        message: "interrupted; nothing was kept (press `q`, or give --duration, to end a test early with its results)"
+            .to_owned(),
+    })
+}
+
+/// Prints the answer.
+#[expect(clippy::print_stdout, reason = "the answer goes to standard output")]
+fn show(
+    arguments: &StressArguments,
+    quiet: bool,
+    reports: &[StressReport],
+    earlier: Option<&StressReport>,
+) -> Result<ExitCode> {
+    let comparison = match (reports, earlier) {
+        ([report, ..], Some(earlier)) => {
+            Some(report::compare(report, earlier).map_err(|error| bad_input(format!("failed to compare: {error}")))?)
+        }
+        _ => None,
+    };
+    if arguments.json {
+        let text = match reports {
+            [report] => serde_json::to_string_pretty(report),
+            reports => serde_json::to_string_pretty(reports),
+        };
+        println!("{}", text.context("failed to write JSON")?);
+    } else {
+        for report in reports {
+            let (headline, grids) = report::sections(report);
+            if quiet {
+                println!("{headline}");
+                continue;
+            }
+            println!("\n== {headline}\n   {}\n", report.about);
+            for grid in &grids {
+                println!("{}\n{}\n", grid.title, drawn(grid));
+            }
+            for warning in &report.warnings {
+                println!("warning: {warning}");
+            }
+        }
+        if reports.len() > 1 {
+            println!("\n{}", drawn(&report::suite_grid(reports)));
+        }
+        if let Some(comparison) = &comparison {
+            let grid = comparison.grid();
+            println!("\n{}\n{}", grid.title, drawn(&grid));
+        }
+    }
+    let passed = reports.iter().all(|report| report.passed);
+    Ok(if passed { ExitCode::SUCCESS } else { ExitCode::from(code::THRESHOLD) })
+}
+
+/// A table as text.
+pub(super) fn drawn(grid: &Grid) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Dynamic);
+    if !grid.header.is_empty() {
+        table.set_header(grid.header.clone());
+    }
+    table.add_rows(grid.rows.clone());
+    table
+}

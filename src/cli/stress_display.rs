@@ -1,0 +1,76 @@
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    model::Point,
+    report,
+    stress::{Event, Test},
+};
+
+/// Shows how a stress test goes, on standard error.
+pub(super) struct Display {
+    quiet: bool,
+    /// The length of the test under way.
+    length: Duration,
+}
+
+impl Display {
+    /// A display that says nothing when `quiet`.
+    pub(super) fn new(quiet: bool, _plain: bool, _cancel: &CancellationToken, _finish: &CancellationToken) -> Self {
+        Self { quiet, length: Duration::ZERO }
+    }
+
+    /// Shows one event.
+    pub(super) fn show(&mut self, event: &Event<'_>) {
+        if self.quiet {
+            return;
+        }
+        match event {
+            Event::Began { test, index, of } => self.began(test, *index, *of),
+            Event::WarmUp => line("   warming up"),
+            Event::Measuring => line("   measuring"),
+            Event::Point { point, .. } => self.point(point),
+            Event::Draining | Event::Ended(_) => {}
+        }
+    }
+
+    fn began(&mut self, test: &Test, index: usize, of: usize) {
+        self.length = test.load.measure;
+        let number = if of > 1 { format!(" ({index} of {of})") } else { String::new() };
+        line(&format!("-- {}{number}: {}", test.name, test.about));
+        for fault in &test.load.faults {
+            let (at, end) = (fault.at.as_secs_f64(), fault.end().as_secs_f64());
+            let until = if fault.lasts.is_zero() { String::new() } else { format!(" to {end} s") };
+            line(&format!("   at {at} s{until}: {}", report::fault_in_words(fault)));
+        }
+    }
+
+    fn point(&self, point: &Point) {
+        let mut text = format!(
+            "{:>6.1}/{:.0} s {:>8.0} QPS {:>7.0} failed/s  p50 {:>8.2} ms  p99 {:>8.2} ms  connections {:>3} used {:>3} idle \
+             {:>4} waiting",
+            point.at,
+            self.length.as_secs_f64(),
+            point.throughput,
+            point.failures,
+            point.response.p50 * 1e3,
+            point.response.p99 * 1e3,
+            point.active,
+            point.idle,
+            point.waiting
+        );
+        if point.backlog > 0 {
+            text.push_str(&format!("  backlog {}", point.backlog));
+        }
+        if point.breaker != crate::model::BreakerState::Closed {
+            text.push_str(&format!("  circuit {}", report::breaker(point.breaker)));
+        }
+        line(&text);
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "this is the display")]
+fn line(text: &str) {
+    eprintln!("{text}");
+}

@@ -1,0 +1,132 @@
+use tokio_util::sync::CancellationToken;
+
+use super::{Event, StressError, Test};
+use crate::{
+    model::{Measurement, StressLoad, StressReport},
+    report,
+    trial::{Control, Details, Target, TrialError, UNIT, Watch},
+};
+
+/// The version of the report's format.
+pub(super) const FORMAT: u32 = 1;
+
+/// The tests of one call, one after the other on one target.
+pub struct Session<'a> {
+    /// What is loaded.
+    pub target: &'a mut Target,
+    /// What is told of the target and of how the tests were made.
+    pub about: About,
+    /// Gives a test up.
+    pub cancel: &'a CancellationToken,
+    /// Ends the measured part of every test early.
+    pub finish: &'a CancellationToken,
+}
+
+/// How tests are made; told in their reports.
+#[derive(Clone, Debug)]
+pub struct About {
+    /// The profile that the workload and the settings come from.
+    pub profile: String,
+    /// The target, without its password.
+    pub target: String,
+    /// The database's name and version.
+    pub server: String,
+    /// Processors, memory and system of the machine that drives the load.
+    pub machine: String,
+    /// The seed of everything random.
+    pub seed: u64,
+    /// What a reader must know: notices of the preflight.
+    pub warnings: Vec<String>,
+}
+
+impl Session<'_> {
+    /// Makes a test. `started_at` is the wall clock's word for it, `events` is told of how it goes.
+    ///
+    /// # Errors
+    /// [`StressError`] when there is no measurement at all.
+    pub async fn run(
+        &mut self,
+        test: &Test,
+        started_at: String,
+        events: &mut (dyn FnMut(Event<'_>) + Send),
+    ) -> Result<StressReport, StressError> {
+        let about = &self.about;
+        let mut watch = |watch: Watch<'_>| match watch {
+            Watch::WarmUp => events(Event::WarmUp),
+            Watch::Measuring => events(Event::Measuring),
+            Watch::Draining => events(Event::Draining),
+            Watch::Point { point, response } => events(Event::Point { point, response }),
+        };
+        let mut control = Control { cancel: self.cancel.clone(), finish: self.finish.clone(), watch: Some(&mut watch) };
+        let result = self.target.run(&test.load, &test.settings, about.seed, &mut control).await;
+        let Details { measurement, series, response } = result.map_err(|cause| match cause {
+            TrialError::Cancelled => StressError::Interrupted,
+            cause => StressError::Trial { test: test.name.clone(), cause },
+        })?;
+        let thresholds: Vec<_> = test.thresholds.iter().map(|threshold| threshold.evaluate(&measurement)).collect();
+        let mut warnings = about.warnings.clone();
+        warnings.extend(doubts(&measurement));
+        let report = StressReport {
+            format: FORMAT,
+            program: env!("CARGO_PKG_VERSION").to_owned(),
+            scenario: test.name.clone(),
+            about: test.about.clone(),
+            profile: about.profile.clone(),
+            target: about.target.clone(),
+            server: about.server.clone(),
+            machine: about.machine.clone(),
+            started_at,
+            seed: about.seed,
+            settings: test.settings.clone(),
+            load: load(test),
+            passed: thresholds.iter().all(|outcome| outcome.holds),
+            thresholds,
+            findings: Vec::new(),
+            ladder: report::ladder(&response, UNIT),
+            measurement,
+            series,
+            warnings,
+        };
+        events(Event::Ended(&report));
+        Ok(report)
+    }
+}
+
+/// What must be known before the figures are trusted.
+fn doubts(measurement: &Measurement) -> Vec<String> {
+    let mut doubts = Vec::new();
+    let share = |of: f64| format!("{:.0} %", of * 100.0);
+    if measurement.cpu.generator_limited {
+        doubts.push(format!(
+            "the load generator, not the database, was the limit (it took {} of the processors): drive the load from \
+             another machine",
+            share(measurement.cpu.own)
+        ));
+    }
+    if measurement.cpu.disturbed {
+        doubts.push(format!(
+            "other programs (or the hypervisor) took {} of the processors: repeat the test when the machine is quiet",
+            share(measurement.cpu.other)
+        ));
+    }
+    if !measurement.warm_up.steady {
+        doubts.push("throughput was not steady by the end of the warm-up".to_owned());
+    }
+    if let Some(offered) = measurement.offered.filter(|offered| offered.not_started > 0) {
+        doubts.push(format!(
+            "{} of {} requests that were due could not be begun before the end (the oldest was due for {:.1} s): more was \
+             offered than could be served",
+            offered.not_started, offered.requests, offered.longest_wait
+        ));
+    }
+    doubts
+}
+
+fn load(test: &Test) -> StressLoad {
+    StressLoad {
+        workers: test.load.workers,
+        pacing: test.load.pacing.clone(),
+        think_time: test.load.think_time.map(|time| time.as_secs_f64()),
+        seconds: test.load.measure.as_secs_f64(),
+    }
+}
