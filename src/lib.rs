@@ -5,6 +5,7 @@
 pub mod cli;
 pub mod curve;
 pub mod database;
+pub mod diagnose;
 pub mod export;
 pub mod fault;
 pub mod model;

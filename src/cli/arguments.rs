@@ -53,6 +53,8 @@ pub(super) enum Command {
     Run(RunArguments),
     /// Stress the pool: one test or the full suite, with faults, thresholds and a verdict
     Stress(Box<StressArguments>),
+    /// Tell what the figures of a run or of a stress test point to, and what to change
+    Diagnose(DiagnoseArguments),
     /// Print the recommended settings of a run as config.py
     Export(ExportArguments),
     /// List runs, newest first
@@ -121,6 +123,18 @@ pub(super) struct ExportArguments {
     /// Prefix of the names [default: the run's]
     #[arg(long)]
     pub(super) prefix: Option<String>,
+    #[command(flatten)]
+    pub(super) results: Results,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct DiagnoseArguments {
+    /// A run's id, `latest`, or a file that `pool-tune stress --json` wrote
+    #[arg(default_value = "latest", value_name = "RUN|FILE")]
+    pub(super) what: String,
+    /// Print JSON
+    #[arg(long)]
+    pub(super) json: bool,
     #[command(flatten)]
     pub(super) results: Results,
 }

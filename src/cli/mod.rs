@@ -3,6 +3,7 @@
 //! In: arguments, environment, signals. Out: text on standard output and standard error, and an exit code.
 
 mod arguments;
+mod diagnose;
 mod exit;
 mod export;
 mod from_database;
@@ -36,6 +37,7 @@ pub fn main() -> ExitCode {
         match arguments.command {
             Command::Run(ref run) => Box::pin(run::run(&arguments, run)).await,
             Command::Stress(ref stress) => Box::pin(stress::stress(&arguments, stress)).await,
+            Command::Diagnose(ref diagnose) => diagnose::diagnose(diagnose).await,
             Command::Export(ref export) => export::export(export).await,
             Command::Runs(ref runs) => runs::runs(runs).await,
             Command::Show(ref show) => runs::show(show).await,

@@ -2,6 +2,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Event, StressError, Test};
 use crate::{
+    diagnose,
     model::{Measurement, StressLoad, StressReport},
     report,
     trial::{Control, Details, Target, TrialError, UNIT, Watch},
@@ -66,7 +67,7 @@ impl Session<'_> {
         let thresholds: Vec<_> = test.thresholds.iter().map(|threshold| threshold.evaluate(&measurement)).collect();
         let mut warnings = about.warnings.clone();
         warnings.extend(doubts(&measurement));
-        let report = StressReport {
+        let mut report = StressReport {
             format: FORMAT,
             program: env!("CARGO_PKG_VERSION").to_owned(),
             scenario: test.name.clone(),
@@ -87,6 +88,7 @@ impl Session<'_> {
             series,
             warnings,
         };
+        report.findings = diagnose::findings(&diagnose::Facts::of_stress(&report));
         events(Event::Ended(&report));
         Ok(report)
     }

@@ -12,6 +12,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("profile", &["model"]),
     ("export", &["model", "stats", "curve", "report"]),
     ("report", &["model", "stats", "curve"]),
+    ("diagnose", &["model", "stats"]),
     ("database", &["model"]),
     ("pool", &["model", "database"]),
     ("fault", &["model", "database", "pool"]),
@@ -21,13 +22,13 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "tune",
         &["model", "stats", "curve", "search", "simulate", "profile", "database", "pool", "fault", "trial", "store"],
     ),
-    ("stress", &["model", "stats", "profile", "report", "trial"]),
-    ("cli", &["model", "profile", "export", "report", "database", "store", "tune", "trial", "stress"]),
+    ("stress", &["model", "stats", "profile", "report", "diagnose", "trial"]),
+    ("cli", &["model", "stats", "profile", "export", "report", "database", "store", "tune", "trial", "stress", "diagnose"]),
 ];
 
 /// Crates that a pure room must not name: it does no I/O, has no clock and no tasks.
 const IMPURE: &[&str] = &["tokio::", "sqlx::", "std::fs", "std::net", "std::time::Instant", "SystemTime", "println!"];
-const PURE: &[&str] = &["model", "stats", "curve", "search", "simulate", "profile", "export", "report"];
+const PURE: &[&str] = &["model", "stats", "curve", "search", "simulate", "profile", "export", "report", "diagnose"];
 
 fn sources(folder: &Path, found: &mut Vec<(String, String)>) {
     for entry in fs::read_dir(folder).unwrap() {

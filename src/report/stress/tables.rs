@@ -1,6 +1,7 @@
 use crate::{
     model::{
-        BreakerState, Estimate, Fault, FaultRecord, Latency, Measurement, MetricUnit, Offered, Severity, StressReport,
+        BreakerState, Estimate, Fault, FaultRecord, Finding, Latency, Measurement, MetricUnit, Offered, Severity,
+        StressReport,
     },
     report::{figures, words},
 };
@@ -32,7 +33,7 @@ pub fn sections(report: &StressReport) -> (String, Vec<Grid>) {
         faults(&report.measurement.faults),
         ladder(report),
         thresholds(report),
-        findings(report),
+        findings_grid(&report.findings),
     ];
     (headline(report), grids.into_iter().filter(|grid| !grid.rows.is_empty()).collect())
 }
@@ -251,9 +252,11 @@ fn thresholds(report: &StressReport) -> Grid {
     grid
 }
 
-fn findings(report: &StressReport) -> Grid {
+/// Findings as a table.
+#[must_use]
+pub fn findings_grid(findings: &[Finding]) -> Grid {
     let mut grid = Grid::new("Diagnosis", &["", "what", "evidence", "what to change"]);
-    for finding in &report.findings {
+    for finding in findings {
         let severity = match finding.severity {
             Severity::Note => "note",
             Severity::Warning => "warning",
@@ -297,7 +300,11 @@ pub fn suite_grid(reports: &[StressReport]) -> Grid {
             figures::share(of.requests.success_rate),
             figures::time(of.response.p95),
             recovery,
-            if of.breaker.opened > 0 { format!("opened {}×", of.breaker.opened) } else { "closed".to_owned() },
+            match of.breaker.opened {
+                0 if of.breaker.open_seconds > 0.0 => "open throughout".to_owned(),
+                0 => "closed".to_owned(),
+                opened => format!("opened {opened}×"),
+            },
         ]);
     }
     grid

@@ -1,0 +1,113 @@
+use std::{collections::BTreeMap, fs, path::Path, process::ExitCode};
+
+use anyhow::{Context as _, Result};
+
+use super::{arguments::DiagnoseArguments, exit::bad_input, runs, stress::drawn};
+use crate::{
+    diagnose::{self, Facts, SizeFacts},
+    model::{Finding, Measurement, Settings, StressReport},
+    report, stats,
+    store::TrialRecord,
+};
+
+/// What was diagnosed, and what was found.
+#[derive(serde::Serialize)]
+struct Diagnosed {
+    what: String,
+    findings: Vec<Finding>,
+}
+
+/// Tells what the figures of a run or of stress tests point to.
+#[expect(clippy::print_stdout, reason = "the answer goes to standard output")]
+pub(super) async fn diagnose(arguments: &DiagnoseArguments) -> Result<ExitCode> {
+    let name = arguments.what.as_str();
+    let path = Path::new(name);
+    let is_file = path.is_file() || name.contains('/') || path.extension().is_some_and(|ending| ending == "json");
+    let diagnosed = if is_file { of_file(path)? } else { vec![of_run(arguments).await?] };
+    if arguments.json {
+        println!("{}", serde_json::to_string_pretty(&diagnosed).context("failed to write JSON")?);
+        return Ok(ExitCode::SUCCESS);
+    }
+    for Diagnosed { what, findings } in &diagnosed {
+        println!("{what}");
+        if findings.is_empty() {
+            let rules: Vec<_> = diagnose::rules().collect();
+            println!("  nothing stands out (looked for: {})\n", rules.join(", "));
+        } else {
+            println!("{}\n", drawn(&report::findings_grid(findings)));
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn of_file(path: &Path) -> Result<Vec<Diagnosed>> {
+    let shown = path.display();
+    let text = fs::read_to_string(path).map_err(|error| {
+        bad_input(format!("failed to read `{shown}`: {error}; name a run, or what `pool-tune stress --json` wrote"))
+    })?;
+    let reports = serde_json::from_str::<StressReport>(&text)
+        .map(|report| vec![report])
+        .or_else(|one| serde_json::from_str::<Vec<StressReport>>(&text).map_err(|_| one))
+        .map_err(|error| {
+            bad_input(format!("failed to read `{shown}`: {error}; expected what `pool-tune stress --json` wrote"))
+        })?;
+    let diagnosed = reports.iter().map(|report| Diagnosed {
+        what: format!("stress test {} · profile {} · {}", report.scenario, report.profile, report.target),
+        findings: diagnose::findings(&Facts::of_stress(report)),
+    });
+    Ok(diagnosed.collect())
+}
+
+async fn of_run(arguments: &DiagnoseArguments) -> Result<Diagnosed> {
+    let store = runs::open(&arguments.results).await?;
+    let run = store.run(&arguments.what).await?;
+    let trials = store.trials(&run.intent.id).await?;
+    let what = format!("run {} · profile {} · {}", run.intent.id, run.intent.profile_name, run.intent.target);
+    // The settings in use are those of the first trial; the last trial of them is the nearest to now.
+    let Some(in_use) = trials.first().map(|trial| trial.settings.clone()) else {
+        return Err(bad_input(format!(
+            "{what} has no trial yet: go on with `pool-tune run --resume {}`",
+            run.intent.id
+        )));
+    };
+    let measurement = typical(&trials, &in_use);
+    let profile = crate::profile::parse(&run.intent.profile_name, &run.intent.profile_source).map_err(bad_input)?;
+    let sizes = sizes(&trials);
+    let facts = Facts {
+        settings: &in_use,
+        measurement: &measurement,
+        series: &[],
+        workers: profile.workers,
+        steady_load: true,
+        sizes: &sizes,
+    };
+    Ok(Diagnosed { what, findings: diagnose::findings(&facts) })
+}
+
+/// The trial of the settings in use whose throughput is the median one.
+fn typical(trials: &[TrialRecord], in_use: &Settings) -> Measurement {
+    let mut of: Vec<&Measurement> =
+        trials.iter().filter(|trial| trial.settings == *in_use).map(|trial| &trial.measurement).collect();
+    of.sort_by(|a, b| a.throughput.total_cmp(&b.throughput));
+    of[of.len() / 2].clone()
+}
+
+/// What each size did, on average over at least two trials: one alone says little.
+fn sizes(trials: &[TrialRecord]) -> Vec<SizeFacts> {
+    let mut by_size: BTreeMap<u32, Vec<&Measurement>> = BTreeMap::new();
+    for trial in trials.iter().filter(|trial| trial.phase != "insight") {
+        by_size.entry(trial.settings.max_connections()).or_default().push(&trial.measurement);
+    }
+    let mean = |of: &[&Measurement], figure: fn(&Measurement) -> f64| {
+        stats::mean(&of.iter().map(|one| figure(one)).collect::<Vec<_>>())
+    };
+    by_size
+        .into_iter()
+        .filter(|(_, of)| of.len() >= 2)
+        .map(|(connections, of)| SizeFacts {
+            connections,
+            throughput: mean(&of, |one| one.throughput),
+            query_p99: mean(&of, |one| one.query.p99),
+        })
+        .collect()
+}
