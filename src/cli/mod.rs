@@ -4,6 +4,7 @@
 
 mod arguments;
 mod diagnose;
+mod display;
 mod exit;
 mod export;
 mod from_database;
@@ -14,7 +15,6 @@ mod run;
 mod runs;
 mod stress;
 mod stress_arguments;
-mod stress_display;
 mod written;
 
 use std::{io::IsTerminal as _, process::ExitCode};

@@ -14,10 +14,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     arguments::Arguments,
+    display::Display,
     exit::{WithCode, bad_input, code},
     from_script, profiles, run,
     stress_arguments::StressArguments,
-    stress_display::Display,
 };
 use crate::{
     export::{self, HdrLog},
@@ -81,6 +81,8 @@ pub(super) async fn stress(global: &Arguments, arguments: &StressArguments) -> R
     let mut display = Display::new(global.quiet, arguments.plain || arguments.json, &cancel, &finish);
     let session = Session { target: stage.target(), about, cancel: &cancel, finish: &finish };
     let result = run_all(session, &tests, &mut display, hdr_log).await;
+    // The terminal is given back before anything is printed.
+    drop(display);
     stage.close().await;
     drop(signals);
     let reports = result?;

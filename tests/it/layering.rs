@@ -23,19 +23,23 @@ const MAY_USE: &[(&str, &[&str])] = &[
         &["model", "stats", "curve", "search", "simulate", "profile", "database", "pool", "fault", "trial", "store"],
     ),
     ("stress", &["model", "stats", "profile", "report", "diagnose", "trial"]),
-    ("cli", &["model", "stats", "profile", "export", "report", "database", "store", "tune", "trial", "stress", "diagnose"]),
+    (
+        "cli",
+        &["model", "stats", "profile", "export", "report", "database", "store", "tune", "trial", "stress", "diagnose"],
+    ),
 ];
 
 /// Crates that a pure room must not name: it does no I/O, has no clock and no tasks.
 const IMPURE: &[&str] = &["tokio::", "sqlx::", "std::fs", "std::net", "std::time::Instant", "SystemTime", "println!"];
 const PURE: &[&str] = &["model", "stats", "curve", "search", "simulate", "profile", "export", "report", "diagnose"];
 
+/// Every source file but tests, which may use what they need.
 fn sources(folder: &Path, found: &mut Vec<(String, String)>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
             sources(&path, found);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
+        } else if path.extension().is_some_and(|extension| extension == "rs") && !path.ends_with("tests.rs") {
             found.push((path.display().to_string(), fs::read_to_string(&path).unwrap()));
         }
     }

@@ -1,31 +1,21 @@
 use std::time::Duration;
 
-use tokio_util::sync::CancellationToken;
-
 use crate::{
     model::Point,
     report,
     stress::{Event, Test},
 };
 
-/// Shows how a stress test goes, on standard error.
-pub(super) struct Display {
-    quiet: bool,
+/// A line an interval.
+#[derive(Debug, Default)]
+pub(in crate::cli) struct Plain {
     /// The length of the test under way.
     length: Duration,
 }
 
-impl Display {
-    /// A display that says nothing when `quiet`.
-    pub(super) fn new(quiet: bool, _plain: bool, _cancel: &CancellationToken, _finish: &CancellationToken) -> Self {
-        Self { quiet, length: Duration::ZERO }
-    }
-
+impl Plain {
     /// Shows one event.
     pub(super) fn show(&mut self, event: &Event<'_>) {
-        if self.quiet {
-            return;
-        }
         match event {
             Event::Began { test, index, of } => self.began(test, *index, *of),
             Event::WarmUp => line("   warming up"),
