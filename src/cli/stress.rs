@@ -34,6 +34,9 @@ pub(super) async fn stress(global: &Arguments, arguments: &StressArguments) -> R
     if arguments.scenario.iter().any(|name| name == "list") {
         return list();
     }
+    if arguments.json_schema {
+        return schema();
+    }
     let choice = run::choice(arguments.target.as_ref())?;
     let mut profile = profiles::load(&arguments.profile)?;
     if !arguments.file.is_empty() || !arguments.builtin.is_empty() {
@@ -78,7 +81,7 @@ pub(super) async fn stress(global: &Arguments, arguments: &StressArguments) -> R
         seed,
         warnings: notices,
     };
-    let mut display = Display::new(global.quiet, arguments.plain || arguments.json, &cancel, &finish);
+    let mut display = Display::new(global.quiet, arguments.plain, &cancel, &finish);
     let session = Session { target: stage.target(), about, cancel: &cancel, finish: &finish };
     let result = run_all(session, &tests, &mut display, hdr_log).await;
     // The terminal is given back before anything is printed.
@@ -164,6 +167,12 @@ fn list() -> Result<ExitCode> {
     }
     println!("{}", drawn(&grid));
     println!("Write your own as profiles/scenarios/*.yaml are written, and run it by --scenario ./mine.yaml");
+    Ok(ExitCode::SUCCESS)
+}
+
+#[expect(clippy::print_stdout, reason = "the answer goes to standard output")]
+fn schema() -> Result<ExitCode> {
+    print!("{}", export::stress_schema().context("failed to write the schema")?);
     Ok(ExitCode::SUCCESS)
 }
 

@@ -65,6 +65,9 @@ pub(super) struct StressArguments {
     /// Print one JSON document instead of text (schemas/stress.schema.json describes it; a suite is a list of them)
     #[arg(long)]
     pub(super) json: bool,
+    /// Print the JSON Schema of that document
+    #[arg(long)]
+    pub(super) json_schema: bool,
     /// Write the time line to a file, a row an interval
     #[arg(long, value_name = "FILE")]
     pub(super) csv: Option<PathBuf>,

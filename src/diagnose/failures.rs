@@ -21,10 +21,10 @@ pub(super) fn nested_acquire(facts: &Facts<'_>) -> Option<Found> {
     })
 }
 
-/// The server cannot be reached, or refuses.
+/// The server cannot be reached, or refuses, and not because a fault of the test made it so.
 pub(super) fn server_refuses(facts: &Facts<'_>) -> Option<Found> {
     let count = facts.errors(ErrorClass::Connect);
-    (count > 0).then(|| Found {
+    (count > 0 && facts.measurement.faults.is_empty()).then(|| Found {
         severity: Severity::Serious,
         title: "The server could not be reached".to_owned(),
         evidence: [

@@ -111,7 +111,9 @@ pub(super) fn frequent_reconnects(facts: &Facts<'_>) -> Option<Found> {
     const SECONDS_A_CONNECTION: f64 = 20.0;
     let of = facts.measurement;
     let counts = of.connections;
-    let closed = counts.closed_lifetime + counts.closed_idle + counts.closed_broken;
+    // What faults have broken on purpose is no finding.
+    let broken = if of.faults.is_empty() { counts.closed_broken } else { 0 };
+    let closed = counts.closed_lifetime + counts.closed_idle + broken;
     // Growing to the pool's size is no replacing.
     let replaced = counts.opened.min(closed);
     #[expect(clippy::cast_precision_loss, reason = "counts of connections are small")]
@@ -120,7 +122,7 @@ pub(super) fn frequent_reconnects(facts: &Facts<'_>) -> Option<Found> {
         return None;
     }
     let causes = [
-        (counts.closed_broken, "broken", "look for what ends them: the server's log, a firewall or balancer between"),
+        (broken, "broken", "look for what ends them: the server's log, a firewall or balancer between"),
         (counts.closed_lifetime, "past connection_lifetime", "raise connection_lifetime"),
         (counts.closed_idle, "idle", "raise idle_timeout, or min_connections to the number that the load needs"),
     ];

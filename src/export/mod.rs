@@ -12,7 +12,7 @@ mod tests;
 
 pub use config::config_py;
 pub use prefix::{Prefix, PrefixError};
-pub use stress::{HdrLog, HdrLogError, stress_csv_header, stress_csv_rows};
+pub use stress::{HdrLog, HdrLogError, stress_csv_header, stress_csv_rows, stress_schema};
 
 use crate::{model::Recommendation, report::words};
 

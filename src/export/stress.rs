@@ -10,7 +10,18 @@ use hdrhistogram::{
     },
 };
 
-use crate::model::{BreakerState, ErrorClass, Point};
+use schemars::generate::SchemaSettings;
+
+use crate::model::{BreakerState, ErrorClass, Point, StressReport};
+
+/// The JSON Schema of a stress test's document.
+///
+/// # Errors
+/// When the serialiser fails, which a schema gives it no cause for.
+pub fn stress_schema() -> Result<String, serde_json::Error> {
+    let schema = SchemaSettings::draft2020_12().for_serialize().into_generator().into_root_schema_for::<StressReport>();
+    Ok(serde_json::to_string_pretty(&schema)? + "\n")
+}
 
 /// The first columns of the time line; a column a class of errors follows.
 const COLUMNS: &str = "scenario,at_s,seconds,level,throughput_per_s,failures_per_s,response_mean_s,response_p50_s,\

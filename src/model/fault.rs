@@ -1,17 +1,20 @@
 use std::{fmt, time::Duration};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::seconds;
 
 /// A disturbance on the time line of a trial.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Fault {
     /// When it begins, counted from the start of the measured part.
     #[serde(with = "seconds")]
+    #[schemars(with = "f64")]
     pub at: Duration,
     /// How long it lasts; a moment (a reset, a restart) has no length.
     #[serde(with = "seconds")]
+    #[schemars(with = "f64")]
     pub lasts: Duration,
     /// The share of connections that it hits, above 0 to 1; those that hit the whole server ignore it.
     pub share: f64,
@@ -28,16 +31,18 @@ impl Fault {
 }
 
 /// What a fault does.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FaultKind {
     /// The network delays what it carries, each way, by `delay` give or take `jitter`.
     Latency {
         /// The mean delay.
         #[serde(with = "seconds")]
+        #[schemars(with = "f64")]
         delay: Duration,
         /// The largest deviation from it.
         #[serde(with = "seconds")]
+        #[schemars(with = "f64")]
         jitter: Duration,
     },
     /// The network carries no more than this, each connection and each way.

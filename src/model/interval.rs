@@ -1,8 +1,9 @@
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
 /// A closed interval of a real quantity, `low <= high`; the confidence level is said where it is made. An end may be
 /// infinite, where too few figures bound it; JSON, which has no infinity, has `null` there.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Interval {
     /// Lower end.
     #[serde(deserialize_with = "low")]

@@ -1,9 +1,10 @@
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Fault, Interval};
 
 /// What one trial measured. Times are seconds, rates are per second, shares are 0 to 1.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Measurement {
     /// Length of the measured part.
     pub seconds: f64,
@@ -45,7 +46,7 @@ pub struct Measurement {
 }
 
 /// What an open loop offered, and what became of it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct OpenLoop {
     /// Requests that were due while measuring.
     pub requests: u64,
@@ -58,7 +59,7 @@ pub struct OpenLoop {
 }
 
 /// A fault as it happened, and how the pool got over it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct FaultRecord {
     /// The fault as planned.
     pub fault: Fault,
@@ -73,7 +74,7 @@ pub struct FaultRecord {
 }
 
 /// How a pool got over a fault.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Recovery {
     /// Successful requests a second before the fault.
     pub prior_throughput: f64,
@@ -91,7 +92,7 @@ pub struct Recovery {
 }
 
 /// The time between the first request and the measured part.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct WarmUp {
     /// Its length.
     pub seconds: f64,
@@ -100,7 +101,7 @@ pub struct WarmUp {
 }
 
 /// Requests by outcome. A request is one operation of the workload with all its retries.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Requests {
     /// Requests that succeeded, whatever number of attempts they took.
     pub succeeded: u64,
@@ -115,7 +116,7 @@ pub struct Requests {
 }
 
 /// A distribution of times, in seconds; all zero when `count` is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Latency {
     /// How many times were recorded.
     pub count: u64,
@@ -138,7 +139,7 @@ pub struct Latency {
 }
 
 /// Time to get a connection, and its parts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Acquisition {
     /// From asking to having, of successful acquisitions.
     pub total: Latency,
@@ -151,7 +152,7 @@ pub struct Acquisition {
 }
 
 /// How much of the pool was in use.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Utilisation {
     /// Time average of connections in use over connections open.
     pub mean: f64,
@@ -166,7 +167,7 @@ pub struct Utilisation {
 }
 
 /// Why an attempt failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ErrorClass {
     /// No connection within `connection_timeout`; every connection was in use.
@@ -211,7 +212,7 @@ impl ErrorClass {
 }
 
 /// How often attempts failed for one reason.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ErrorCount {
     /// The class.
     pub class: ErrorClass,
@@ -224,7 +225,7 @@ pub struct ErrorCount {
 }
 
 /// Connections opened and closed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ConnectionCounts {
     /// Opened.
     pub opened: u64,
@@ -237,7 +238,7 @@ pub struct ConnectionCounts {
 }
 
 /// Transitions of the circuit breaker.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct BreakerCounts {
     /// To open.
     pub opened: u64,
@@ -251,7 +252,7 @@ pub struct BreakerCounts {
 }
 
 /// What a circuit breaker does with requests.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum BreakerState {
     /// It lets them through.
@@ -264,7 +265,7 @@ pub enum BreakerState {
 }
 
 /// Who used the machine's processors while measuring; shares of all processors together, 0 to 1.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Cpu {
     /// The load generator: this process.
     pub own: f64,
@@ -279,7 +280,7 @@ pub struct Cpu {
 }
 
 /// How a trial ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Ended {
     /// It ran its length.

@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::seconds;
@@ -8,7 +9,7 @@ use super::seconds;
 /// requests come whether or not earlier ones were served.
 ///
 /// Pacing is data: one worker serves all of it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Pacing {
     /// What the levels of the stages count.
     pub offered: Offered,
@@ -17,7 +18,7 @@ pub struct Pacing {
 }
 
 /// What is offered to the pool.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Offered {
     /// Closed loop: so many workers, each with one request at a time.
@@ -29,12 +30,13 @@ pub enum Offered {
 }
 
 /// A part of the load's time line.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Stage {
     /// Workers, or requests a second, at its end; 0 is a pause.
     pub level: f64,
     /// Its length, in seconds in files.
     #[serde(with = "seconds")]
+    #[schemars(with = "f64")]
     pub lasts: Duration,
     /// Whether the level moves evenly from the stage before to here, instead of changing at once.
     pub ramp: bool,

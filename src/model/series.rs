@@ -1,9 +1,10 @@
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{BreakerState, ErrorClass, Latency};
 
 /// One interval of a trial's time line. Times are seconds, rates are per second.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Point {
     /// When it ended, from the start of the measured part.
     pub at: f64,

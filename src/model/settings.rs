@@ -1,4 +1,6 @@
-use std::{collections::BTreeMap, fmt, time::Duration};
+use std::{borrow::Cow, collections::BTreeMap, fmt, time::Duration};
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _, ser::SerializeMap};
 
@@ -368,6 +370,36 @@ impl<'de> Deserialize<'de> for Settings {
             settings = settings.with(setting, Value::from_json(setting, &value).map_err(D::Error::custom)?);
         }
         Ok(settings)
+    }
+}
+
+/// An object with a property a setting; times are seconds.
+impl JsonSchema for Settings {
+    fn schema_name() -> Cow<'static, str> {
+        "Settings".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let properties: serde_json::Map<String, serde_json::Value> = Setting::TABLE
+            .iter()
+            .map(|spec| {
+                let (kind, unit) = match spec.unit {
+                    Unit::Count => ("integer", ""),
+                    Unit::Seconds => ("number", ", in seconds"),
+                    Unit::Factor => ("number", ", from 0 to 1"),
+                    Unit::Sql => ("string", ""),
+                };
+                let property = serde_json::json!({ "type": kind, "description": format!("{}{unit}", spec.about) });
+                (spec.name.to_owned(), property)
+            })
+            .collect();
+        let required: Vec<&str> = Setting::all().map(Setting::name).collect();
+        json_schema!({
+            "type": "object",
+            "description": "A value of every setting.",
+            "properties": properties,
+            "required": required,
+        })
     }
 }
 

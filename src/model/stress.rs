@@ -1,9 +1,10 @@
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Measurement, Pacing, Point, Settings, ThresholdOutcome};
 
 /// What one stress test found: the document of `--json`. Times are seconds, rates are per second, shares are 0 to 1.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct StressReport {
     /// The version of this format; it changes when a field changes its meaning or goes.
     pub format: u32,
@@ -46,7 +47,7 @@ pub struct StressReport {
 }
 
 /// The load of a stress test.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct StressLoad {
     /// Most requests at once.
     pub workers: u32,
@@ -59,7 +60,7 @@ pub struct StressLoad {
 }
 
 /// A step of a percentile ladder.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Rung {
     /// From 0 to 100.
     pub percentile: f64,
@@ -70,7 +71,7 @@ pub struct Rung {
 }
 
 /// Something that the figures point to, and what to do about it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Finding {
     /// The rule that found it, in snake case.
     pub rule: String,
@@ -85,7 +86,7 @@ pub struct Finding {
 }
 
 /// How much a finding matters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
     /// Worth knowing.

@@ -1,5 +1,6 @@
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Latency, Measurement};
@@ -15,7 +16,7 @@ pub struct Threshold {
 }
 
 /// A condition with what was measured.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ThresholdOutcome {
     /// The condition as it was written.
     pub threshold: String,
@@ -52,7 +53,7 @@ pub struct Metric {
 }
 
 /// What a metric counts in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum MetricUnit {
     /// A time; thresholds say `50ms`, `2s`, `300us`, or a bare number of seconds.

@@ -192,7 +192,7 @@ fn response_times(state: &State, frame: &mut Frame<'_>, area: Rect) {
         })
         .collect();
     // One mark a decade, where the decade begins.
-    let marks: String = DECADES.iter().map(|mark| format!("{mark:<0$}", 4 * width)).collect();
+    let marks = DECADES.map(|mark| format!("{mark:<0$}", 4 * width)).concat();
     lines.push(Line::from(marks));
     frame.render_widget(Paragraph::new(lines), inner);
 }

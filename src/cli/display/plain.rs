@@ -38,18 +38,19 @@ impl Plain {
 
     fn point(&self, point: &Point) {
         let mut text = format!(
-            "{:>6.1}/{:.0} s {:>8.0} QPS {:>7.0} failed/s  p50 {:>8.2} ms  p99 {:>8.2} ms  connections {:>3} used {:>3} idle \
-             {:>4} waiting",
+            "{:>6.1}/{:.0} s {:>7.0} QPS  p50 {:>7.2} ms  p99 {:>7.2} ms  {:>3} used {:>3} idle {:>4} waiting",
             point.at,
             self.length.as_secs_f64(),
             point.throughput,
-            point.failures,
             point.response.p50 * 1e3,
             point.response.p99 * 1e3,
             point.active,
             point.idle,
             point.waiting
         );
+        if point.failures > 0.0 {
+            text.push_str(&format!("  {:.0} failed/s", point.failures));
+        }
         if point.backlog > 0 {
             text.push_str(&format!("  backlog {}", point.backlog));
         }

@@ -5,6 +5,7 @@ mod from_database;
 mod from_script;
 mod real;
 mod simulated;
+mod stress;
 
 use std::{
     path::Path,
