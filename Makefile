@@ -26,8 +26,9 @@ test: deps
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --document-private-items
 
 # Optuna is only compared against; it lives in a virtual environment of its own.
-bench-deps: deps
-	@test -x $(VENV)/bin/python || python3 -m venv $(VENV)
+bench-deps:
+	@./.ci/deps bench
+	@test -x $(VENV)/bin/pip || python3 -m venv $(VENV)
 	@$(VENV)/bin/python -c 'import optuna' 2>/dev/null || $(VENV)/bin/pip install --quiet optuna
 
 bench: bench-deps

@@ -86,8 +86,8 @@ pub(super) struct RunArguments {
     /// Most trials of the search [default: the profile's]
     #[arg(long, value_name = "N", conflicts_with = "resume", value_parser = clap::value_parser!(u32).range(4..=500))]
     pub(super) trials: Option<u32>,
-    /// Pairs of trials of the verification [default: the profile's]
-    #[arg(long, value_name = "N", conflicts_with = "resume", value_parser = clap::value_parser!(u32).range(2..=200))]
+    /// Most pairs of trials of the verification, at least 6; an odd number is rounded up [default: the profile's]
+    #[arg(long, value_name = "N", conflicts_with = "resume", value_parser = clap::value_parser!(u32).range(6..=200))]
     pub(super) pairs: Option<u32>,
     /// Go on with an interrupted run: its id, or `latest`
     #[arg(long, value_name = "RUN")]

@@ -1,3 +1,4 @@
+use crate::cli::out::outln;
 use std::{collections::BTreeMap, fs, path::Path, process::ExitCode};
 
 use anyhow::{Context as _, Result};
@@ -8,6 +9,7 @@ use crate::{
     model::{Finding, Measurement, Settings, StressReport},
     report, stats,
     store::TrialRecord,
+    stress,
 };
 
 /// What was diagnosed, and what was found.
@@ -18,23 +20,22 @@ struct Diagnosed {
 }
 
 /// Tells what the figures of a run or of stress tests point to.
-#[expect(clippy::print_stdout, reason = "the answer goes to standard output")]
 pub(super) async fn diagnose(arguments: &DiagnoseArguments) -> Result<ExitCode> {
     let name = arguments.what.as_str();
     let path = Path::new(name);
     let is_file = path.is_file() || name.contains('/') || path.extension().is_some_and(|ending| ending == "json");
     let diagnosed = if is_file { of_file(path)? } else { vec![of_run(arguments).await?] };
     if arguments.json {
-        println!("{}", serde_json::to_string_pretty(&diagnosed).context("failed to write JSON")?);
+        outln!("{}", serde_json::to_string_pretty(&diagnosed).context("failed to write JSON")?);
         return Ok(ExitCode::SUCCESS);
     }
     for Diagnosed { what, findings } in &diagnosed {
-        println!("{what}");
+        outln!("{what}");
         if findings.is_empty() {
             let rules: Vec<_> = diagnose::rules().collect();
-            println!("  nothing stands out (looked for: {})\n", rules.join(", "));
+            outln!("  nothing stands out (looked for: {})\n", rules.join(", "));
         } else {
-            println!("{}\n", drawn(&report::findings_grid(findings)));
+            outln!("{}\n", drawn(&report::findings_grid(findings)));
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -51,6 +52,13 @@ fn of_file(path: &Path) -> Result<Vec<Diagnosed>> {
         .map_err(|error| {
             bad_input(format!("failed to read `{shown}`: {error}; expected what `pool-tune stress --json` wrote"))
         })?;
+    if let Some(report) = reports.iter().find(|report| report.format != stress::FORMAT) {
+        return Err(bad_input(format!(
+            "failed to read `{shown}`: it has format {}, and this version reads format {}: make the test again",
+            report.format,
+            stress::FORMAT
+        )));
+    }
     let diagnosed = reports.iter().map(|report| Diagnosed {
         what: format!("stress test {} · profile {} · {}", report.scenario, report.profile, report.target),
         findings: diagnose::findings(&Facts::of_stress(report)),
@@ -86,8 +94,11 @@ async fn of_run(arguments: &DiagnoseArguments) -> Result<Diagnosed> {
 
 /// The trial of the settings in use whose throughput is the median one.
 fn typical(trials: &[TrialRecord], in_use: &Settings) -> Measurement {
-    let mut of: Vec<&Measurement> =
-        trials.iter().filter(|trial| trial.settings == *in_use).map(|trial| &trial.measurement).collect();
+    let mut of: Vec<&Measurement> = trials
+        .iter()
+        .filter(|trial| trial.settings == *in_use && trial.phase != "insight")
+        .map(|trial| &trial.measurement)
+        .collect();
     of.sort_by(|a, b| a.throughput.total_cmp(&b.throughput));
     of[of.len() / 2].clone()
 }

@@ -1,3 +1,4 @@
+use crate::cli::out::errln;
 use std::process::ExitCode;
 
 use crate::{database::DatabaseError, store::StoreError, stress::StressError, tune::TuneError};
@@ -45,7 +46,6 @@ pub(super) fn bad_input(message: impl std::fmt::Display) -> anyhow::Error {
 }
 
 /// Tells an error on standard error, causes included, and gives its exit code.
-#[expect(clippy::print_stderr, reason = "this is where errors are told")]
 pub(super) fn report(error: &anyhow::Error) -> ExitCode {
     let code = code_of(error);
     let mut text = match error.downcast_ref::<StoreError>() {
@@ -60,7 +60,7 @@ pub(super) fn report(error: &anyhow::Error) -> ExitCode {
             text.push_str(&cause);
         }
     }
-    eprintln!("pool-tune: {text}");
+    errln!("pool-tune: {text}");
     ExitCode::from(code)
 }
 
@@ -71,9 +71,11 @@ fn code_of(error: &anyhow::Error) -> u8 {
     if let Some(error) = error.downcast_ref::<TuneError>() {
         return match error {
             TuneError::Interrupted => code::INTERRUPTED,
-            TuneError::Database(_) | TuneError::Private(_) | TuneError::Infrastructure { .. } => code::DATABASE,
             TuneError::Refused(_) | TuneError::Faults(_) => code::REFUSED,
-            TuneError::Workload(_) | TuneError::Mix(_) => code::BAD_INPUT,
+            TuneError::Workload(_)
+            | TuneError::Mix(_)
+            | TuneError::Database(DatabaseError::Check { .. } | DatabaseError::Prepare { .. }) => code::BAD_INPUT,
+            TuneError::Database(_) | TuneError::Private(_) | TuneError::Infrastructure { .. } => code::DATABASE,
             TuneError::Store(_) => code::STORE,
             TuneError::Diverged { .. } | TuneError::Proxy(_) => code::FAILED,
         };

@@ -1,3 +1,4 @@
+use crate::cli::out::out;
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -10,7 +11,6 @@ use super::{
 use crate::export::{self, Prefix};
 
 /// Prints config.py of a run.
-#[expect(clippy::print_stdout, reason = "the answer goes to standard output")]
 pub(super) async fn export(arguments: &ExportArguments) -> Result<ExitCode> {
     let store = runs::open(&arguments.results).await?;
     let run = store.run(&arguments.run).await?;
@@ -21,9 +21,10 @@ pub(super) async fn export(arguments: &ExportArguments) -> Result<ExitCode> {
         return Err(anyhow::Error::new(WithCode {
             code: code::STORE,
             message: format!(
-                "run {id} has no recommendation: it is {}; finish it with `pool-tune run --resume {id}`, or name another \
-                 (`pool-tune runs` lists them)",
-                run.status
+                "run {id} has no recommendation: it is {}; finish it with `{}`, or name another (`pool-tune runs` \
+                 lists them)",
+                run.status,
+                super::run::resume_command(id, &run.intent.target, &arguments.results.results)
             ),
         }));
     };
@@ -36,6 +37,6 @@ pub(super) async fn export(arguments: &ExportArguments) -> Result<ExitCode> {
             ),
         }));
     };
-    print!("{text}");
+    out!("{text}");
     Ok(ExitCode::SUCCESS)
 }

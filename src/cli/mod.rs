@@ -9,6 +9,7 @@ mod exit;
 mod export;
 mod from_database;
 mod from_script;
+mod out;
 mod profiles;
 mod progress;
 mod run;
@@ -56,15 +57,23 @@ pub fn main() -> ExitCode {
 fn log(arguments: &Arguments) {
     let level = match (arguments.quiet, arguments.verbose) {
         (true, _) => "error",
+        // What a run tells has to come through where it is told as log lines.
+        (false, 0) if matches!(arguments.log_format, LogFormat::Json) => "pool_tune::cli=info,warn",
         (false, 0) => "warn",
         (false, 1) => "pool_tune=info,warn",
         (false, 2) => "pool_tune=debug,info",
         (false, _) => "trace",
     };
-    let filter = EnvFilter::try_from_env("POOL_TUNE_LOG").unwrap_or_else(|_| EnvFilter::new(level));
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let filter = EnvFilter::try_from_env("POOL_TUNE_LOG").unwrap_or_else(|_| {
+        // What the server says of the program's own clean-up is nobody's business.
+        EnvFilter::new(format!("{level},sqlx::postgres::notice=error"))
+    });
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(|| out::Log);
     match arguments.log_format {
         LogFormat::Text => subscriber.with_ansi(std::io::stderr().is_terminal()).init(),
-        LogFormat::Json => subscriber.json().init(),
+        LogFormat::Json => {
+            out::tell_as_json();
+            subscriber.json().init();
+        }
     }
 }

@@ -1,3 +1,4 @@
+use crate::cli::out::{errln, out, outln};
 use std::{fs, path::Path, process::ExitCode};
 
 use anyhow::Result;
@@ -11,13 +12,12 @@ use super::{
 use crate::profile::{self, Profile};
 
 /// Lists, checks, prints or writes profiles.
-#[expect(clippy::print_stdout, reason = "the answer goes to standard output")]
 pub(super) async fn profiles(arguments: &ProfilesArguments) -> Result<ExitCode> {
     match &arguments.action {
         None | Some(ProfilesAction::List) => list(),
         Some(ProfilesAction::Check { files }) => Ok(check(files)),
         Some(ProfilesAction::Show { profile }) => {
-            print!("{}", load(profile)?.source);
+            out!("{}", load(profile)?.source);
             Ok(ExitCode::SUCCESS)
         }
         Some(ProfilesAction::FromScript(arguments)) => from_script::from_script(arguments),
@@ -25,7 +25,6 @@ pub(super) async fn profiles(arguments: &ProfilesArguments) -> Result<ExitCode> 
     }
 }
 
-#[expect(clippy::print_stdout, reason = "the answer goes to standard output")]
 fn list() -> Result<ExitCode> {
     let mut table = Table::new();
     table.load_style(presets::UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Dynamic);
@@ -40,30 +39,30 @@ fn list() -> Result<ExitCode> {
             profile.about.clone(),
         ]);
     }
-    println!("{table}");
-    println!("Start your own from one of these: pool-tune profiles show medium > my.yaml");
+    outln!("{table}");
+    outln!("Start your own from one of these: pool-tune profiles show medium > my.yaml");
     Ok(ExitCode::SUCCESS)
 }
 
 /// Checks each file, all of them, and tells what is wrong with each.
-#[expect(clippy::print_stdout, clippy::print_stderr, reason = "the answer goes to standard output")]
 fn check(files: &[std::path::PathBuf]) -> ExitCode {
     let mut exit = ExitCode::SUCCESS;
     for file in files {
-        match load_file(file) {
+        match load(&file.to_string_lossy()) {
             Ok(profile) => {
-                println!(
-                    "{}: good ({} workers, {} operations)",
+                outln!(
+                    "{}: good ({} workers, {} operation{})",
                     file.display(),
                     profile.workers,
-                    profile.workload.operations.len()
+                    profile.workload.operations.len(),
+                    if profile.workload.operations.len() == 1 { "" } else { "s" }
                 );
                 for warning in profile.warnings() {
-                    println!("{}: note: {warning}", file.display());
+                    outln!("{}: note: {warning}", file.display());
                 }
             }
             Err(error) => {
-                eprintln!("pool-tune: {error}");
+                errln!("pool-tune: {error}");
                 exit = ExitCode::from(code::BAD_INPUT);
             }
         }
@@ -71,11 +70,15 @@ fn check(files: &[std::path::PathBuf]) -> ExitCode {
     exit
 }
 
+/// Whether a profile's name is that of a file.
+pub(super) fn is_file(name: &str) -> bool {
+    name.contains(['/', '\\', '.']) || Path::new(name).is_file()
+}
+
 /// Reads a profile: a file where there is one of that name, or else a built-in.
 pub(super) fn load(name: &str) -> Result<Profile> {
-    let path = Path::new(name);
-    if name.contains(['/', '\\', '.']) || path.is_file() {
-        return load_file(path);
+    if is_file(name) {
+        return load_file(Path::new(name));
     }
     let source = profile::find(name).map_err(bad_input)?;
     profile::parse(name, source).map_err(bad_input)

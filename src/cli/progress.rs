@@ -1,6 +1,8 @@
+use super::out::{errln, tells_as_json};
 use std::{io::IsTerminal as _, time::Duration};
 
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
+use ratatui::crossterm;
 
 use crate::{
     model::{Measurement, Setting, Settings, Unit},
@@ -25,8 +27,8 @@ impl Display {
     /// Shows one event.
     pub(super) fn show(&mut self, event: &Event) {
         match event {
-            Event::Notice(text) => self.line(&format!("note: {text}")),
             _ if self.quiet => {}
+            Event::Notice(text) => self.line(&format!("note: {text}")),
             Event::Planned(plan) => self.plan(plan),
             Event::Phase(phase) => {
                 self.phase = Some(phase.name());
@@ -47,11 +49,10 @@ impl Display {
         }
     }
 
-    #[expect(clippy::print_stderr, reason = "this is the display")]
     fn line(&self, text: &str) {
         match &self.bar {
-            Some(bar) => bar.suspend(|| eprintln!("{text}")),
-            None => eprintln!("{text}"),
+            Some(bar) => bar.suspend(|| errln!("{text}")),
+            None => errln!("{text}"),
         }
     }
 
@@ -79,9 +80,9 @@ impl Display {
         if plan.resumed_trials > 0 {
             self.line(&format!("  resumed  {} trials are taken over", plan.resumed_trials));
         }
-        if std::io::stderr().is_terminal() {
+        if std::io::stderr().is_terminal() && !tells_as_json() {
             let bar = ProgressBar::new(0);
-            if let Ok(style) = ProgressStyle::with_template("{bar:24.cyan/blue} {prefix} {msg}") {
+            if let Ok(style) = ProgressStyle::with_template("{bar:16.cyan/blue} {prefix} {wide_msg}") {
                 bar.set_style(style);
             }
             bar.enable_steady_tick(Duration::from_millis(200));
@@ -105,15 +106,14 @@ impl Display {
                 bar.set_message(format!("· best {throughput:.0} QPS at {}", self.names(settings)));
             }
         }
-        self.line(&format!(
-            "{:>3}/{} {:<12} {:<24} {}{}",
-            ended.progress.trial,
-            ended.progress.of,
-            ended.why,
-            self.names(&ended.settings),
-            figures(&ended.measurement),
-            if ended.resumed { "  (stored)" } else { "" },
-        ));
+        let number = format!("{:>3}/{} {:<11}", ended.progress.trial, ended.progress.of, ended.why);
+        let stored = if ended.resumed { "  (stored)" } else { "" };
+        let names = self.names(&ended.settings);
+        self.line(&if narrow() {
+            format!("{number} {names:<14} {}{stored}", short_figures(&ended.measurement))
+        } else {
+            format!("{number} {names:<22} {}{stored}", figures(&ended.measurement))
+        });
     }
 
     /// The settings that vary, shortened to their values: `min 3 max 20`.
@@ -130,6 +130,23 @@ impl Display {
             settings_shown.iter().map(|&setting| format!("{} {}", short(setting), settings.get(setting))).collect();
         named.join(" ")
     }
+}
+
+/// Whether a trial's whole line would be broken by the terminal.
+fn narrow() -> bool {
+    const WHOLE_LINE: u16 = 118;
+    std::io::stderr().is_terminal() && crossterm::terminal::size().is_ok_and(|(width, _)| width < WHOLE_LINE)
+}
+
+/// A trial's figures for a terminal of 80 columns.
+fn short_figures(measurement: &Measurement) -> String {
+    format!(
+        "{:>7.0} QPS {:>8.3} % ok  query p95 {:>8}{}",
+        measurement.throughput,
+        measurement.requests.success_rate * 100.0,
+        time(measurement.query.p95),
+        if measurement.cpu.disturbed { " *" } else { "" },
+    )
 }
 
 /// A trial's figures in a line.

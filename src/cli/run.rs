@@ -1,6 +1,7 @@
+use crate::cli::out::{out, outln};
 use std::{
     fs::{self, File, TryLockError},
-    io::{Read as _, Seek as _, Write as _},
+    io::{IsTerminal as _, Read as _, Seek as _, Write as _},
     path::{Path, PathBuf},
     process::ExitCode,
     time::SystemTime,
@@ -51,6 +52,15 @@ pub(super) async fn run(global: &Arguments, arguments: &RunArguments) -> Result<
     let folder = &arguments.results.results;
     let _lock = lock(folder)?;
     let store = Store::open(&runs::path(folder)).await?;
+    // The folder is ours: whoever was at work in it before has died.
+    store.bury_the_dead().await?;
+    let choice = match (&arguments.resume, arguments.target.is_some()) {
+        // A simulated target has no secret, so that it need not be given again.
+        (Some(resume), false) if store.run(resume).await?.intent.target == Choice::Simulated.shown() => {
+            Choice::Simulated
+        }
+        _ => choice,
+    };
     let intent = match (fresh, &arguments.resume) {
         (Some(intent), _) => intent,
         (None, resume) => resumed_intent(&store, resume.as_deref().unwrap_or("latest"), &choice).await?,
@@ -60,7 +70,8 @@ pub(super) async fn run(global: &Arguments, arguments: &RunArguments) -> Result<
 
     let cancel = CancellationToken::new();
     let signals = tokio::task::JoinSet::from_iter([stop_on_signal(cancel.clone())?]);
-    let mut display = Display::new(global.quiet || arguments.json);
+    // Beside a document, a person at a terminal still sees how it goes.
+    let mut display = Display::new(global.quiet || (arguments.json && !std::io::stderr().is_terminal()));
     let result = Box::pin(tuned(&store, arguments, &choice, intent, &cancel, &mut display, &run_folder)).await;
     drop(signals);
     display.clear();
@@ -69,9 +80,10 @@ pub(super) async fn run(global: &Arguments, arguments: &RunArguments) -> Result<
         Err(Stopped { run, error }) => {
             // It holds nothing yet, unless the run had ended before; then it is not empty, and stays.
             fs::remove_dir(&run_folder).ok();
-            return Err(stopped(&store, run, error).await);
+            return Err(stopped(&store, run, error, &choice, folder).await);
         }
     };
+    store.close().await;
     show(arguments, global.quiet, &recommendation, &files)?;
     Ok(match recommendation.verdict {
         Verdict::Infeasible { .. } => ExitCode::from(code::INFEASIBLE),
@@ -132,6 +144,7 @@ async fn session(
     let provenance = Provenance {
         run: intent.id.clone(),
         profile: profile.name.clone(),
+        profile_file: arguments.profile.clone().filter(|name| profiles::is_file(name)),
         seed: intent.seed,
         flags: intent.flags.clone(),
         program: env!("CARGO_PKG_VERSION").to_owned(),
@@ -234,7 +247,11 @@ fn new_intent(arguments: &RunArguments, prefix: Prefix) -> Result<Intent> {
     } else {
         let now = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
         let digits: String = now.chars().filter(char::is_ascii_digit).collect();
-        format!("{}-{}-{}", &digits[..8], &digits[8..], slug(&profile.name))
+        let id = format!("{}-{}-{}", &digits[..8], &digits[8..], slug(&profile.name));
+        // Two runs may begin within a second.
+        let taken = |id: &String| arguments.results.results.join(id).exists();
+        let further = (2..).map(|number| format!("{id}-{number}"));
+        std::iter::once(id.clone()).chain(further).find(|id| !taken(id)).unwrap_or(id)
     };
     let seed = arguments.seed.unwrap_or_else(|| u64::from(rand::rng().random::<u32>()));
     Ok(Intent { id, profile, flags, seed, prefix, stored: Vec::new(), resumed: false })
@@ -312,16 +329,36 @@ async fn resumed_intent(store: &Store, run: &str, choice: &Choice) -> Result<Int
     Ok(Intent { id: run.id, profile, flags, seed: run.seed, prefix, stored: trials, resumed: true })
 }
 
+/// The command that goes on with a run.
+pub(super) fn resume_command(run: &str, target: &str, results: &Path) -> String {
+    let mut command = format!("pool-tune run --resume {run}");
+    // What is stored of a URL has no password: a person has to put theirs in, or has it in the environment.
+    if target.contains("://") && std::env::var_os("DATABASE_URL").is_none() {
+        command.push_str(&format!(" --target '{target}'"));
+    }
+    if results != Path::new("results") && std::env::var_os("POOL_TUNE_RESULTS").is_none() {
+        command.push_str(&format!(" --results '{}'", results.display()));
+    }
+    command
+}
+
+/// The file that whoever runs in a folder holds.
+pub(super) fn lock_path(folder: &Path) -> PathBuf {
+    folder.join(".lock")
+}
+
 /// Holds the results folder, so that two runs do not disturb each other's trials.
 fn lock(folder: &Path) -> Result<File> {
-    let path = folder.join(".lock");
+    let path = lock_path(folder);
     let failed = |error: std::io::Error| {
         anyhow::Error::new(WithCode {
             code: code::STORE,
             message: format!(
-                "failed to write to the results folder `{}`: {error}; make it writable, or choose another with --results",
-                folder.display()
-            ),
+                "failed to write to the results folder `{}`: {}; choose another with --results",
+                folder.display(),
+                if folder.is_file() { "it is a file".to_owned() } else { format!("{error}; make it writable, or") }
+            )
+            .replace("or; choose", "or choose"),
         })
     };
     fs::create_dir_all(folder).map_err(failed)?;
@@ -350,15 +387,17 @@ fn lock(folder: &Path) -> Result<File> {
     Ok(file)
 }
 
-/// Cancels on the first SIGINT or SIGTERM; the next one ends the program where it stands.
+/// Cancels on the first SIGINT, SIGTERM or SIGHUP (the terminal was closed); the next one ends the program where it stands.
 pub(super) fn stop_on_signal(cancel: CancellationToken) -> Result<impl Future<Output = ()> + Send + 'static> {
     let mut interrupt = signal(SignalKind::interrupt()).context("failed to listen for Ctrl-C")?;
     let mut terminate = signal(SignalKind::terminate()).context("failed to listen for SIGTERM")?;
+    let mut hang_up = signal(SignalKind::hangup()).context("failed to listen for SIGHUP")?;
     Ok(async move {
         loop {
             tokio::select! {
                 _ = interrupt.recv() => {}
                 _ = terminate.recv() => {}
+                _ = hang_up.recv() => {}
             }
             if cancel.is_cancelled() {
                 #[expect(clippy::exit, reason = "the user asked twice; the next start removes what is left")]
@@ -370,7 +409,13 @@ pub(super) fn stop_on_signal(cancel: CancellationToken) -> Result<impl Future<Ou
 }
 
 /// Notes in the store how a run stopped, and says how to go on.
-async fn stopped(store: &Store, run: Option<String>, error: anyhow::Error) -> anyhow::Error {
+async fn stopped(
+    store: &Store,
+    run: Option<String>,
+    error: anyhow::Error,
+    choice: &Choice,
+    folder: &Path,
+) -> anyhow::Error {
     let interrupted = matches!(error.downcast_ref(), Some(TuneError::Interrupted));
     let Some(run) = run else { return error };
     let status = if interrupted { RunStatus::Interrupted } else { RunStatus::Failed };
@@ -381,25 +426,29 @@ async fn stopped(store: &Store, run: Option<String>, error: anyhow::Error) -> an
     if interrupted {
         return anyhow::Error::new(WithCode {
             code: code::INTERRUPTED,
-            message: format!("interrupted; go on with `pool-tune run --resume {run}`"),
+            message: format!("interrupted; go on with `{}`", resume_command(&run, &choice.shown(), folder)),
         });
+    }
+    if matches!(error.downcast_ref(), Some(TuneError::Infrastructure { .. })) {
+        let command = resume_command(&run, &choice.shown(), folder);
+        let message = format!("{error}. The trials so far are stored: see that it runs, then go on with `{command}`");
+        return anyhow::Error::new(WithCode { code: code::DATABASE, message });
     }
     error
 }
 
 /// Prints the answer.
-#[expect(clippy::print_stdout, reason = "the answer goes to standard output")]
 fn show(arguments: &RunArguments, quiet: bool, recommendation: &Recommendation, files: &[PathBuf]) -> Result<()> {
     if arguments.json {
         let document = serde_json::json!({ "recommendation": recommendation, "files": files });
-        println!("{}", serde_json::to_string_pretty(&document).context("failed to write JSON")?);
+        outln!("{}", serde_json::to_string_pretty(&document).context("failed to write JSON")?);
         return Ok(());
     }
-    print!("{}", runs::answer(recommendation));
+    out!("{}", runs::answer(recommendation));
     if !quiet {
-        println!();
+        outln!();
         for file in files {
-            println!("wrote {}", file.display());
+            outln!("wrote {}", file.display());
         }
     }
     Ok(())

@@ -1,10 +1,12 @@
+use crate::cli::out::{errln, out, outln};
 use std::{
+    fs::{File, TryLockError},
     path::{Path, PathBuf},
     process::ExitCode,
 };
 
 use anyhow::{Context as _, Result};
-use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, presets};
 
 use super::{
     arguments::{Results, RunsArguments, ShowArguments},
@@ -13,12 +15,18 @@ use super::{
 use crate::{
     model::{Recommendation, Verdict},
     report::{self, ReportedTrial},
-    store::{Store, TrialRecord},
+    store::{RunStatus, Store, TrialRecord},
 };
 
 /// The file that holds all runs.
 pub(super) fn path(folder: &Path) -> PathBuf {
     folder.join("pool-tune.db")
+}
+
+/// Whether a run is under way in a folder.
+fn is_busy(folder: &Path) -> bool {
+    File::open(super::run::lock_path(folder))
+        .is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
 
 /// Opens a store to read it.
@@ -48,16 +56,23 @@ pub(super) fn reported(trials: &[TrialRecord]) -> Vec<ReportedTrial<'_>> {
 }
 
 /// Lists runs, newest first.
-#[expect(clippy::print_stdout, clippy::print_stderr, reason = "the answer goes to standard output")]
 pub(super) async fn runs(arguments: &RunsArguments) -> Result<ExitCode> {
-    let store = open(&arguments.results).await?;
-    let runs = store.runs().await?;
+    let mut runs = match Store::open_to_read(&path(&arguments.results.results)).await? {
+        Some(store) => store.runs().await?,
+        None => Vec::new(),
+    };
+    // Whoever is at work holds the folder; if nobody does, what is told to go on has died.
+    if !is_busy(&arguments.results.results) {
+        for run in runs.iter_mut().filter(|run| run.status == RunStatus::Running) {
+            run.status = RunStatus::Interrupted;
+        }
+    }
     if arguments.json {
-        println!("{}", serde_json::to_string_pretty(&runs).context("failed to write JSON")?);
+        outln!("{}", serde_json::to_string_pretty(&runs).context("failed to write JSON")?);
         return Ok(ExitCode::SUCCESS);
     }
     if runs.is_empty() {
-        eprintln!("no runs yet: make one with `pool-tune run`");
+        errln!("no runs yet: make one with `pool-tune run`");
         return Ok(ExitCode::SUCCESS);
     }
     let mut table = table(&["run", "started", "profile", "status", "trials", "answer"]);
@@ -71,7 +86,7 @@ pub(super) async fn runs(arguments: &RunsArguments) -> Result<ExitCode> {
             run.verdict.as_ref().map(answer_in_short).unwrap_or_default(),
         ]);
     }
-    println!("{table}");
+    outln!("{table}");
     Ok(ExitCode::SUCCESS)
 }
 
@@ -84,7 +99,6 @@ fn answer_in_short(verdict: &Verdict) -> String {
 }
 
 /// Tells one run.
-#[expect(clippy::print_stdout, reason = "the answer goes to standard output")]
 pub(super) async fn show(arguments: &ShowArguments) -> Result<ExitCode> {
     let store = open(&arguments.results).await?;
     let run = store.run(&arguments.run).await?;
@@ -92,14 +106,17 @@ pub(super) async fn show(arguments: &ShowArguments) -> Result<ExitCode> {
     let trials = store.trials(&intent.id).await?;
     if arguments.json {
         let document = serde_json::json!({ "run": run, "trials": trials });
-        println!("{}", serde_json::to_string_pretty(&document).context("failed to write JSON")?);
+        outln!("{}", serde_json::to_string_pretty(&document).context("failed to write JSON")?);
         return Ok(ExitCode::SUCCESS);
     }
-    println!("run {} · {} · profile {} · {} trials", intent.id, run.status, intent.profile_name, trials.len());
-    println!("target {} · {}", intent.target, intent.server_version);
+    outln!("run {} · {} · profile {} · {} trials", intent.id, run.status, intent.profile_name, trials.len());
+    outln!("target {} · {}", intent.target, intent.server_version);
     match &run.recommendation {
-        Some(recommendation) => print!("{}", answer(recommendation)),
-        None => println!("no answer yet; go on with `pool-tune run --resume {}`", intent.id),
+        Some(recommendation) => out!("{}", answer(recommendation)),
+        None => outln!(
+            "no answer yet; go on with `{}`",
+            super::run::resume_command(run.intent.id.as_str(), &run.intent.target, &arguments.results.results)
+        ),
     }
     if !trials.is_empty() {
         let mut table =
@@ -123,7 +140,7 @@ pub(super) async fn show(arguments: &ShowArguments) -> Result<ExitCode> {
                 column.set_cell_alignment(CellAlignment::Right);
             }
         }
-        println!("\n{table}");
+        outln!("\n{table}");
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -148,5 +165,9 @@ fn table(header: &[&str]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Dynamic);
     table.set_header(header.to_vec());
+    // A name that is broken cannot be copied.
+    if let Some(first) = table.column_mut(0) {
+        first.set_constraint(ColumnConstraint::ContentWidth);
+    }
     table
 }

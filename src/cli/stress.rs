@@ -1,3 +1,4 @@
+use crate::cli::out::{out, outln};
 use std::{
     fs::{self, File},
     io::Write as _,
@@ -159,20 +160,18 @@ fn scenarios(arguments: &StressArguments) -> Result<Vec<Scenario>> {
         .collect()
 }
 
-#[expect(clippy::print_stdout, reason = "the answer goes to standard output")]
 fn list() -> Result<ExitCode> {
     let mut grid = Grid { header: ["scenario", "about"].map(str::to_owned).to_vec(), ..Grid::default() };
     for (name, text) in Scenario::built_in() {
         grid.rows.push(vec![name.to_owned(), Scenario::parse(name, text).map_err(bad_input)?.about]);
     }
-    println!("{}", drawn(&grid));
-    println!("Write your own as profiles/scenarios/*.yaml are written, and run it by --scenario ./mine.yaml");
+    outln!("{}", drawn(&grid));
+    outln!("Write your own as profiles/scenarios/*.yaml are written, and run it by --scenario ./mine.yaml");
     Ok(ExitCode::SUCCESS)
 }
 
-#[expect(clippy::print_stdout, reason = "the answer goes to standard output")]
 fn schema() -> Result<ExitCode> {
-    print!("{}", export::stress_schema().context("failed to write the schema")?);
+    out!("{}", export::stress_schema().context("failed to write the schema")?);
     Ok(ExitCode::SUCCESS)
 }
 
@@ -273,7 +272,6 @@ fn interrupted() -> anyhow::Error {
 }
 
 /// Prints the answer.
-#[expect(clippy::print_stdout, reason = "the answer goes to standard output")]
 fn show(
     arguments: &StressArguments,
     quiet: bool,
@@ -291,28 +289,28 @@ fn show(
             [report] => serde_json::to_string_pretty(report),
             reports => serde_json::to_string_pretty(reports),
         };
-        println!("{}", text.context("failed to write JSON")?);
+        outln!("{}", text.context("failed to write JSON")?);
     } else {
         for report in reports {
             let (headline, grids) = report::sections(report);
             if quiet {
-                println!("{headline}");
+                outln!("{headline}");
                 continue;
             }
-            println!("\n== {headline}\n   {}\n", report.about);
+            outln!("\n== {headline}\n   {}\n", report.about);
             for grid in &grids {
-                println!("{}\n{}\n", grid.title, drawn(grid));
+                outln!("{}\n{}\n", grid.title, drawn(grid));
             }
             for warning in &report.warnings {
-                println!("warning: {warning}");
+                outln!("warning: {warning}");
             }
         }
         if reports.len() > 1 {
-            println!("\n{}", drawn(&report::suite_grid(reports)));
+            outln!("\n{}", drawn(&report::suite_grid(reports)));
         }
         if let Some(comparison) = &comparison {
             let grid = comparison.grid();
-            println!("\n{}\n{}", grid.title, drawn(&grid));
+            outln!("\n{}\n{}", grid.title, drawn(&grid));
         }
     }
     let passed = reports.iter().all(|report| report.passed);

@@ -1,3 +1,4 @@
+use crate::cli::out::{errln, out};
 use std::{fs, io::Write as _, process::ExitCode};
 
 use anyhow::Result;
@@ -12,10 +13,9 @@ use crate::profile::Profile;
 ///
 /// # Errors
 /// Where the file is there already (unless it may be written over), or cannot be written.
-#[expect(clippy::print_stdout, clippy::print_stderr, reason = "the answer goes to standard output")]
 pub(super) fn write(profile: &Profile, arguments: &WrittenArguments) -> Result<ExitCode> {
     let Some(path) = &arguments.output else {
-        print!("{}", profile.source);
+        out!("{}", profile.source);
         return Ok(ExitCode::SUCCESS);
     };
     let shown = path.display();
@@ -33,7 +33,7 @@ pub(super) fn write(profile: &Profile, arguments: &WrittenArguments) -> Result<E
         }
         _ => anyhow::Error::new(WithCode { code: code::STORE, message: format!("failed to write `{shown}`: {error}") }),
     })?;
-    eprintln!(
+    errln!(
         "{shown}: {} operations; look through it, then: pool-tune run --profile {shown}",
         profile.workload.operations.len()
     );

@@ -1,5 +1,7 @@
 use sqlx::postgres::{PgDatabaseError, PgSeverity};
 
+use super::failure::message;
+
 /// A database URL that cannot be used. The URL itself is not repeated: it may hold a password.
 #[derive(Debug, thiserror::Error)]
 pub enum UrlError {
@@ -52,7 +54,7 @@ fn code(error: &sqlx::Error) -> Option<String> {
 
 impl From<sqlx::Error> for ConnectError {
     fn from(error: sqlx::Error) -> Self {
-        Self { code: code(&error), message: error.to_string() }
+        Self { code: code(&error), message: message(&error) }
     }
 }
 
@@ -67,6 +69,6 @@ impl From<sqlx::Error> for QueryError {
             sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::Tls(_) | sqlx::Error::WorkerCrashed => true,
             _ => false,
         };
-        Self { code, message: error.to_string(), connection_lost: lost }
+        Self { code, message: message(&error), connection_lost: lost }
     }
 }

@@ -38,8 +38,8 @@ pub enum Refusal {
     },
     /// The pool's smallest size does not fit.
     #[error(
-        "find room for the pool: it needs at least {needed} connections and the program {own} more, but only {free} are \
-         free ({why}); {remedy}, or lower the range of `max_connections`"
+        "find room for the pool: it needs at least {needed} connections and the program {own} more, and the server has \
+         {free} free ({why}); {remedy}, or lower the range of `max_connections`"
     )]
     TooFewFree {
         /// The smallest size of the pool.
@@ -51,6 +51,24 @@ pub enum Refusal {
         /// The sum that leads there.
         why: String,
         /// What to do.
+        remedy: String,
+    },
+    /// The settings in use do not fit into what is free.
+    #[error(
+        "find room for the settings in use: their `max_connections` is {needed} and the program needs {own} more, and the \
+         server has {free} free ({why}); {remedy}, or say what is really in use: `settings: {{max_connections: …}}` in the \
+         profile, or `--pin max_connections=…`"
+    )]
+    InUseTooLarge {
+        /// Connections of the settings in use.
+        needed: u32,
+        /// Connections that the program needs itself.
+        own: u32,
+        /// Connections free.
+        free: u32,
+        /// Where that number comes from.
+        why: String,
+        /// How to get more.
         remedy: String,
     },
     /// A standby takes no tables.
@@ -230,7 +248,7 @@ mod tests {
         let bound = Bound::Role { name: "shop".to_owned(), limit: 2, in_use: 0 };
         let inspection = Inspection { free: 2, bound, ..inspection() };
         let message = guard(&inspection, &demand()).unwrap_err().to_string();
-        assert!(message.contains("at least 2") && message.contains("only 2 are free"), "{message}");
+        assert!(message.contains("at least 2") && message.contains("has 2 free"), "{message}");
         assert!(message.contains("ALTER ROLE shop CONNECTION LIMIT"), "{message}");
     }
 

@@ -31,6 +31,9 @@ const KNOWN: [&str; 16] = [
     "options",
 ];
 
+/// What `sslmode` can be.
+const SSL_MODES: [&str; 6] = ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"];
+
 /// Parameters of libpq and of common drivers that change nothing here.
 const IGNORED: [&str; 14] = [
     "application_name",
@@ -86,11 +89,28 @@ pub(super) fn parse(url: &SecretString) -> Result<Parsed, UrlError> {
         let host = options.get_host().trim_matches(['[', ']']).to_owned();
         options = options.host(&host);
     }
+    // As libpq does, and sqlx does not everywhere: without a name it is the system's user.
+    let named = !parsed.username().is_empty() || query.iter().any(|(key, _)| key == "user");
+    if !named && std::env::var_os("PGUSER").is_none() {
+        options = options.username(&system_user());
+    }
     // As libpq does: a certificate to check against is checked against.
     if matches!(options.get_ssl_mode(), PgSslMode::Require) && query.iter().any(|(key, _)| is_root(key)) {
         options = options.ssl_mode(PgSslMode::VerifyCa);
     }
     Ok(Parsed { options, connect_timeout })
+}
+
+/// The name of the user that this process runs as.
+fn system_user() -> String {
+    let id = rustix::process::geteuid().as_raw().to_string();
+    let accounts = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let name = accounts.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)? == id).then(|| name.to_owned())
+    });
+    name.or_else(|| std::env::var("USER").ok()).unwrap_or_else(|| "postgres".to_owned())
 }
 
 /// libpq takes `user@/name`, without a host, where the standard of URLs does not: puts one in, and tells so.
@@ -123,6 +143,9 @@ fn query(url: &Url) -> Result<(Pairs, Duration), UrlError> {
             }
             // The roots that the program brings along are used when no file is named.
             key if is_root(key) && value == "system" => {}
+            "sslmode" | "ssl-mode" if !SSL_MODES.contains(&value.to_ascii_lowercase().as_str()) => {
+                return Err(malformed(&format!("`sslmode` is none of {}", SSL_MODES.join(", "))));
+            }
             key if KNOWN.contains(&key) || key.starts_with("options[") => {
                 if key.starts_with("ssl") && !key.ends_with("mode") {
                     readable(key, &value)?;

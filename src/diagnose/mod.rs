@@ -48,7 +48,9 @@ impl<'a> Facts<'a> {
             measurement: &report.measurement,
             series: &report.series,
             workers: report.load.workers,
-            steady_load: report.load.pacing.stages.len() <= 1 && report.measurement.faults.is_empty(),
+            steady_load: report.load.pacing.stages.len() <= 1
+                && !report.load.pacing.stages.iter().any(|stage| stage.ramp)
+                && report.measurement.faults.is_empty(),
             sizes: &[],
         }
     }

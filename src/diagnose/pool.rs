@@ -15,7 +15,9 @@ pub(super) fn too_small(facts: &Facts<'_>) -> Option<Found> {
     let full = of.utilisation.active >= FULL * f64::from(max);
     let timeouts = facts.errors(ErrorClass::AcquireTimeoutWaiting);
     let waits = of.acquire.wait.count > 0 && of.acquire.wait.p95 > of.hold.p50;
-    if !full || !(waits || timeouts > 0) || facts.busy() > 0.9 || leak(facts).is_some() {
+    // A server that refuses more, or a generator that is full, needs the opposite.
+    let elsewhere = facts.errors(ErrorClass::TooManyConnections) > 0 || of.cpu.generator_limited || facts.busy() > 0.9;
+    if !full || !(waits || timeouts > 0) || elsewhere || leak(facts).is_some() {
         return None;
     }
     let best = facts.sizes.iter().max_by(|a, b| a.throughput.total_cmp(&b.throughput));
@@ -30,7 +32,12 @@ pub(super) fn too_small(facts: &Facts<'_>) -> Option<Found> {
             time(of.acquire.wait.p95),
             time(of.hold.p50)
         ),
-        format!("processors {} busy", percent(facts.busy())),
+        if of.cpu.database > 0.0 {
+            format!("processors {} busy", percent(facts.busy()))
+        } else {
+            "the database's own processors are not seen from here: were they full, a larger pool would not help"
+                .to_owned()
+        },
     ];
     if timeouts > 0 {
         evidence.push(format!("{timeouts} timeouts while all connections were in use"));

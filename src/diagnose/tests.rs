@@ -97,7 +97,7 @@ fn timeouts_of_an_exhausted_pool_are_told_by_their_cause() {
     assert_eq!(leaking.found(), ["pool_too_small"], "with a load that changes, a trend says nothing");
 
     let refused = well().full().error(ErrorClass::TooManyConnections, 9);
-    assert_eq!(refused.found(), ["pool_beyond_server", "pool_too_small"]);
+    assert_eq!(refused.found(), ["pool_beyond_server"]);
 
     assert_eq!(well().error(ErrorClass::AcquireTimeoutNested, 9).found(), ["nested_acquire"]);
     assert_eq!(well().error(ErrorClass::Connect, 9).found(), ["server_refuses"]);

@@ -244,8 +244,13 @@ async fn carry(mut client: TcpStream, line: Arc<Line>) {
     let ended = {
         let ((client_reads, client_writes), (server_reads, server_writes)) = (client.split(), server.split());
         let up = Pump { effects: effects.clone(), random: up, from_server: false }.run(client_reads, server_writes);
+        let mut reset = effects.clone();
         let down = Pump { effects, random: down, from_server: true }.run(server_reads, client_writes);
-        both(up, down).await
+        // A direction that waits for its reader cannot see that it is to be reset.
+        tokio::select! {
+            ended = both(up, down) => ended,
+            _ = reset.wait_for(|effects| effects.reset) => Ok(End::Reset),
+        }
     };
     if !matches!(ended, Ok(End::Closed)) {
         drop(client.set_zero_linger().and(server.set_zero_linger()));

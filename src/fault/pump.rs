@@ -75,8 +75,8 @@ impl Pump {
                 read = from.read(&mut chunk), if !closed && under_way < UNDER_WAY => {
                     let n = read?;
                     if n == 0 {
-                        // A client that gives up ends a connection that carries nothing, too.
-                        if effects.dropped {
+                        // A client that gives up ends a connection that carries nothing; the server's end is never heard of.
+                        if effects.dropped && !self.from_server {
                             return Ok(End::Reset);
                         }
                         closed = true;

@@ -40,6 +40,9 @@ pub struct Provenance {
     pub run: String,
     /// The profile's name.
     pub profile: String,
+    /// The profile's file, where it was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile_file: Option<String>,
     /// The seed of everything random.
     pub seed: u64,
     /// What the command line changed of the profile, as its words: `--pin`, `max_connections=20`.

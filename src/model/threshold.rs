@@ -3,7 +3,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Latency, Measurement};
+use super::{ErrorClass, Latency, Measurement};
 
 /// A condition that a stress test has to meet: a metric, a comparison, a figure.
 #[derive(Clone, Debug)]
@@ -133,7 +133,8 @@ const NUMBERS: [Metric; 11] = [
         Some(of.requests.succeeded as f64 / offered.requests as f64)
     }),
     number!("errors", Number, "attempts that failed", |of| {
-        Some(of.errors.iter().map(|error| error.count).sum::<u64>() as f64)
+        let failed = of.errors.iter().filter(|error| error.class != ErrorClass::Unfinished);
+        Some(failed.map(|error| error.count).sum::<u64>() as f64)
     }),
 ];
 
@@ -232,7 +233,8 @@ impl MetricUnit {
             Self::Number => number(text).filter(|number| *number >= 0.0),
             Self::Share => {
                 let share = match text.strip_suffix('%') {
-                    Some(percent) => number(percent)? / 100.0,
+                    // Read as digits, so that 99.9 % is the same number as 0.999.
+                    Some(percent) => number(&format!("{}e-2", percent.trim_end()))?,
                     None => number(text)?,
                 };
                 (0.0..=1.0).contains(&share).then_some(share)
@@ -280,6 +282,7 @@ mod tests {
             ("p95_query<=0.0101", true),
             ("p95_query<10100us", false),
             ("success_rate>=99%", true),
+            ("success_rate>=99.4%", true),
             ("success_rate>0.994", false),
             ("qps>100", true),
             ("failed<=120", true),

@@ -59,6 +59,13 @@ pub(super) fn did_you_mean<'a>(name: &str, known: impl IntoIterator<Item = &'a s
     }
 }
 
+/// What to do when nothing built in has a name: the nearest one, all there are, or a file.
+pub(super) fn none_built_in(name: &str, known: &[&str]) -> String {
+    let hint = did_you_mean(name, known.iter().copied());
+    let hint = if hint.starts_with("did") { format!("{hint} ") } else { String::new() };
+    format!("{hint}built in are {}; a file of your own is named by its path, such as ./{name}.yaml", list(known))
+}
+
 /// `a`, `b`, `c`
 pub(super) fn list(names: &[&str]) -> String {
     names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")

@@ -17,8 +17,8 @@ mod workload;
 
 use std::time::Duration;
 
+use error::Problem;
 pub use error::ProfileError;
-use error::{Problem, did_you_mean};
 pub use observed::from_observed;
 pub use pgbench::{Script, ScriptOptions, from_scripts, split_weight};
 pub use scenario::{HIGHEST_RATE, Level, LevelStage, MOST_WORKERS, Scenario};
@@ -89,15 +89,10 @@ pub fn built_in() -> [(&'static str, &'static str); 3] {
 pub fn find(name: &str) -> Result<&'static str, ProfileError> {
     built_in().into_iter().find(|(known, _)| *known == name).map(|(_, text)| text).ok_or_else(|| {
         let known = built_in().map(|(known, _)| known);
-        let hint = did_you_mean(name, known);
         ProfileError {
             origin: format!("profile `{name}`"),
             line: None,
-            problem: format!(
-                "there is no such profile: {hint} Built in are {}; a file of your own is named by its path, such as \
-                 ./{name}.yaml",
-                error::list(&known)
-            ),
+            problem: format!("there is no such profile: {}", error::none_built_in(name, &known)),
         }
     })
 }

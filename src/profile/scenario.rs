@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{
     Profile,
-    error::{self, Problem, ProfileError, did_you_mean},
+    error::{self, Problem, ProfileError},
     faults,
     space::{self, Values},
     tree::{self, Entry, Kind, Map, Node},
@@ -118,15 +118,10 @@ impl Scenario {
         let all = Self::built_in();
         all.into_iter().find(|(known, _)| *known == name).map(|(_, text)| text).ok_or_else(|| {
             let known = all.map(|(known, _)| known);
-            let hint = did_you_mean(name, known);
             ProfileError {
                 origin: format!("scenario `{name}`"),
                 line: None,
-                problem: format!(
-                    "there is no such scenario: {hint} Built in are {}; a file of your own is named by its path, such \
-                     as ./{name}.yaml",
-                    error::list(&known)
-                ),
+                problem: format!("there is no such scenario: {}", error::none_built_in(name, &known)),
             }
         })
     }

@@ -174,7 +174,7 @@ fn repeat(provenance: &Provenance) -> String {
     let flags = words.concat();
     format!(
         "```sh\npool-tune run --profile {} --seed {}{flags}{target}\n```\n\n{after}\n",
-        shell_word(&provenance.profile),
+        shell_word(provenance.profile_file.as_ref().unwrap_or(&provenance.profile)),
         provenance.seed
     )
 }

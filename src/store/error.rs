@@ -20,7 +20,9 @@ pub enum StoreError {
         problem: String,
     },
     /// The disk is full.
-    #[error("{operation} in `{path}`: the disk is full; make room, then go on with `pool-tune run --resume latest`")]
+    #[error(
+        "{operation} in `{path}`: the disk is full; make room, then start again, or go on with --resume if `pool-tune runs` lists the run"
+    )]
     Full {
         /// What was being done.
         operation: &'static str,

@@ -176,6 +176,25 @@ impl Store {
             .and_then(|done| self.updated(run, done.rows_affected()))
     }
 
+    /// Marks every run that is told to be under way as interrupted: for whoever knows that none is.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be written.
+    pub async fn bury_the_dead(&self) -> Result<(), StoreError> {
+        sqlx::query("UPDATE runs SET status = ? WHERE status = ?")
+            .bind(RunStatus::Interrupted.name())
+            .bind(RunStatus::Running.name())
+            .execute(&self.pool)
+            .await
+            .map(drop)
+            .map_err(|error| self.failed("store a run's status", &error))
+    }
+
+    /// Closes the file: what is in its write-ahead log goes into it, so that it can be copied alone.
+    pub async fn close(self) {
+        self.pool.close().await;
+    }
+
     /// Stores a run's answer.
     ///
     /// # Errors

@@ -12,4 +12,4 @@ mod session;
 pub use error::StressError;
 pub use event::Event;
 pub use plan::{Overrides, Test, tests};
-pub use session::{About, Session};
+pub use session::{About, FORMAT, Session};

@@ -162,7 +162,8 @@ fn test(scenario: &Scenario, profile: &Profile, overrides: &Overrides) -> Result
         think_time: think_time.filter(|time| !open && !time.is_zero()),
         measure: duration,
         warm_up_cap: if scenario.warm_up { WARM_UP_CAP } else { Duration::ZERO },
-        success_limit: strictest.filter(|_| overrides.abort_on_fail),
+        // While a fault lasts the success rate says nothing of the whole test yet.
+        success_limit: strictest.filter(|_| overrides.abort_on_fail && scenario.faults.is_empty()),
         interval: Some(if duration <= SHORT { SHORT_INTERVAL } else { INTERVAL }),
         faults: scenario.faults.clone(),
     };

@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// The version of the report's format.
-pub(super) const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 1;
 
 /// The tests of one call, one after the other on one target.
 pub struct Session<'a> {

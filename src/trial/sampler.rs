@@ -41,6 +41,7 @@ pub struct Mix {
 /// One kind of request, ready to be drawn and run.
 #[derive(Debug)]
 pub(super) struct Operation {
+    pub(super) name: String,
     pub(super) statements: Vec<(SqlStr, Vec<usize>)>,
     pub(super) transaction: bool,
     pub(super) nested: bool,
@@ -81,6 +82,7 @@ impl Mix {
                 (AssertSqlSafe(sql).into_sql_str(), statement.arguments.clone())
             });
             operations.push(Operation {
+                name: operation.name.clone(),
                 statements: statements.collect(),
                 transaction: operation.transaction,
                 nested: operation.nested,

@@ -18,6 +18,7 @@ use super::{
 };
 use crate::{
     database::{Argument, Connection},
+    model::ErrorClass,
     pool::{Attempt, Failure, Observer, Pool, Work, WorkError},
 };
 
@@ -91,7 +92,7 @@ async fn work(shared: &Shared, index: u32, under_way: &AtomicBool) {
         let operation = sampler.next(&mut drawn);
         let nested = operation.nested || shared.nested;
         let mut request = Request { operation, drawn: &drawn, second_from: nested.then_some(&shared.pool) };
-        let mut observer = Recording { shared, index: index as usize, turn: &turn };
+        let mut observer = Recording { shared, index: index as usize, turn: &turn, operation };
         let result = shared.pool.request(&mut request, &mut observer).await;
         let (success, attempts) = match result {
             Ok(attempts) => (true, attempts),
@@ -175,6 +176,7 @@ struct Recording<'a> {
     shared: &'a Shared,
     index: usize,
     turn: &'a Turn,
+    operation: &'a Operation,
 }
 
 impl Observer for Recording<'_> {
@@ -198,6 +200,11 @@ impl Observer for Recording<'_> {
         }
         match failure {
             None => recorder.query.record(attempt.query.unwrap_or_default()),
+            // Whose statement it was is told; the other failures are nobody's.
+            Some(failure) if failure.class == ErrorClass::Query => {
+                let message = format!("operation `{}`: {}", self.operation.name, failure.message);
+                recorder.error(failure.class, failure.code.as_deref(), &message);
+            }
             Some(failure) => recorder.error(failure.class, failure.code.as_deref(), &failure.message),
         }
     }

@@ -20,10 +20,7 @@ pub enum TuneError {
     #[error("failed to {0}")]
     Refused(#[from] Refusal),
     /// The database failed and did not come back.
-    #[error(
-        "gave up on the database: {cause}; waited {waited_seconds} s for it. The trials so far are stored: see that it \
-         runs, then go on with `pool-tune run --resume {run}`"
-    )]
+    #[error("gave up on the database: {cause}; waited {waited_seconds} s for it")]
     Infrastructure {
         /// What failed, last.
         cause: String,

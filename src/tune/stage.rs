@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use super::{Event, TuneError};
 use crate::{
-    database::{Demand, Inspection, PrivateOptions, PrivateServer, Schema, Server, StateFolder, guard},
+    database::{Demand, Inspection, PrivateOptions, PrivateServer, Refusal, Schema, Server, StateFolder, guard},
     fault::{Proxy, Reach},
     model::{Fault, FaultPlace, Setting},
     profile::Profile,
@@ -258,7 +258,12 @@ fn allow(
     let in_use = profile.space.baseline.max_connections();
     let demand = |connections| Demand { connections, own: OWN_CONNECTIONS, makes_schema, load_in_use };
     // The settings in use are measured whatever the range: they have to fit as well.
-    guard(inspection, &demand(in_use..=in_use))?;
+    guard(inspection, &demand(in_use..=in_use)).map_err(|refusal| match refusal {
+        Refusal::TooFewFree { needed, own, free, why, remedy } => {
+            Refusal::InUseTooLarge { needed, own, free, why, remedy }
+        }
+        other => other,
+    })?;
     let allowance = guard(inspection, &demand(low..=high))?;
     let most = f64::from(*allowance.connections.end());
     for axis in &mut profile.space.axes {

@@ -144,7 +144,10 @@ impl<'a> Trials<'a> {
             (self.fresh(phase, why, settings).await?, false)
         };
         let measurement = record.measurement.clone();
-        self.note_best(settings, &measurement);
+        // Side questions are asked of settings that nobody proposes.
+        if phase != Phase::Insight {
+            self.note_best(settings, &measurement);
+        }
         self.records.push(record);
         let best = self.best.clone();
         self.tell(Event::TrialEnded(Box::new(TrialEnded {
@@ -190,6 +193,22 @@ impl<'a> Trials<'a> {
             started_at,
         };
         self.store.record_trial(self.run, &record).await?;
+        let measured = &record.measurement;
+        tracing::info!(
+            run = self.run,
+            trial = record.sequence,
+            phase = record.phase,
+            why,
+            throughput = measured.throughput,
+            success_rate = measured.requests.success_rate,
+            warm_up_seconds = measured.warm_up.seconds,
+            opened = measured.connections.opened,
+            generator_cpu = measured.cpu.own,
+            database_cpu = measured.cpu.database,
+            other_cpu = measured.cpu.other,
+            "trial stored"
+        );
+        tracing::debug!(run = self.run, trial = record.sequence, settings = ?record.settings, "settings of the trial");
         Ok(record)
     }
 

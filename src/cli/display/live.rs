@@ -22,7 +22,10 @@ use ratatui::{
 use tokio_util::sync::CancellationToken;
 
 use super::{draw::draw, state::State};
-use crate::stress::Event;
+use crate::{
+    cli::{exit::code, out},
+    stress::Event,
+};
 
 /// The least time between two pictures.
 const FRAME: Duration = Duration::from_millis(100);
@@ -53,6 +56,7 @@ impl Live {
             restore();
             before(panic);
         }));
+        out::hold();
         let over = Arc::new(AtomicBool::new(false));
         let keys = {
             let (over, finish) = (Arc::clone(&over), finish.clone());
@@ -90,6 +94,7 @@ impl Drop for Live {
 fn restore() {
     drop(execute!(io::stderr(), LeaveAlternateScreen));
     drop(disable_raw_mode());
+    out::release();
 }
 
 /// Looks for keys until the display is over.
@@ -104,7 +109,14 @@ fn keys(over: &AtomicBool, cancel: &CancellationToken, finish: &CancellationToke
         }
         match key.code {
             // In raw mode the terminal sends no signal for it.
-            KeyCode::Char('c') if key.modifiers.contains(KeyModifiers::CONTROL) => cancel.cancel(),
+            KeyCode::Char('c') if key.modifiers.contains(KeyModifiers::CONTROL) => {
+                if cancel.is_cancelled() {
+                    restore();
+                    #[expect(clippy::exit, reason = "the user asked twice; the next start removes what is left")]
+                    std::process::exit(i32::from(code::INTERRUPTED));
+                }
+                cancel.cancel();
+            }
             KeyCode::Char('q') | KeyCode::Esc => finish.cancel(),
             _ => {}
         }

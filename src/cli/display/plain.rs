@@ -1,3 +1,4 @@
+use crate::cli::out::errln;
 use std::time::Duration;
 
 use crate::{
@@ -61,7 +62,6 @@ impl Plain {
     }
 }
 
-#[expect(clippy::print_stderr, reason = "this is the display")]
 fn line(text: &str) {
-    eprintln!("{text}");
+    errln!("{text}");
 }

@@ -57,6 +57,8 @@ pub struct PrivateServer {
     binaries: Binaries,
     account: Option<Account>,
     port: u16,
+    /// Processor time of the processes before the last restart.
+    spent: Mutex<Duration>,
     server: Server,
     admin: Server,
 }
@@ -121,7 +123,16 @@ impl PrivateServer {
         let shown = |role: &str| format!("a private PostgreSQL (postgres://{role}@127.0.0.1:{port}/{DATABASE})");
         let admin = Server::from_options(login.clone().username(SUPERUSER), shown(SUPERUSER));
         let server = Server::from_options(login.username(ROLE), shown(ROLE));
-        let private = Self { postgres: Mutex::new(postgres), folder, binaries, account, port, server, admin };
+        let private = Self {
+            postgres: Mutex::new(postgres),
+            folder,
+            binaries,
+            account,
+            port,
+            spent: Mutex::default(),
+            server,
+            admin,
+        };
         private.make_role(&password).await.map_err(PrivateError::SetUp)?;
         Ok(private)
     }
@@ -187,6 +198,12 @@ impl PrivateServer {
 
     /// Shuts the server down, ending its sessions ("fast shutdown"), until [`Self::start_again`].
     pub async fn halt(&self) {
+        // Its processor time goes on from here when it is started again.
+        if let Ok(time) = self.cpu_time() {
+            *self.spent.lock().unwrap_or_else(PoisonError::into_inner) = time;
+        }
+        // One that stands still could not hear it.
+        self.resume();
         process::signal(self.pid(), Signal::INT);
         let deadline = Instant::now() + GRACE;
         while self.is_running() && Instant::now() < deadline {
@@ -203,6 +220,8 @@ impl PrivateServer {
         if self.is_running() {
             return Ok(());
         }
+        // One that was killed has left its file, which says that it is ready.
+        drop(fs::remove_file(self.folder.data().join("postmaster.pid")));
         let mut postgres = spawn(&self.binaries, self.account.as_ref(), &self.folder, self.port)?;
         ready(&mut postgres, &self.folder).await?;
         *self.postgres() = postgres;
@@ -214,7 +233,7 @@ impl PrivateServer {
     /// # Errors
     /// When the server is gone, or the machine does not tell.
     pub fn cpu_time(&self) -> io::Result<Duration> {
-        process::cpu_time(self.pid())
+        Ok(*self.spent.lock().unwrap_or_else(PoisonError::into_inner) + process::cpu_time(self.pid())?)
     }
 
     /// Stops the server at once and deletes its files.

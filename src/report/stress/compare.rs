@@ -95,7 +95,11 @@ fn batches(report: &StressReport, part: fn(&Point) -> f64) -> Vec<f64> {
             (sum, seconds) = (0.0, 0.0);
         }
     }
-    all.into_iter().filter(|mean| *mean > 0.0).map(f64::ln).collect()
+    // A time in which nothing was served has no logarithm, and must not vanish: then nothing can be said.
+    if all.iter().any(|mean| *mean <= 0.0) {
+        return Vec::new();
+    }
+    all.into_iter().map(f64::ln).collect()
 }
 
 fn change(before: f64, now: f64, batches_before: &[f64], batches_now: &[f64]) -> Option<Estimate> {
@@ -127,6 +131,11 @@ impl Comparison {
             [] => "Compared with the earlier test, of the same settings".to_owned(),
             changed => format!("Compared with the earlier test; settings that differ: {}", changed.join(", ")),
         };
+        let title = format!(
+            "{title}\n(each interval has in it that tests which are alike spread by {:.1} %: paired trials, as `pool-tune run` \
+             makes them, show less)",
+            BETWEEN * 100.0
+        );
         let header = ["", "before", "now", "change (95 % interval)", ""].map(str::to_owned).to_vec();
         let figure = |row: &ComparedRow, value: f64| {
             if row.metric.contains("QPS") { figures::rate(value) } else { figures::time(value) }

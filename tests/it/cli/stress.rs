@@ -115,13 +115,24 @@ fn thresholds_decide_the_exit_code() {
 
 #[test]
 fn a_test_that_cannot_pass_any_more_ends_early_when_asked_to() {
-    let (code, document) = document(
-        folder().path(),
-        &["--scenario", "nested-acquire", "--workers", "12", "--duration", "60", "--abort-on-fail"],
-    );
+    let folder = folder();
+    let failing = QUICK
+        .replace("{name: read, sql: select 1}", "{name: half, sql: select 1 / :x, parameters: {x: {choice: [0, 1]}}}");
+    fs::write(folder.path().join("quick.yaml"), failing).unwrap();
+    let (code, document) = document(folder.path(), &["--duration", "60", "--abort-on-fail"]);
     assert_eq!(code, 8);
     assert_eq!(document["measurement"]["ended"], "success_limit_missed");
     assert!(document["measurement"]["seconds"].as_f64().unwrap() < 30.0);
+    let error = &document["measurement"]["errors"][0];
+    assert_eq!((&error["class"], &error["code"]), (&"query".into(), &"22012".into()));
+    assert_eq!(error["example"], "operation `half`: division by zero");
+}
+
+#[test]
+fn requests_that_ask_for_a_second_connection_are_told_as_the_cause() {
+    let (code, document) =
+        document(folder().path(), &["--scenario", "nested-acquire", "--workers", "12", "--duration", "3"]);
+    assert_eq!(code, 8);
     assert_eq!(document["findings"][0]["rule"], "nested_acquire", "{}", document["findings"]);
 }
 
