@@ -1,15 +1,19 @@
 use crate::cli::out::outln;
-use std::{collections::BTreeMap, fs, path::Path, process::ExitCode};
+use std::{collections::BTreeMap, path::Path, process::ExitCode};
 
 use anyhow::{Context as _, Result};
 
-use super::{arguments::DiagnoseArguments, exit::bad_input, runs, stress::drawn};
+use super::{
+    arguments::DiagnoseArguments,
+    exit::bad_input,
+    runs,
+    stress::{drawn, read_reports},
+};
 use crate::{
     diagnose::{self, Facts, SizeFacts},
-    model::{Finding, Measurement, Settings, StressReport},
+    model::{Finding, Measurement, Settings},
     report, stats,
     store::TrialRecord,
-    stress,
 };
 
 /// What was diagnosed, and what was found.
@@ -42,23 +46,7 @@ pub(super) async fn diagnose(arguments: &DiagnoseArguments) -> Result<ExitCode> 
 }
 
 fn of_file(path: &Path) -> Result<Vec<Diagnosed>> {
-    let shown = path.display();
-    let text = fs::read_to_string(path).map_err(|error| {
-        bad_input(format!("failed to read `{shown}`: {error}; name a run, or what `pool-tune stress --json` wrote"))
-    })?;
-    let reports = serde_json::from_str::<StressReport>(&text)
-        .map(|report| vec![report])
-        .or_else(|one| serde_json::from_str::<Vec<StressReport>>(&text).map_err(|_| one))
-        .map_err(|error| {
-            bad_input(format!("failed to read `{shown}`: {error}; expected what `pool-tune stress --json` wrote"))
-        })?;
-    if let Some(report) = reports.iter().find(|report| report.format != stress::FORMAT) {
-        return Err(bad_input(format!(
-            "failed to read `{shown}`: it has format {}, and this version reads format {}: make the test again",
-            report.format,
-            stress::FORMAT
-        )));
-    }
+    let reports = read_reports(path)?;
     let diagnosed = reports.iter().map(|report| Diagnosed {
         what: format!("stress test {} · profile {} · {}", report.scenario, report.profile, report.target),
         findings: diagnose::findings(&Facts::of_stress(report)),

@@ -25,6 +25,11 @@ pub(super) fn release() {
     }
 }
 
+/// Whether something holds it.
+pub(super) fn is_held() -> bool {
+    held().is_some()
+}
+
 fn held() -> MutexGuard<'static, Option<Vec<u8>>> {
     HELD.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -400,6 +400,7 @@ pub(super) fn stop_on_signal(cancel: CancellationToken) -> Result<impl Future<Ou
                 _ = hang_up.recv() => {}
             }
             if cancel.is_cancelled() {
+                super::display::leave();
                 #[expect(clippy::exit, reason = "the user asked twice; the next start removes what is left")]
                 std::process::exit(i32::from(code::INTERRUPTED));
             }

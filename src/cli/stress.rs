@@ -1,4 +1,4 @@
-use crate::cli::out::{out, outln};
+use crate::cli::out::{errln, out, outln};
 use std::{
     fs::{self, File},
     io::Write as _,
@@ -42,10 +42,12 @@ pub(super) async fn stress(global: &Arguments, arguments: &StressArguments) -> R
     let mut profile = profiles::load(&arguments.profile)?;
     if !arguments.file.is_empty() || !arguments.builtin.is_empty() {
         profile.workload = scripts(arguments)?;
+        let names: Vec<&str> = arguments.file.iter().chain(&arguments.builtin).map(String::as_str).collect();
+        profile.name = format!("pgbench scripts {}", names.join(", "));
     }
     let tests = planned(arguments, &profile)?;
     // A bad file is told before the test, not after it.
-    let earlier = arguments.compare.as_deref().map(earlier).transpose()?;
+    let earlier = arguments.compare.as_deref().map(|path| earlier(path, &tests)).transpose()?;
     let csv = arguments.csv.as_deref().map(create).transpose()?;
     let hdr_log = arguments.hdr_log.as_deref().map(create).transpose()?;
     let most = tests.iter().map(|test| test.settings.max_connections()).max().unwrap_or(1);
@@ -58,11 +60,10 @@ pub(super) async fn stress(global: &Arguments, arguments: &StressArguments) -> R
     // The server has to have room for the largest pool of all tests; nothing is searched.
     profile.space.axes.clear();
     profile.space.baseline = profile.space.baseline.clone().with(Setting::MaxConnections, Value::Count(most));
-    let mut notices = Vec::new();
     let name = format!("stress-{}", std::process::id());
     let mut listen = |event: tune::Event| {
-        if let tune::Event::Notice(text) = event {
-            notices.push(text);
+        if let (tune::Event::Notice(text), false) = (event, global.quiet) {
+            errln!("note: {text}");
         }
     };
     let opened = Stage::open(&choice, &mut profile, &name, seed, arguments.yes_load_this_database, &mut listen);
@@ -80,23 +81,27 @@ pub(super) async fn stress(global: &Arguments, arguments: &StressArguments) -> R
         server: stage.server_shown().to_owned(),
         machine: tune::machine(),
         seed,
-        warnings: notices,
+        warnings: stage.warnings().to_vec(),
     };
     let mut display = Display::new(global.quiet, arguments.plain, &cancel, &finish);
     let session = Session { target: stage.target(), about, cancel: &cancel, finish: &finish };
-    let result = run_all(session, &tests, &mut display, hdr_log).await;
+    let (reports, error) = run_all(session, &tests, &mut display, hdr_log).await;
     // The terminal is given back before anything is printed.
     drop(display);
     stage.close().await;
     drop(signals);
-    let reports = result?;
     if let Some((mut file, path)) = csv {
         let rows: String =
             reports.iter().map(|report| export::stress_csv_rows(&report.scenario, &report.series)).collect();
-        let text = export::stress_csv_header() + &rows;
-        file.write_all(text.as_bytes()).map_err(|error| unwritable(&path, &error))?;
+        write(&mut file, &path, (export::stress_csv_header() + &rows).as_bytes())?;
     }
-    show(arguments, global.quiet, &reports, earlier.as_ref())
+    let exit = if reports.is_empty() && error.is_some() {
+        ExitCode::SUCCESS
+    } else {
+        show(arguments, global.quiet, tests.len(), &reports, earlier.as_ref())?
+    };
+    // What was measured before has been shown: only then is told why there is no more.
+    error.map_or(Ok(exit), Err)
 }
 
 /// The tests that the command line asks for.
@@ -175,15 +180,16 @@ fn schema() -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Makes every test; what can be said of the first ones is kept in the files even when a later one fails.
+/// Makes every test. When one fails, gives those before it and the error.
 async fn run_all(
     mut session: Session<'_>,
     tests: &[Test],
     display: &mut Display,
     hdr_log: Option<(File, PathBuf)>,
-) -> Result<Vec<StressReport>> {
+) -> (Vec<StressReport>, Option<anyhow::Error>) {
     let mut reports = Vec::with_capacity(tests.len());
-    let mut hdr = hdr_log.map(|(file, path)| (HdrLog::default(), file, path));
+    let mut hdr = hdr_log.is_some().then(HdrLog::default);
+    let mut error = None;
     for (index, test) in tests.iter().enumerate() {
         if session.finish.is_cancelled() {
             break;
@@ -191,26 +197,32 @@ async fn run_all(
         display.show(&Event::Began { test, index: index + 1, of: tests.len() });
         let mut trouble = None;
         let mut events = |event: Event<'_>| {
-            if let (Event::Point { point, response }, Some((log, ..))) = (&event, &mut hdr) {
+            if let (Event::Point { point, response }, Some(log)) = (&event, &mut hdr) {
                 let start = point.at - point.seconds;
                 trouble = log.add(&test.name, start, point.seconds, response, UNIT).err().or(trouble.take());
             }
             display.show(&event);
         };
         let now = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
-        let report = session.run(test, now, &mut events).await.map_err(|error| match error {
-            StressError::Interrupted => interrupted(),
-            error => anyhow::Error::new(error),
-        })?;
+        let result = session.run(test, now, &mut events).await;
         if let Some(trouble) = trouble {
             tracing::warn!("{trouble}");
         }
-        reports.push(report);
+        match result {
+            Ok(report) => reports.push(report),
+            Err(StressError::Interrupted) => error = Some(interrupted()),
+            Err(failed) => error = Some(anyhow::Error::new(failed)),
+        }
+        if error.is_some() {
+            break;
+        }
     }
-    if let Some((log, mut file, path)) = hdr {
-        file.write_all(log.bytes()).map_err(|error| unwritable(&path, &error))?;
+    if let (Some(log), Some((mut file, path))) = (hdr, hdr_log)
+        && let Err(unwritten) = write(&mut file, &path, log.bytes())
+    {
+        error = error.or(Some(unwritten));
     }
-    Ok(reports)
+    (reports, error)
 }
 
 /// Every connection is a file, and through a proxy three.
@@ -239,9 +251,15 @@ fn enough_files(tests: &[Test], connections: u32) -> Result<()> {
     )))
 }
 
-/// Makes a file to write to, so that a bad path is told before the test.
+/// Opens a file to write to, so that a bad path is told before the test; what is in it stays until there is something new.
 fn create(path: &Path) -> Result<(File, PathBuf)> {
-    File::create(path).map(|file| (file, path.to_owned())).map_err(|error| unwritable(path, &error))
+    let file = File::options().write(true).create(true).truncate(false).open(path);
+    file.map(|file| (file, path.to_owned())).map_err(|error| unwritable(path, &error))
+}
+
+/// Replaces what is in a file.
+fn write(file: &mut File, path: &Path, bytes: &[u8]) -> Result<()> {
+    file.set_len(0).and_then(|()| file.write_all(bytes)).map_err(|error| unwritable(path, &error))
 }
 
 fn unwritable(path: &Path, error: &std::io::Error) -> anyhow::Error {
@@ -251,16 +269,37 @@ fn unwritable(path: &Path, error: &std::io::Error) -> anyhow::Error {
     })
 }
 
-/// Reads an earlier test.
-fn earlier(path: &Path) -> Result<StressReport> {
+/// Reads what `stress --json` wrote: one test, or a list of them.
+pub(super) fn read_reports(path: &Path) -> Result<Vec<StressReport>> {
     let shown = path.display();
+    let failed = |problem: String| bad_input(format!("failed to read `{shown}`: {problem}"));
     let text = fs::read_to_string(path)
-        .map_err(|error| bad_input(format!("failed to read the earlier test `{shown}`: {error}")))?;
-    serde_json::from_str(&text).map_err(|error| {
-        bad_input(format!(
-            "failed to read the earlier test `{shown}`: {error}; expected what `pool-tune stress --json` wrote of one test"
-        ))
-    })
+        .map_err(|error| failed(format!("{error}; name a file that `pool-tune stress --json` wrote")))?;
+    let reports = serde_json::from_str::<StressReport>(&text)
+        .map(|report| vec![report])
+        .or_else(|one| serde_json::from_str::<Vec<StressReport>>(&text).map_err(|_| one))
+        .map_err(|error| failed(format!("{error}; expected what `pool-tune stress --json` wrote")))?;
+    match reports.iter().find(|report| report.format != stress::FORMAT) {
+        Some(report) => Err(failed(format!(
+            "it has format {}, and this version reads format {}: make the test again",
+            report.format,
+            stress::FORMAT
+        ))),
+        None => Ok(reports),
+    }
+}
+
+/// Reads an earlier test to compare with.
+fn earlier(path: &Path, tests: &[Test]) -> Result<StressReport> {
+    let [test] = tests else {
+        return Err(bad_input(format!(
+            "failed to compare: {} tests are to be made, and --compare takes one",
+            tests.len()
+        )));
+    };
+    let reports = read_reports(path)?;
+    let found = reports.into_iter().find(|report| report.scenario == test.name);
+    found.ok_or_else(|| bad_input(format!("failed to compare: `{}` has no test of `{}`", path.display(), test.name)))
 }
 
 fn interrupted() -> anyhow::Error {
@@ -275,18 +314,13 @@ fn interrupted() -> anyhow::Error {
 fn show(
     arguments: &StressArguments,
     quiet: bool,
+    planned: usize,
     reports: &[StressReport],
     earlier: Option<&StressReport>,
 ) -> Result<ExitCode> {
-    let comparison = match (reports, earlier) {
-        ([report, ..], Some(earlier)) => {
-            Some(report::compare(report, earlier).map_err(|error| bad_input(format!("failed to compare: {error}")))?)
-        }
-        _ => None,
-    };
     if arguments.json {
         let text = match reports {
-            [report] => serde_json::to_string_pretty(report),
+            [report] if planned == 1 => serde_json::to_string_pretty(report),
             reports => serde_json::to_string_pretty(reports),
         };
         outln!("{}", text.context("failed to write JSON")?);
@@ -308,8 +342,12 @@ fn show(
         if reports.len() > 1 {
             outln!("\n{}", drawn(&report::suite_grid(reports)));
         }
-        if let Some(comparison) = &comparison {
-            let grid = comparison.grid();
+        if reports.len() < planned {
+            outln!("{} of {planned} tests were made", reports.len());
+        }
+        if let ([report, ..], Some(earlier)) = (reports, earlier) {
+            let comparison = report::compare(report, earlier);
+            let grid = comparison.map_err(|error| bad_input(format!("failed to compare: {error}")))?.grid();
             outln!("\n{}\n{}", grid.title, drawn(&grid));
         }
     }

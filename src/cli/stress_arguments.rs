@@ -75,7 +75,7 @@ pub(super) struct StressArguments {
     #[arg(long, value_name = "FILE")]
     pub(super) hdr_log: Option<PathBuf>,
     /// Set the test against an earlier one: a file that --json wrote
-    #[arg(long, value_name = "FILE", conflicts_with = "full_suite")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["full_suite", "json"])]
     pub(super) compare: Option<PathBuf>,
     /// Plain lines instead of the live display
     #[arg(long)]

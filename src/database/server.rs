@@ -151,13 +151,13 @@ pub(super) fn application_name() -> &'static str {
     NAME.get_or_init(|| format!("pool-tune {:08x}", rand::random::<u32>()))
 }
 
-/// Options of every connection: our name, and nothing that a pooler in between refuses without need (the digits of
-/// numbers as text; values here are binary).
 /// The name of the pool's connections. It begins with that of all.
 fn pool_name() -> String {
     format!("{} pool", application_name())
 }
 
+/// Options of every connection: our name, and nothing that a pooler in between refuses without need (the digits of
+/// numbers as text; values here are binary).
 fn ours(options: PgConnectOptions) -> PgConnectOptions {
     // sqlx would log every statement over a second, and all of them at debug level: a load test has millions.
     options.application_name(application_name()).extra_float_digits(None).disable_statement_logging()

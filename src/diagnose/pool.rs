@@ -152,7 +152,9 @@ pub(super) fn slow_opening(facts: &Facts<'_>) -> Option<Found> {
     const SLOW: f64 = 0.05;
     let open = facts.measurement.acquire.open;
     let timeouts = facts.errors(ErrorClass::AcquireTimeoutOpening);
-    (timeouts > 0 || (open.count >= 5 && open.p50 > SLOW)).then(|| Found {
+    let slow = timeouts > 0 || (open.count >= 5 && open.p50 > SLOW);
+    // What a fault of the test has slowed down says nothing of other days.
+    (slow && facts.measurement.faults.is_empty()).then(|| Found {
         severity: if timeouts > 0 { Severity::Serious } else { Severity::Note },
         title: "Opening a connection is slow".to_owned(),
         evidence: [

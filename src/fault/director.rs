@@ -10,7 +10,7 @@ use super::Proxy;
 use crate::{
     database::{Connection, PrivateServer},
     model::{Fault, FaultKind, FaultPlace},
-    pool::{Pool, Work, WorkError},
+    pool::{Lease, Pool, Work, WorkError},
 };
 
 /// What faults may touch.
@@ -169,27 +169,42 @@ impl One {
                 lease = self.pool.acquire() => lease,
             };
             match lease {
-                Ok(mut lease) => {
-                    if in_transaction && let Err(error) = lease.run(&mut Say("BEGIN")).await {
-                        problem = Some(error.to_string());
+                Ok(mut lease) => match say(&mut lease, "BEGIN", in_transaction).await {
+                    Ok(()) => leases.push(lease),
+                    Err(error) => {
+                        lease.discard();
+                        problem = Some(error);
                     }
-                    leases.push(lease);
-                }
+                },
                 Err(error) => problem = Some(error.to_string()),
             }
         }
         let got = leases.len();
         self.wait_until(end).await;
         for mut lease in leases {
-            if in_transaction {
-                // A connection lost meanwhile is buried by the lease; nothing else can go wrong with it.
-                drop(lease.run(&mut Say("COMMIT")).await);
+            // One that does not answer any more must not be handed out with its transaction open.
+            if say(&mut lease, "COMMIT", in_transaction).await.is_err() {
+                lease.discard();
             }
         }
         match problem {
             Some(problem) => Err(format!("{got} of {connections} connections could be held: {problem}")),
             None => Ok(()),
         }
+    }
+}
+
+/// How long a statement of our own may take: another fault may have silenced the connection for ever.
+const LONGEST_WORD: Duration = Duration::from_secs(1);
+
+/// Runs a statement of our own, if it is to be run.
+async fn say(lease: &mut Lease<'_>, word: &'static str, wanted: bool) -> Result<(), String> {
+    if !wanted {
+        return Ok(());
+    }
+    match tokio::time::timeout(LONGEST_WORD, lease.run(&mut Say(word))).await {
+        Ok(result) => result.map_err(|error| error.to_string()),
+        Err(_) => Err(format!("no answer to {word} within {} s", LONGEST_WORD.as_secs())),
     }
 }
 

@@ -79,8 +79,10 @@ pub struct Recovery {
     /// Successful requests a second before the fault.
     pub prior_throughput: f64,
     /// Seconds from the fault's end until throughput was back at 95 % of that; `None` when it was not before the
-    /// trial's end.
+    /// trial's end. A machine that drifts by more than 5 % meanwhile shows here as well.
     pub seconds: Option<f64>,
+    /// Seconds from the fault's end until throughput was back at half of that, which no drift hides; `None` when it was not.
+    pub half_seconds: Option<f64>,
     /// Requests that failed from the fault's begin until then.
     pub failed: u64,
     /// Attempts a request from the fault's begin until then (retry amplification); 1 without retries.

@@ -3,7 +3,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{ErrorClass, Latency, Measurement};
+use super::{ErrorClass, Latency, Measurement, Recovery};
 
 /// A condition that a stress test has to meet: a metric, a comparison, a figure.
 #[derive(Clone, Debug)]
@@ -109,7 +109,7 @@ macro_rules! number {
 const TIMES: [[Metric; 6]; 7] = times!(mean "mean", p50 "p50", p90 "p90", p95 "p95", p99 "p99", p999 "p999", max "max");
 
 #[expect(clippy::cast_precision_loss, reason = "counts of requests are far below 2^53")]
-const NUMBERS: [Metric; 11] = [
+const NUMBERS: [Metric; 12] = [
     number!("success_rate", Share, "requests that succeeded over all", |of| {
         (of.requests.succeeded + of.requests.failed > 0).then_some(of.requests.success_rate)
     }),
@@ -124,7 +124,12 @@ const NUMBERS: [Metric; 11] = [
     }),
     number!("opened", Number, "connections opened while measuring", |of| Some(of.connections.opened as f64)),
     number!("breaker_open", Seconds, "the circuit was not closed", |of| Some(of.breaker.open_seconds)),
-    number!("recovery", Seconds, "until throughput was back after a fault, the slowest", slowest_recovery),
+    number!("recovery", Seconds, "until throughput was back at 95 % after a fault, the slowest", |of| {
+        slowest(of, |found| found.seconds)
+    }),
+    number!("restored", Seconds, "until throughput was back at half after a fault, the slowest", |of| {
+        slowest(of, |found| found.half_seconds)
+    }),
     number!("not_started", Number, "requests due that could not be begun (open loop)", |of| {
         of.offered.map(|offered| offered.not_started as f64)
     }),
@@ -144,8 +149,9 @@ fn figure(times: &Latency, figure: fn(&Latency) -> f64) -> Option<f64> {
 }
 
 /// `None` without faults, and infinite where a fault was not got over.
-fn slowest_recovery(measurement: &Measurement) -> Option<f64> {
-    let of_fault = |fault: &super::FaultRecord| fault.recovery.map(|found| found.seconds.unwrap_or(f64::INFINITY));
+fn slowest(measurement: &Measurement, figure: fn(&Recovery) -> Option<f64>) -> Option<f64> {
+    let of_fault =
+        |fault: &super::FaultRecord| fault.recovery.as_ref().map(|found| figure(found).unwrap_or(f64::INFINITY));
     // A fault without a recovery could not be made or judged: then nothing is shown.
     measurement.faults.iter().map(of_fault).try_fold(None, |slowest: Option<f64>, next| {
         next.map(|next| Some(slowest.map_or(next, |slowest| slowest.max(next))))

@@ -44,6 +44,9 @@ pub enum WorkError {
     /// A statement failed, or the connection did.
     #[error(transparent)]
     Query(#[from] QueryError),
+    /// A statement failed on the second connection that the work asked for; the first is as it was.
+    #[error(transparent)]
+    Second(QueryError),
     /// The work asked for a further connection while it held one, and got none.
     #[error("a second connection, asked for while holding one: {0}")]
     Acquire(#[from] AcquireError),
@@ -86,7 +89,7 @@ impl Failure {
     pub(super) fn running(error: WorkError, attempt: u32) -> Self {
         let message = error.to_string();
         match error {
-            WorkError::Query(error) => {
+            WorkError::Query(error) | WorkError::Second(error) => {
                 let class = if error.connection_lost { ErrorClass::ConnectionLost } else { ErrorClass::Query };
                 Self { class, code: error.code, message, attempt }
             }

@@ -30,7 +30,23 @@ const NAMES: [&str; 11] = [
 /// Reads a list of faults, all of which have to be over within the test's length.
 pub(super) fn faults(entry: Entry, length: Duration) -> Result<Vec<Fault>, Problem> {
     let list = entry.list("a list of faults, such as {at: 2s, for: 500ms, fault: stall}")?;
-    list.into_iter().map(|entry| fault(entry, length)).collect()
+    let mut faults: Vec<Fault> = Vec::with_capacity(list.len());
+    for entry in list {
+        let line = entry.line;
+        let next = fault(entry, length)?;
+        // Of two that stop the whole server the first to end would let it go on for both.
+        let stops = |fault: &&Fault| matches!(fault.kind, FaultKind::Pause | FaultKind::Restart);
+        let other = faults.iter().filter(stops).find(|other| other.at < next.end() && next.at < other.end());
+        if let Some(other) = other.filter(|_| stops(&&next)) {
+            let text = format!(
+                "`{}` overlaps `{}`, which stops the server as well: let one begin when the other is over",
+                next.kind, other.kind
+            );
+            return Err(Problem::at(line, text));
+        }
+        faults.push(next);
+    }
+    Ok(faults)
 }
 
 fn fault(entry: Entry, length: Duration) -> Result<Fault, Problem> {

@@ -341,6 +341,7 @@ mod tests {
             "expect: ['p95_qery<50ms']",
             "faults: [{at: 12s, for: 1s, fault: stall}]",
             "faults: [{at: 1s, fault: stall}]",
+            "faults: [{at: 1s, for: 2s, fault: pause}, {at: 2s, for: 2s, fault: restart}]",
             "faults: [{at: 1s, for: 1s, fault: stal}]",
             "faults: [{at: 1s, for: 1s, fault: latency}]",
             "faults: [{at: 1s, for: 1s, fault: latency, delay: 1ms, jitter: 2ms}]",

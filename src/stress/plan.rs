@@ -90,7 +90,9 @@ fn test(scenario: &Scenario, profile: &Profile, overrides: &Overrides) -> Result
         overrides.settings.iter().fold(settings, |settings, (setting, value)| settings.with(*setting, value.clone()));
     settings.check().map_err(|rule| problem(rule.to_string()))?;
 
-    let level = |level: Level| level.of(profile.workers);
+    // Shares are of whatever number of workers there is.
+    let base = overrides.workers.filter(|_| !scenario.stages.is_empty() && scenario.offered == Offered::Workers);
+    let level = |level: Level| level.of(base.unwrap_or(profile.workers));
     let mut stages: Vec<Stage> = scenario
         .stages
         .iter()
@@ -134,7 +136,8 @@ fn test(scenario: &Scenario, profile: &Profile, overrides: &Overrides) -> Result
         None => profile.workers,
     });
     let highest = stages.iter().map(|stage| stage.level).fold(0.0, f64::max);
-    let workers = if open { workers } else { workers.max(count(highest)) };
+    // In stages of workers, as many are needed as the highest stage has.
+    let workers = if open || stages.is_empty() { workers } else { count(highest) };
     if workers > MOST_WORKERS {
         return Err(problem(format!(
             "{workers} workers are more than the {MOST_WORKERS} that one program drives: run it on several machines, or \
@@ -205,6 +208,15 @@ mod tests_of_plan {
         let test = planned("workers: 400 %\nsettings: {max_connections: 7}", &overrides).unwrap().remove(0);
         assert_eq!((test.load.workers, test.settings.max_connections()), (3, 9));
         assert_eq!(test.load.measure, Duration::from_secs(60));
+    }
+
+    #[test]
+    fn shares_in_stages_are_of_the_workers_that_a_flag_gives() {
+        let overrides = Overrides { workers: Some(100), ..Overrides::default() };
+        let test =
+            planned("stages: [{workers: 50 %, for: 1s}, {workers: 200 %, for: 1s}]", &overrides).unwrap().remove(0);
+        assert_eq!(test.load.workers, 200);
+        assert_eq!(test.load.pacing.stages.iter().map(|stage| stage.level).collect::<Vec<_>>(), [50.0, 200.0]);
     }
 
     #[test]

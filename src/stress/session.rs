@@ -3,7 +3,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Event, StressError, Test};
 use crate::{
     diagnose,
-    model::{Measurement, StressLoad, StressReport},
+    model::{Ended, Measurement, StressLoad, StressReport},
     report,
     trial::{Control, Details, Target, TrialError, UNIT, Watch},
 };
@@ -109,6 +109,12 @@ fn doubts(measurement: &Measurement) -> Vec<String> {
         doubts.push(format!(
             "other programs (or the hypervisor) took {} of the processors: repeat the test when the machine is quiet",
             share(measurement.cpu.other)
+        ));
+    }
+    if measurement.ended != Ended::Completed {
+        doubts.push(format!(
+            "the test ended early, after {:.1} s: everything in it is of that time",
+            measurement.seconds
         ));
     }
     if !measurement.warm_up.steady {

@@ -62,13 +62,13 @@ impl<'a> Conductor<'a> {
     }
 
     /// Waits until throughput is steady, or as long as the cap says. A load that begins with a pause has no warm-up.
-    pub(super) async fn warm_up(&mut self, load: &Load, cancel: &CancellationToken) -> Result<WarmUp, TrialError> {
+    pub(super) async fn warm_up(&mut self, load: &Load, control: &Control<'_>) -> Result<WarmUp, TrialError> {
         let start = Instant::now();
         let cap = if load.pacing.first() > 0.0 { load.warm_up_cap } else { Duration::ZERO };
         let mut slices = Slices::new(self.shared, start);
         let mut steady = cap.is_zero();
-        while !steady && start.elapsed() < cap {
-            self.wait(slices.next_end(), cancel, || ()).await?;
+        while !steady && start.elapsed() < cap && !control.finish.is_cancelled() {
+            self.wait(slices.next_end(), &control.cancel, || ()).await?;
             slices.close(self.shared);
             steady = steady::is_steady(&slices.rates);
         }
@@ -99,17 +99,19 @@ impl<'a> Conductor<'a> {
             .await?;
             slices.close(shared);
             let so_far = line.beat();
-            line.point(control, start.elapsed() >= load.measure || control.finish.is_cancelled());
+            let hopeless = load.success_limit.is_some_and(|limit| {
+                so_far.failed > 0
+                    && stats::clopper_pearson_upper(so_far.succeeded, so_far.failed, EARLY_STOP_CONFIDENCE)
+                        .is_ok_and(|highest| highest < limit)
+            });
             if control.finish.is_cancelled() {
                 ended = Ended::Stopped;
-                break;
-            }
-            if let Some(limit) = load.success_limit
-                && so_far.failed > 0
-                && stats::clopper_pearson_upper(so_far.succeeded, so_far.failed, EARLY_STOP_CONFIDENCE)
-                    .is_ok_and(|highest| highest < limit)
-            {
+            } else if hopeless {
                 ended = Ended::SuccessLimitMissed;
+            }
+            let over = ended != Ended::Completed || start.elapsed() >= load.measure;
+            line.point(control, over);
+            if over {
                 break;
             }
         }

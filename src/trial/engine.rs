@@ -57,7 +57,7 @@ pub(super) async fn run(
     let mut conductor = Conductor::new(&shared);
 
     control.tell(Watch::WarmUp);
-    let warm_up = conductor.warm_up(load, &control.cancel).await?;
+    let warm_up = conductor.warm_up(load, control).await?;
     control.tell(Watch::Measuring);
     let usage = Usage::read(database_cpu());
     let (connections, breaker) = shared.pool.counts();
@@ -116,7 +116,7 @@ pub(super) async fn run(
         connections: connections_between(connections, connections_after),
         breaker: breaker_between(breaker, breaker_after),
         cpu,
-        faults: recovery::records(&load.faults, happened, &measured.beats),
+        faults: recovery::records(load, happened, &measured.beats),
         ended: measured.ended,
     };
     Ok(Details { measurement, series: measured.series, response: recorder.response.into_histogram() })

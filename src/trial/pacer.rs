@@ -115,9 +115,15 @@ impl Pacer {
                 (!gate.stopped.load(Ordering::Relaxed)).then(turn)
             }
             Self::Open(queue) => {
-                queue.ready.acquire().await.ok()?.forget();
-                let intended = queue.lock().pop_front()?;
-                Some(Turn { intended, due_in_measure: queue.is_measured(intended) })
+                loop {
+                    queue.ready.acquire().await.ok()?.forget();
+                    let intended = queue.lock().pop_front()?;
+                    let due_in_measure = queue.is_measured(intended);
+                    // What the warm-up has left in the queue would only hold up what counts.
+                    if due_in_measure || queue.measured_from.get().is_none() {
+                        return Some(Turn { intended, due_in_measure });
+                    }
+                }
             }
         }
     }

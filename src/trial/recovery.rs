@@ -1,8 +1,11 @@
 //! How a pool got over a fault, read off the trial's time line.
 
+use std::time::Duration;
+
+use super::Load;
 use crate::{
     fault::Happened,
-    model::{Fault, FaultRecord, Recovery},
+    model::{FaultRecord, Recovery},
 };
 
 /// Longest time before a fault from which the prior throughput is taken.
@@ -13,6 +16,8 @@ const SHORTEST_PRIOR: f64 = 0.4;
 const WINDOW: f64 = 0.5;
 /// The share of the prior throughput that counts as back.
 const BACK: f64 = 0.95;
+/// The share that counts as serving again.
+const HALF: f64 = 0.5;
 
 /// Running totals at one moment of the measured part.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -26,10 +31,10 @@ pub(super) struct Beat {
     pub(super) open_seconds: f64,
 }
 
-/// The record of each fault; `beats` in order of time, `happened` as many as there are faults.
-pub(super) fn records(faults: &[Fault], happened: Vec<Happened>, beats: &[Beat]) -> Vec<FaultRecord> {
+/// The record of each fault of a load; `beats` in order of time, `happened` as many as there are faults.
+pub(super) fn records(load: &Load, happened: Vec<Happened>, beats: &[Beat]) -> Vec<FaultRecord> {
     let times: Vec<_> = happened.iter().map(|of| (of.began, of.ended)).collect();
-    faults
+    load.faults
         .iter()
         .zip(happened)
         .enumerate()
@@ -42,20 +47,36 @@ pub(super) fn records(faults: &[Fault], happened: Vec<Happened>, beats: &[Beat])
                 .filter_map(|(_, (_, ended))| *ended)
                 .filter(|ended| Some(*ended) <= began)
                 .fold(0.0, f64::max);
-            let recovery = began.zip(ended).and_then(|(began, ended)| recovery(began, ended, undisturbed_since, beats));
+            let recovery =
+                began.zip(ended).and_then(|(began, ended)| recovery(load, began, ended, undisturbed_since, beats));
             FaultRecord { fault: fault.clone(), began, ended, problem, recovery }
         })
         .collect()
 }
 
-fn recovery(began: f64, ended: f64, undisturbed_since: f64, beats: &[Beat]) -> Option<Recovery> {
-    let since = (began - PRIOR).max(undisturbed_since);
-    let prior = throughput(at(beats, since)?, at(beats, began)?, SHORTEST_PRIOR)?;
-    let after = beats.iter().filter(|beat| beat.at >= ended);
-    let back = after.clone().find_map(|from| {
-        let until = beats.iter().find(|until| until.at >= from.at + WINDOW - 1e-6)?;
-        throughput(from, until, WINDOW / 2.0).filter(|rate| *rate >= BACK * prior).map(|_| from)
-    });
+/// What is offered at a time.
+fn level(load: &Load, at: f64) -> f64 {
+    load.pacing.level_at(Duration::try_from_secs_f64(at.max(0.0)).unwrap_or_default())
+}
+
+/// Throughput before and after is compared under the same level of load only: a pause of the load is neither an outage nor
+/// a recovery. In a fault that begins in a pause, what was before the pause is compared with what comes after it.
+fn recovery(load: &Load, began: f64, ended: f64, undisturbed_since: f64, beats: &[Beat]) -> Option<Recovery> {
+    let busy_until = beats.iter().rev().map(|beat| beat.at).find(|at| *at <= began && level(load, *at) > 0.0)?;
+    let offered = level(load, busy_until);
+    let alike = |at: f64| (level(load, at) - offered).abs() < 1e-9;
+    let earliest = (busy_until - PRIOR).max(undisturbed_since);
+    let since = beats.iter().rev().map(|beat| beat.at).take_while(|at| *at >= earliest - 1e-6 || *at > busy_until);
+    let since = since.filter(|at| *at <= busy_until).take_while(|at| alike(*at)).last()?;
+    let prior = throughput(at(beats, since)?, at(beats, busy_until)?, SHORTEST_PRIOR)?;
+    let again = beats.iter().map(|beat| beat.at).find(|at| *at >= ended && alike(*at))?;
+    let back_at = |share: f64| {
+        beats.iter().enumerate().filter(|(_, beat)| beat.at >= again && alike(beat.at)).find_map(|(index, from)| {
+            let until = beats[index..].iter().find(|until| until.at >= from.at + WINDOW - 1e-6)?;
+            throughput(from, until, WINDOW / 2.0).filter(|rate| *rate >= share * prior).map(|_| from)
+        })
+    };
+    let back = back_at(BACK);
     let (before, until) = (at(beats, began)?, back.or_else(|| beats.last())?);
     #[expect(clippy::cast_precision_loss, reason = "counts of requests are far below 2^53")]
     let (requests, attempts) = (
@@ -64,7 +85,8 @@ fn recovery(began: f64, ended: f64, undisturbed_since: f64, beats: &[Beat]) -> O
     );
     Some(Recovery {
         prior_throughput: prior,
-        seconds: back.map(|beat| (beat.at - ended).max(0.0)),
+        seconds: back.map(|beat| (beat.at - again).max(0.0)),
+        half_seconds: back_at(HALF).map(|beat| (beat.at - again).max(0.0)),
         failed: until.failed - before.failed,
         attempts: if requests > 0.0 { attempts / requests } else { 1.0 },
         opened: until.opened - before.opened,
@@ -87,10 +109,8 @@ fn throughput(from: &Beat, until: &Beat, shortest: f64) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
-    use crate::model::FaultKind;
+    use crate::model::{Fault, FaultKind, Offered, Pacing, Stage};
 
     /// A beat each tenth of a second: 100 requests a second but for an outage, which ends `slow` after the fault.
     fn beats(outage: std::ops::Range<f64>) -> Vec<Beat> {
@@ -115,7 +135,26 @@ mod tests {
         let kind = FaultKind::Refuse;
         let fault = Fault { at: Duration::from_secs(4), lasts: Duration::from_secs(1), share: 1.0, kind };
         let happened = Happened { began: Some(began), ended: Some(ended), problem: None };
-        records(&[fault], vec![happened], &beats(outage)).remove(0)
+        records(&load(Pacing::closed(4), fault), vec![happened], &beats(outage)).remove(0)
+    }
+
+    fn load(pacing: Pacing, fault: Fault) -> Load {
+        Load { pacing, faults: vec![fault], ..Load::closed(4, None, Duration::from_secs(10), 0.99) }
+    }
+
+    #[test]
+    fn a_pause_of_the_load_is_no_outage() {
+        let stage = |level, seconds| Stage { level, lasts: Duration::from_secs(seconds), ramp: false };
+        let stages = vec![stage(4.0, 3), stage(0.0, 2), stage(4.0, 5)];
+        let kind = FaultKind::DropSilently;
+        let fault = Fault { at: Duration::from_secs(4), lasts: Duration::ZERO, share: 1.0, kind };
+        let happened = Happened { began: Some(4.0), ended: Some(4.0), problem: None };
+        let load = load(Pacing { offered: Offered::Workers, stages }, fault);
+        // Nothing in the pause, and the pool is at once as it was.
+        let record = records(&load, vec![happened], &beats(3.0..5.0)).remove(0);
+        let recovery = record.recovery.unwrap();
+        assert!((recovery.prior_throughput - 100.0).abs() < 4.0, "{recovery:?}");
+        assert!(recovery.seconds.unwrap() < 0.2, "{recovery:?}");
     }
 
     #[test]
@@ -123,6 +162,8 @@ mod tests {
         let recovery = record(4.0, 5.0, 4.0..5.6).recovery.unwrap();
         assert!((recovery.prior_throughput - 100.0).abs() < 1e-6, "{recovery:?}");
         assert!((recovery.seconds.unwrap() - 0.6).abs() < 0.01, "{recovery:?}");
+        // Its window of half a second reaches beyond the outage.
+        assert!((recovery.half_seconds.unwrap() - 0.4).abs() < 0.11, "{recovery:?}");
         assert_eq!((recovery.failed, recovery.opened), (64, 16));
         assert!((recovery.attempts - 3.0).abs() < 1e-9 && (recovery.circuit_open - 1.6).abs() < 1e-9, "{recovery:?}");
     }

@@ -127,7 +127,10 @@ impl Work for Request<'_> {
     async fn run(&mut self, connection: &mut Connection) -> Result<(), WorkError> {
         let Some(pool) = self.second_from else { return self.whole(connection).await };
         let mut second = pool.acquire().await?;
-        second.run(&mut Second(self)).await
+        second.run(&mut Second(self)).await.map_err(|error| match error {
+            WorkError::Query(error) => WorkError::Second(error),
+            other => other,
+        })
     }
 }
 

@@ -91,7 +91,7 @@ impl Drop for Live {
 }
 
 /// Gives the terminal back as it was.
-fn restore() {
+pub(super) fn restore() {
     drop(execute!(io::stderr(), LeaveAlternateScreen));
     drop(disable_raw_mode());
     out::release();
@@ -100,10 +100,20 @@ fn restore() {
 /// Looks for keys until the display is over.
 fn keys(over: &AtomicBool, cancel: &CancellationToken, finish: &CancellationToken) {
     while !over.load(Ordering::Relaxed) {
-        if !event::poll(KEYS).unwrap_or(false) {
-            continue;
-        }
-        let Ok(event::Event::Key(key)) = event::read() else { continue };
+        let key = match event::poll(KEYS) {
+            Ok(false) => continue,
+            Ok(true) => event::read(),
+            Err(error) => Err(error),
+        };
+        let key = match key {
+            Ok(event::Event::Key(key)) => key,
+            Ok(_) => continue,
+            // The terminal has gone; asking it at once again would take a processor from what is measured.
+            Err(_) => {
+                thread::sleep(KEYS);
+                continue;
+            }
+        };
         if key.kind == KeyEventKind::Release {
             continue;
         }

@@ -25,6 +25,13 @@ pub(super) enum Display {
     Live(Box<Live>),
 }
 
+/// Gives the terminal back if a picture holds it: for whoever ends the program at once.
+pub(super) fn leave() {
+    if super::out::is_held() {
+        live::restore();
+    }
+}
+
 impl Display {
     /// A display for standard error as it is. `finish` is cancelled when a person wants to end early, `cancel` when they
     /// give up.

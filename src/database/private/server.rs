@@ -188,12 +188,20 @@ impl PrivateServer {
 
     /// Stops all of the server's processes where they are (SIGSTOP), until [`Self::resume`].
     pub fn pause(&self) {
-        process::signal_all(self.pid(), Signal::STOP);
+        self.signal_all(Signal::STOP);
     }
 
     /// Lets the server's processes go on.
     pub fn resume(&self) {
-        process::signal_all(self.pid(), Signal::CONT);
+        self.signal_all(Signal::CONT);
+    }
+
+    /// A server that has ended has no processes, and its first one's id may be another program's by now.
+    fn signal_all(&self, signal: Signal) {
+        let mut postgres = self.postgres();
+        if !postgres.ended() {
+            process::signal_all(postgres.0.id(), signal);
+        }
     }
 
     /// Shuts the server down, ending its sessions ("fast shutdown"), until [`Self::start_again`].

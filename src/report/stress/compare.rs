@@ -6,7 +6,7 @@
 //! trials of `run` can.
 
 use crate::{
-    model::{Estimate, Interval, Point, StressReport},
+    model::{Ended, Estimate, Interval, Point, StressReport},
     report::figures,
     stats,
 };
@@ -57,11 +57,28 @@ type Figure = (&'static str, fn(&StressReport) -> f64, fn(&Point) -> f64);
 /// # Errors
 /// [`Incomparable`] when they were made under different loads.
 pub fn compare(now: &StressReport, before: &StressReport) -> Result<Comparison, Incomparable> {
-    let pairs: [(&'static str, String, String); 4] = [
+    let faults = |of: &StressReport| {
+        let words = of.measurement.faults.iter().map(|record| {
+            format!("{} at {} s", super::tables::fault_in_words(&record.fault), record.fault.at.as_secs_f64())
+        });
+        words.collect::<Vec<_>>().join(", ")
+    };
+    let ended = |of: &StressReport| match of.measurement.ended {
+        Ended::Completed => "ran to its end".to_owned(),
+        Ended::Stopped | Ended::SuccessLimitMissed => format!("ended early, after {:.1} s", of.measurement.seconds),
+    };
+    let load = |of: &StressReport| {
+        let stages = of.load.pacing.stages.iter().map(|stage| format!("{}", stage.level)).collect::<Vec<_>>();
+        format!("{} (levels {}; {} at once)", super::tables::load(of), stages.join(", "), of.load.workers)
+    };
+    let pairs: [(&'static str, String, String); 7] = [
         ("scenario", now.scenario.clone(), before.scenario.clone()),
         ("profile", now.profile.clone(), before.profile.clone()),
-        ("load", super::tables::load(now), super::tables::load(before)),
+        ("server", now.server.clone(), before.server.clone()),
         ("machine", now.machine.clone(), before.machine.clone()),
+        ("load", load(now), load(before)),
+        ("faults", faults(now), faults(before)),
+        ("how they ended", ended(now), ended(before)),
     ];
     if let Some((what, now, before)) = pairs.into_iter().find(|(_, now, before)| now != before) {
         return Err(Incomparable { what, now, before });

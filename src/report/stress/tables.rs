@@ -1,7 +1,7 @@
 use crate::{
     model::{
-        BreakerState, Estimate, Fault, FaultRecord, Finding, Latency, Measurement, MetricUnit, Offered, Severity,
-        StressReport,
+        BreakerState, Ended, Estimate, Fault, FaultRecord, Finding, Latency, Measurement, MetricUnit, Offered,
+        Severity, StressReport,
     },
     report::{figures, words},
 };
@@ -45,7 +45,17 @@ fn headline(report: &StressReport) -> String {
         (_, 0) => "PASSED: every threshold holds".to_owned(),
         (all, missed) => format!("FAILED: {missed} of {all} thresholds missed"),
     };
-    format!("{} · {verdict}", report.scenario)
+    let early = match report.measurement.ended {
+        Ended::Completed => String::new(),
+        Ended::Stopped | Ended::SuccessLimitMissed => {
+            format!(
+                " · ended early, after {} of {}",
+                figures::time(report.measurement.seconds),
+                figures::time(report.load.seconds)
+            )
+        }
+    };
+    format!("{} · {verdict}{early}", report.scenario)
 }
 
 /// What was offered, in words.
@@ -60,7 +70,7 @@ pub(crate) fn load(report: &StressReport) -> String {
     match load.pacing.offered {
         Offered::Workers => {
             let think = load.think_time.map_or(String::new(), |time| format!(", {} think time", figures::time(time)));
-            format!("{} workers{stages}{think}, {seconds}", load.workers)
+            format!("{highest:.0} workers{stages}{think}, {seconds}")
         }
         Offered::ConstantRate => format!("{} requests a second{stages}, {seconds}", figures::rate(highest)),
         Offered::PoissonRate => format!("{} requests a second at random{stages}, {seconds}", figures::rate(highest)),
@@ -191,23 +201,29 @@ pub fn fault_in_words(fault: &Fault) -> String {
     format!("{what}{share}")
 }
 
+/// The time until throughput was back.
+fn back(seconds: Option<f64>) -> String {
+    seconds.map_or_else(|| "not by the end".to_owned(), |seconds| format!("after {seconds:.1} s"))
+}
+
 fn faults(of: &[FaultRecord]) -> Grid {
     let mut grid = Grid::new(
         "Faults",
-        &["fault", "from", "to", "back at 95 % after", "failed", "attempts", "opened", "circuit not closed"],
+        &["fault", "from", "to", "back at 50 %", "back at 95 %", "failed", "attempts", "opened", "circuit not closed"],
     );
     for record in of {
         let at = |at: Option<f64>| at.map_or_else(|| figures::NONE.to_owned(), |at| format!("{at:.2} s"));
         let mut row = vec![fault_in_words(&record.fault), at(record.began), at(record.ended)];
         match &record.recovery {
             Some(found) => row.extend([
-                found.seconds.map_or_else(|| "not by the end".to_owned(), |seconds| format!("{seconds:.1} s")),
+                back(found.half_seconds),
+                back(found.seconds),
                 found.failed.to_string(),
                 format!("{:.2}", found.attempts),
                 found.opened.to_string(),
                 figures::time(found.circuit_open),
             ]),
-            None => row.extend(std::iter::repeat_n(figures::NONE.to_owned(), 5)),
+            None => row.extend(std::iter::repeat_n(figures::NONE.to_owned(), 6)),
         }
         if let Some(problem) = &record.problem {
             row[0].push_str(&format!(" ({problem})"));
@@ -275,12 +291,14 @@ pub fn findings_grid(findings: &[Finding]) -> Grid {
 /// A suite at a glance: one row a test.
 #[must_use]
 pub fn suite_grid(reports: &[StressReport]) -> Grid {
-    let mut grid =
-        Grid::new("", &["scenario", "verdict", "QPS", "success rate", "response p95", "slowest recovery", "breaker"]);
+    let mut grid = Grid::new(
+        "",
+        &["scenario", "verdict", "QPS", "success rate", "response p95", "slowest back at 50 %", "breaker"],
+    );
     for report in reports {
         let of = &report.measurement;
         let recoveries: Vec<Option<f64>> =
-            of.faults.iter().filter_map(|record| record.recovery).map(|found| found.seconds).collect();
+            of.faults.iter().filter_map(|record| record.recovery).map(|found| found.half_seconds).collect();
         let recovery = if recoveries.is_empty() {
             figures::NONE.to_owned()
         } else if recoveries.contains(&None) {
@@ -301,7 +319,7 @@ pub fn suite_grid(reports: &[StressReport]) -> Grid {
             figures::time(of.response.p95),
             recovery,
             match of.breaker.opened {
-                0 if of.breaker.open_seconds > 0.0 => "open throughout".to_owned(),
+                0 if of.breaker.open_seconds > 0.0 => format!("open at first, {:.1} s", of.breaker.open_seconds),
                 0 => "closed".to_owned(),
                 opened => format!("opened {opened}×"),
             },

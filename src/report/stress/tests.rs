@@ -21,6 +21,7 @@ fn report() -> StressReport {
     let recovery = Recovery {
         prior_throughput: 9000.0,
         seconds: Some(0.7),
+        half_seconds: Some(0.4),
         failed: 12,
         attempts: 1.25,
         opened: 4,
@@ -131,7 +132,7 @@ fn tests_of_different_loads_are_not_compared() {
     let mut other = report();
     other.load.workers = 26;
     let error = compare(&report(), &other).unwrap_err().to_string();
-    assert!(error.contains("load") && error.contains("26 workers"), "{error}");
+    assert!(error.contains("load") && error.contains("26 at once"), "{error}");
 }
 
 #[test]
