@@ -14,6 +14,7 @@ use crate::{
     model::{Finding, Measurement, Settings},
     report, stats,
     store::TrialRecord,
+    tune::Phase,
 };
 
 /// What was diagnosed, and what was found.
@@ -84,7 +85,7 @@ async fn of_run(arguments: &DiagnoseArguments) -> Result<Diagnosed> {
 fn typical(trials: &[TrialRecord], in_use: &Settings) -> Measurement {
     let mut of: Vec<&Measurement> = trials
         .iter()
-        .filter(|trial| trial.settings == *in_use && trial.phase != "insight")
+        .filter(|trial| trial.settings == *in_use && trial.phase != Phase::Insight.name())
         .map(|trial| &trial.measurement)
         .collect();
     of.sort_by(|a, b| a.throughput.total_cmp(&b.throughput));
@@ -94,7 +95,7 @@ fn typical(trials: &[TrialRecord], in_use: &Settings) -> Measurement {
 /// What each size did, on average over at least two trials: one alone says little.
 fn sizes(trials: &[TrialRecord]) -> Vec<SizeFacts> {
     let mut by_size: BTreeMap<u32, Vec<&Measurement>> = BTreeMap::new();
-    for trial in trials.iter().filter(|trial| trial.phase != "insight") {
+    for trial in trials.iter().filter(|trial| trial.phase != Phase::Insight.name()) {
         by_size.entry(trial.settings.max_connections()).or_default().push(&trial.measurement);
     }
     let mean = |of: &[&Measurement], figure: fn(&Measurement) -> f64| {

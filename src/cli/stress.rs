@@ -26,7 +26,7 @@ use crate::{
     profile::{Profile, Scenario, Script, ScriptOptions, from_scripts, split_weight},
     report::{self, Grid},
     stress::{self, About, Event, Overrides, Session, StressError, Test},
-    trial::UNIT,
+    trial::{UNIT, Watch},
     tune::{self, Stage},
 };
 
@@ -197,7 +197,7 @@ async fn run_all(
         display.show(&Event::Began { test, index: index + 1, of: tests.len() });
         let mut trouble = None;
         let mut events = |event: Event<'_>| {
-            if let (Event::Point { point, response }, Some(log)) = (&event, &mut hdr) {
+            if let (Event::Trial(Watch::Point { point, response }), Some(log)) = (&event, &mut hdr) {
                 let start = point.at - point.seconds;
                 trouble = log.add(&test.name, start, point.seconds, response, UNIT).err().or(trouble.take());
             }

@@ -4,6 +4,7 @@
 //! [`Schema`] with the workload's tables, a [`PrivateServer`]. This room knows nothing of searches, and what is specific
 //! to one kind of database stays inside it.
 
+mod account;
 mod check;
 mod connection;
 mod error;

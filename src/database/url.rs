@@ -6,7 +6,7 @@ use secrecy::{ExposeSecret, SecretString};
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use url::Url;
 
-use super::UrlError;
+use super::{UrlError, account};
 
 /// How long a control connection may take to open, when the URL has no `connect_timeout`.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -92,25 +92,14 @@ pub(super) fn parse(url: &SecretString) -> Result<Parsed, UrlError> {
     // As libpq does, and sqlx does not everywhere: without a name it is the system's user.
     let named = !parsed.username().is_empty() || query.iter().any(|(key, _)| key == "user");
     if !named && std::env::var_os("PGUSER").is_none() {
-        options = options.username(&system_user());
+        let user = account::own_name().or_else(|| std::env::var("USER").ok());
+        options = options.username(user.as_deref().unwrap_or("postgres"));
     }
     // As libpq does: a certificate to check against is checked against.
     if matches!(options.get_ssl_mode(), PgSslMode::Require) && query.iter().any(|(key, _)| is_root(key)) {
         options = options.ssl_mode(PgSslMode::VerifyCa);
     }
     Ok(Parsed { options, connect_timeout })
-}
-
-/// The name of the user that this process runs as.
-fn system_user() -> String {
-    let id = rustix::process::geteuid().as_raw().to_string();
-    let accounts = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
-    let name = accounts.lines().find_map(|line| {
-        let mut fields = line.split(':');
-        let name = fields.next()?;
-        (fields.nth(1)? == id).then(|| name.to_owned())
-    });
-    name.or_else(|| std::env::var("USER").ok()).unwrap_or_else(|| "postgres".to_owned())
 }
 
 /// libpq takes `user@/name`, without a host, where the standard of URLs does not: puts one in, and tells so.

@@ -1,7 +1,5 @@
-use hdrhistogram::Histogram;
-
 use super::Test;
-use crate::model::{Point, StressReport};
+use crate::{model::StressReport, trial::Watch};
 
 /// What a stress test tells while it goes. Whoever shows it only listens.
 #[derive(Debug)]
@@ -15,19 +13,8 @@ pub enum Event<'a> {
         /// How many there are.
         of: usize,
     },
-    /// The load has begun; nothing counts yet.
-    WarmUp,
-    /// The measured part begins.
-    Measuring,
-    /// An interval has ended.
-    Point {
-        /// What happened in it.
-        point: &'a Point,
-        /// The response times of its successful requests, in [`UNIT`](crate::trial::UNIT)s.
-        response: &'a Histogram<u32>,
-    },
-    /// The measured part is over; requests under way may end.
-    Draining,
+    /// The trial goes on: what whoever watches it is told.
+    Trial(Watch<'a>),
     /// The test has ended.
     Ended(&'a StressReport),
 }

@@ -52,12 +52,7 @@ impl Session<'_> {
         events: &mut (dyn FnMut(Event<'_>) + Send),
     ) -> Result<StressReport, StressError> {
         let about = &self.about;
-        let mut watch = |watch: Watch<'_>| match watch {
-            Watch::WarmUp => events(Event::WarmUp),
-            Watch::Measuring => events(Event::Measuring),
-            Watch::Draining => events(Event::Draining),
-            Watch::Point { point, response } => events(Event::Point { point, response }),
-        };
+        let mut watch = |watch: Watch<'_>| events(Event::Trial(watch));
         let mut control = Control { cancel: self.cancel.clone(), finish: self.finish.clone(), watch: Some(&mut watch) };
         let result = self.target.run(&test.load, &test.settings, about.seed, &mut control).await;
         let Details { measurement, series, response } = result.map_err(|cause| match cause {

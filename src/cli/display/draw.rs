@@ -209,7 +209,7 @@ mod tests {
     use crate::{
         model::{ErrorClass, Fault, FaultKind, Latency, Pacing, Settings},
         stress::{Event, Test},
-        trial::Load,
+        trial::{Load, Watch},
     };
 
     fn test() -> Test {
@@ -231,7 +231,7 @@ mod tests {
     fn state() -> State {
         let mut state = State::default();
         state.take(&Event::Began { test: &test(), index: 2, of: 13 });
-        state.take(&Event::WarmUp);
+        state.take(&Event::Trial(Watch::WarmUp));
         for second in 1..=12_u32 {
             let mut response = Histogram::<u32>::new(3).unwrap();
             response.record_n(4_000, 900).unwrap();
@@ -250,7 +250,7 @@ mod tests {
                 breaker: if second > 11 { BreakerState::Open } else { BreakerState::Closed },
                 ..Point::default()
             };
-            state.take(&Event::Point { point: &point, response: &response });
+            state.take(&Event::Trial(Watch::Point { point: &point, response: &response }));
         }
         state
     }

@@ -25,6 +25,7 @@ use super::{draw::draw, state::State};
 use crate::{
     cli::{exit::code, out},
     stress::Event,
+    trial::Watch,
 };
 
 /// The least time between two pictures.
@@ -70,7 +71,7 @@ impl Live {
         self.state.finishing = self.finish.is_cancelled();
         let now = Instant::now();
         let due = self.drawn.is_none_or(|drawn| now.saturating_duration_since(drawn) >= FRAME);
-        if due || !matches!(event, Event::Point { .. }) {
+        if due || !matches!(event, Event::Trial(Watch::Point { .. })) {
             self.drawn = Some(now);
             // A terminal that cannot be drawn to must not end the test.
             if let Err(error) = self.terminal.draw(|frame| draw(&self.state, frame)) {

@@ -5,6 +5,7 @@ use crate::{
     model::Point,
     report,
     stress::{Event, Test},
+    trial::Watch,
 };
 
 /// A line an interval.
@@ -19,10 +20,10 @@ impl Plain {
     pub(super) fn show(&mut self, event: &Event<'_>) {
         match event {
             Event::Began { test, index, of } => self.began(test, *index, *of),
-            Event::WarmUp => line("   warming up"),
-            Event::Measuring => line("   measuring"),
-            Event::Point { point, .. } => self.point(point),
-            Event::Draining | Event::Ended(_) => {}
+            Event::Trial(Watch::WarmUp) => line("   warming up"),
+            Event::Trial(Watch::Measuring) => line("   measuring"),
+            Event::Trial(Watch::Point { point, .. }) => self.point(point),
+            Event::Trial(Watch::Draining) | Event::Ended(_) => {}
         }
     }
 

@@ -8,7 +8,7 @@ use crate::{
     model::{ErrorClass, Fault, Point},
     report,
     stress::{Event, Test},
-    trial::UNIT,
+    trial::{UNIT, Watch},
 };
 
 /// Points kept for the charts.
@@ -64,13 +64,13 @@ impl State {
     pub(super) fn take(&mut self, event: &Event<'_>) {
         match event {
             Event::Began { test, index, of } => *self = Self::of(test, *index, *of, self.finishing),
-            Event::WarmUp => self.phase = Phase::WarmUp,
-            Event::Measuring => {
+            Event::Trial(Watch::WarmUp) => self.phase = Phase::WarmUp,
+            Event::Trial(Watch::Measuring) => {
                 self.phase = Phase::Measuring;
                 self.measuring_since = Some(Instant::now());
             }
-            Event::Point { point, response } => self.point(point, response),
-            Event::Draining => self.phase = Phase::Draining,
+            Event::Trial(Watch::Point { point, response }) => self.point(point, response),
+            Event::Trial(Watch::Draining) => self.phase = Phase::Draining,
             Event::Ended(_) => self.phase = Phase::Ended,
         }
     }

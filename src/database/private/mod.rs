@@ -4,7 +4,6 @@
 //! (a random password, loopback only), nothing of it outlives its owner for longer than until the next start, and it
 //! never touches a cluster that it did not make.
 
-mod account;
 mod binaries;
 mod error;
 mod process;

@@ -20,11 +20,10 @@ use sqlx::{
 
 use super::{
     Binaries, PrivateError, StateFolder,
-    account::Account,
     process::{self, GRACE},
     state::ClusterFolder,
 };
-use crate::database::{DatabaseError, Server};
+use crate::database::{DatabaseError, Server, account::Account};
 
 /// How a private server is made.
 #[derive(Clone, Debug)]

@@ -25,15 +25,25 @@ impl Account {
     }
 }
 
+/// The name of the user that this process runs as, where the system knows it.
+pub(super) fn own_name() -> Option<String> {
+    let uid = rustix::process::geteuid().as_raw();
+    let accounts = fs::read_to_string("/etc/passwd").unwrap_or_default();
+    users(&accounts).find(|account| account.uid == uid).map(|account| account.name)
+}
+
 /// Looks a user up in the text of `/etc/passwd`.
 fn find(accounts: &str, name: &str) -> Option<Account> {
-    accounts.lines().find_map(|line| {
+    users(accounts).find(|account| account.name == name)
+}
+
+/// The users in the text of `/etc/passwd`.
+fn users(accounts: &str) -> impl Iterator<Item = Account> {
+    accounts.lines().filter_map(|line| {
         let mut fields = line.split(':');
-        if fields.next() != Some(name) {
-            return None;
-        }
+        let name = fields.next()?.to_owned();
         let (uid, gid) = (fields.nth(1)?.parse().ok()?, fields.next()?.parse().ok()?);
-        Some(Account { name: name.to_owned(), uid, gid })
+        Some(Account { name, uid, gid })
     })
 }
 
