@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     export::{self, HdrLog},
-    model::{Fault, FaultPlace, Setting, StressReport, Threshold, Value, Workload},
+    model::{Fault, FaultPlace, Setting, StressReport, Threshold, Value},
     profile::{Profile, Scenario, Script, ScriptOptions, from_scripts, split_weight},
     report::{self, Grid},
     stress::{self, About, Event, Overrides, Session, StressError, Test},
@@ -41,18 +41,17 @@ pub(super) async fn stress(global: &Arguments, arguments: &StressArguments) -> R
     let choice = run::choice(arguments.target.as_ref())?;
     let mut profile = profiles::load(&arguments.profile)?;
     if !arguments.file.is_empty() || !arguments.builtin.is_empty() {
-        profile.workload = scripts(arguments)?;
+        profile.do_as(scripts(arguments)?);
         let names: Vec<&str> = arguments.file.iter().chain(&arguments.builtin).map(String::as_str).collect();
         profile.name = format!("pgbench scripts {}", names.join(", "));
     }
-    let tests = planned(arguments, &profile)?;
+    let mut tests = planned(arguments, &profile)?;
     // A bad file is told before the test, not after it.
     let earlier = arguments.compare.as_deref().map(|path| earlier(path, &tests)).transpose()?;
     let csv = arguments.csv.as_deref().map(create).transpose()?;
     let hdr_log = arguments.hdr_log.as_deref().map(create).transpose()?;
     let most = tests.iter().map(|test| test.settings.max_connections()).max().unwrap_or(1);
     enough_files(&tests, most)?;
-    let faults: Vec<Fault> = tests.iter().flat_map(|test| test.load.faults.clone()).collect();
 
     let (cancel, finish) = (CancellationToken::new(), CancellationToken::new());
     let signals = tokio::task::JoinSet::from_iter([run::stop_on_signal(cancel.clone())?]);
@@ -71,8 +70,18 @@ pub(super) async fn stress(global: &Arguments, arguments: &StressArguments) -> R
         () = cancel.cancelled() => return Err(interrupted()),
         opened = opened => opened?,
     };
+    if arguments.full_suite {
+        tests.retain(|test| match stage.can_make(&test.load.faults) {
+            Ok(()) => true,
+            Err(why) => {
+                errln!("note: the scenario `{}` is left out: it would {why}", test.name);
+                false
+            }
+        });
+    }
+    let faults: Vec<Fault> = tests.iter().flat_map(|test| test.load.faults.clone()).collect();
     if let Err(error) = stage.allow_faults(&faults, seed).await {
-        stage.close().await;
+        Box::pin(stage.close()).await;
         return Err(error.into());
     }
     let about = About {
@@ -88,7 +97,7 @@ pub(super) async fn stress(global: &Arguments, arguments: &StressArguments) -> R
     let (reports, error) = run_all(session, &tests, &mut display, hdr_log).await;
     // The terminal is given back before anything is printed.
     drop(display);
-    stage.close().await;
+    Box::pin(stage.close()).await;
     drop(signals);
     if let Some((mut file, path)) = csv {
         let rows: String =
@@ -125,7 +134,7 @@ fn planned(arguments: &StressArguments, profile: &Profile) -> Result<Vec<Test>> 
 }
 
 /// The workload of pgbench's scripts.
-fn scripts(arguments: &StressArguments) -> Result<Workload> {
+fn scripts(arguments: &StressArguments) -> Result<Profile> {
     let mut scripts = arguments.file.iter().map(|file| from_script::file_script(file)).collect::<Result<Vec<_>>>()?;
     for name in &arguments.builtin {
         let (name, weight) = split_weight(name).map_err(bad_input)?;
@@ -137,7 +146,7 @@ fn scripts(arguments: &StressArguments) -> Result<Workload> {
         workers: arguments.workers.unwrap_or(1),
         tables: !arguments.builtin.is_empty(),
     };
-    Ok(from_scripts(&scripts, &options).map_err(bad_input)?.workload)
+    from_scripts(&scripts, &options).map_err(bad_input)
 }
 
 fn scenarios(arguments: &StressArguments) -> Result<Vec<Scenario>> {

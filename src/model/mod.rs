@@ -3,6 +3,7 @@
 //! Plain data and the rules that hold within it. In: nothing; out: types for every other room.
 //! This room does no I/O, so nothing here can fail but a rule.
 
+mod dialect;
 mod fault;
 mod interval;
 mod measurement;
@@ -18,6 +19,7 @@ mod stress;
 mod threshold;
 mod workload;
 
+pub use dialect::Dialect;
 pub use fault::{Fault, FaultKind, FaultPlace};
 pub use interval::{Estimate, Interval};
 pub use measurement::{

@@ -1,5 +1,5 @@
 use crate::{
-    database::{ConnectError, QueryError},
+    database::{ConnectError, QueryError, is_conflict},
     model::ErrorClass,
 };
 
@@ -109,12 +109,12 @@ impl Failure {
     }
 
     /// Whether trying again may help: no connection was had, or it was lost, or the transaction has lost against
-    /// another one (40001 serialization failure, 40P01 deadlock). Any other answer of the server is final, and a circuit
+    /// another one ([`is_conflict`]). Any other answer of the server is final, and a circuit
     /// that is open says "not now".
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self.class {
-            ErrorClass::Query => matches!(self.code.as_deref(), Some("40001" | "40P01")),
+            ErrorClass::Query => self.code.as_deref().is_some_and(is_conflict),
             class => is_infrastructure(class),
         }
     }

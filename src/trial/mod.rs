@@ -195,7 +195,7 @@ impl Target {
     #[must_use]
     pub fn host_and_port(&self) -> Option<(&str, u16)> {
         match self {
-            Self::Database(target) => Some(target.server().host_and_port()),
+            Self::Database(target) => target.server().host_and_port(),
             Self::Simulated(_) => None,
         }
     }

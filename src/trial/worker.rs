@@ -148,7 +148,7 @@ impl Request<'_> {
         if !self.operation.transaction {
             return self.statements(connection).await;
         }
-        connection.execute_raw("BEGIN").await?;
+        connection.begin(self.operation.writes).await?;
         let result = self.statements(connection).await;
         match &result {
             Ok(()) => connection.execute_raw("COMMIT").await?,
