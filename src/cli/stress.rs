@@ -71,13 +71,18 @@ pub(super) async fn stress(global: &Arguments, arguments: &StressArguments) -> R
         opened = opened => opened?,
     };
     if arguments.full_suite {
+        let mut left_out = Vec::new();
         tests.retain(|test| match stage.can_make(&test.load.faults) {
             Ok(()) => true,
             Err(why) => {
-                errln!("note: the scenario `{}` is left out: it would {why}", test.name);
+                left_out.push((test.name.clone(), why));
                 false
             }
         });
+        if let Some((_, why)) = left_out.first() {
+            let names: Vec<_> = left_out.iter().map(|(name, _)| name.as_str()).collect();
+            errln!("note: left out, for what cannot be made here: {}; the first would {why}", names.join(", "));
+        }
     }
     let faults: Vec<Fault> = tests.iter().flat_map(|test| test.load.faults.clone()).collect();
     if let Err(error) = stage.allow_faults(&faults, seed).await {

@@ -201,7 +201,7 @@ mod tests {
             ("postgres://me@db.example:5432", "postgres://me@db.example:5432/me"),
             ("mysql://me:hunter2@db.example/app", "mysql://me@db.example:3306/app"),
             ("mariadb://me:hunter2@[::1]:6000/app", "mysql://me@[::1]:6000/app"),
-            ("mysql://me:hunter2@localhost/app?socket=/run/my.sock", "mysql://me@/app?socket=/run/my.sock"),
+            ("mysql://me:hunter2@/app?socket=/run/my.sock", "mysql://me@/app?socket=/run/my.sock"),
             ("sqlite:Cargo.toml?mode=ro", "sqlite:Cargo.toml"),
         ] {
             let server = Server::from_url(&SecretString::from(url)).unwrap();

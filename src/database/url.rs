@@ -1,6 +1,6 @@
 //! Reading a database URL, so that no part of it that could be a password is ever repeated.
 
-use std::{fs::File, time::Duration};
+use std::{borrow::Cow, fs::File, time::Duration};
 
 use secrecy::{ExposeSecret, SecretString};
 
@@ -55,6 +55,17 @@ pub(super) fn explain(error: ::url::ParseError) -> String {
         ::url::ParseError::InvalidPort => format!("the port is no number from 0 to 65535, or {ENCODE}"),
         ::url::ParseError::EmptyHost => "it has a user or a port, but no host".to_owned(),
         other => other.to_string(),
+    }
+}
+
+/// Clients take `user@/name`, without a host, where the standard of URLs does not: puts one in, and tells so.
+pub(super) fn with_host(text: &str) -> (Cow<'_, str>, bool) {
+    let start = text.find("://").map_or(0, |at| at + "://".len());
+    let end = text[start..].find(['/', '?', '#']).map_or(text.len(), |at| start + at);
+    if text[start..end].ends_with('@') {
+        (format!("{}localhost{}", &text[..end], &text[end..]).into(), true)
+    } else {
+        (text.into(), false)
     }
 }
 

@@ -36,7 +36,8 @@ pub enum OutOfReach {
     NoNetwork(&'static str),
     /// There is neither a server nor a network.
     #[error(
-        "make the fault `{0}`: an embedded database has no server and no network that could fail; use `--target          postgres:private` or `--target mariadb:private`"
+        "make the fault `{0}`: an embedded database has no server and no network that could fail; use `--target \
+         postgres:private` or `--target mariadb:private`"
     )]
     Embedded(&'static str),
 }

@@ -15,7 +15,8 @@ use crate::{
 /// Connections that the program keeps beside the pool: one that holds the schema, one for looking whether the server
 /// is well.
 const OWN_CONNECTIONS: u32 = 2;
-/// What a reader must know where SQLite stands in for a PostgreSQL.
+/// What a reader must know of SQLite, and where it stands in for a PostgreSQL.
+const EMBEDDED: &str = "the database is embedded: what it takes of the processors is in what the load generator took";
 const INSTEAD: &str = "no PostgreSQL is installed here, so an embedded SQLite serves instead: a real database, but one that \
                        writes one transaction at a time, in this process and without a network, so that the figures say \
                        nothing of a server; `make deps` or `apt-get install postgresql` installs one, --target names one";
@@ -165,9 +166,15 @@ impl Stage {
         events: &mut dyn FnMut(Event),
     ) -> Result<Self, TuneError> {
         let mut warnings = Vec::new();
+        let mut warn = |warning: &str| {
+            events(Event::Notice(warning.to_owned()));
+            warnings.push(warning.to_owned());
+        };
         if let Choice::Private(Private::File { instead: true }) = choice {
-            events(Event::Notice(INSTEAD.to_owned()));
-            warnings.push(INSTEAD.to_owned());
+            warn(INSTEAD);
+        }
+        if server.dialect() == Dialect::Sqlite {
+            warn(EMBEDDED);
         }
         let is_private = matches!(choice, Choice::Private(_));
         let makes_schema = !profile.workload.prepare.is_empty();

@@ -6,7 +6,7 @@ use url::Url;
 use super::Way;
 use crate::database::{
     UrlError, account,
-    url::{CONNECT_TIMEOUT, ENCODE, cause, connect_timeout, explain, malformed, readable, whole},
+    url::{CONNECT_TIMEOUT, ENCODE, cause, connect_timeout, explain, malformed, readable, whole, with_host},
 };
 
 /// Parameters that are handed on to sqlx, by their names there.
@@ -54,7 +54,8 @@ pub(in crate::database) fn parse(text: &str) -> Result<(Way, Duration), UrlError
 }
 
 fn options(text: &str) -> Result<(MySqlConnectOptions, Duration), UrlError> {
-    let mut parsed = Url::parse(text).map_err(|error| malformed(&explain(error)))?;
+    let (text, _) = with_host(text);
+    let mut parsed = Url::parse(&text).map_err(|error| malformed(&explain(error)))?;
     whole(&parsed)?;
     let mut pairs = Vec::new();
     let mut longest = CONNECT_TIMEOUT;

@@ -1,4 +1,4 @@
-use std::{borrow::Cow, str::FromStr, time::Duration};
+use std::{str::FromStr, time::Duration};
 
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use url::Url;
@@ -6,7 +6,7 @@ use url::Url;
 use super::Way;
 use crate::database::{
     UrlError, account,
-    url::{CONNECT_TIMEOUT, ENCODE, cause, connect_timeout, explain, malformed, readable, whole},
+    url::{CONNECT_TIMEOUT, ENCODE, cause, connect_timeout, explain, malformed, readable, whole, with_host},
 };
 
 /// Parameters that are handed on to sqlx; the others are either read here or left out.
@@ -84,17 +84,6 @@ fn options(text: &str) -> Result<(PgConnectOptions, Duration), UrlError> {
         options = options.ssl_mode(PgSslMode::VerifyCa);
     }
     Ok((options, connect_timeout))
-}
-
-/// libpq takes `user@/name`, without a host, where the standard of URLs does not: puts one in, and tells so.
-fn with_host(text: &str) -> (Cow<'_, str>, bool) {
-    let start = text.find("://").map_or(0, |at| at + "://".len());
-    let end = text[start..].find(['/', '?', '#']).map_or(text.len(), |at| start + at);
-    if text[start..end].ends_with('@') {
-        (format!("{}localhost{}", &text[..end], &text[end..]).into(), true)
-    } else {
-        (text.into(), false)
-    }
 }
 
 type Pairs = Vec<(String, String)>;

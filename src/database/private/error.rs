@@ -24,7 +24,7 @@ pub enum PrivateError {
     /// MariaDB is not on this machine.
     #[error(
         "find MariaDB on this machine: its programs `mariadb-install-db` and `mariadbd` are neither in PATH nor in \
-         /usr/sbin; install them (`make deps`, or `sudo apt-get install mariadb-server-core mariadb-client-core`), name \
+         /usr/sbin; install them (`sudo apt-get install mariadb-server-core mariadb-client-core`), name \
          their folder in MARIADB_BIN, or use a running server by `--target mysql://…`"
     )]
     NoMariaDb,

@@ -1,8 +1,10 @@
-//! The database room on a real PostgreSQL.
+//! The database room on real databases: PostgreSQL, where it says nothing else.
 
 mod inspect;
+mod mysql;
 mod private;
 mod schema;
+mod sqlite;
 mod tls;
 mod url;
 
