@@ -340,13 +340,6 @@ fn sqlite_name(code: &str) -> String {
     format!("SQLITE_{name}")
 }
 
-/// Whether a code says that a transaction has lost against another one, so that it may succeed when tried again:
-/// PostgreSQL's serialization failure and deadlock, MySQL's deadlock and lock wait timeout, SQLite's busy and locked.
-#[must_use]
-pub fn is_conflict(code: &str) -> bool {
-    matches!(code, "40001" | "40P01" | "1213" | "1205" | "SQLITE_BUSY" | "SQLITE_LOCKED")
-}
-
 /// What the server or the system said, beneath sqlx's own heading, with the server's details and hints.
 pub(super) fn message(error: &sqlx::Error) -> String {
     match error {

@@ -23,7 +23,7 @@ mod words;
 
 pub use connection::{Argument, Connection};
 pub use error::{ConnectError, QueryError, UrlError};
-pub use failure::{DatabaseError, is_conflict};
+pub use failure::DatabaseError;
 pub use guard::{Allowance, Demand, Refusal, guard};
 pub use inspect::{Bound, Inspection, OtherClients};
 pub use postgres::{StatementsError, Top};

@@ -1,7 +1,7 @@
 //! Rules about what stands behind and in front of the pool.
 
 use super::{Facts, Found, percent, time};
-use crate::model::{ErrorClass, Severity};
+use crate::model::{ErrorClass, Severity, is_conflict};
 
 /// The load generator, and not the database, was the limit.
 pub(super) fn load_generator_saturated(facts: &Facts<'_>) -> Option<Found> {
@@ -58,14 +58,14 @@ pub(super) fn server_saturated(facts: &Facts<'_>) -> Option<Found> {
 /// Statements wait for each other's locks: the server says so, or more connections made them slower while processors
 /// were free.
 pub(super) fn lock_contention(facts: &Facts<'_>) -> Option<Found> {
-    /// Deadlock, serialization failure, lock not available.
-    const CODES: [&str; 3] = ["40P01", "40001", "55P03"];
+    /// PostgreSQL's lock not available, MySQL's the same (`NOWAIT`).
+    const NO_LOCK: [&str; 2] = ["55P03", "3572"];
     let conflicts: u64 = facts
         .measurement
         .errors
         .iter()
         .filter(|error| error.class == ErrorClass::Query)
-        .filter(|error| error.code.as_deref().is_some_and(|code| CODES.contains(&code)))
+        .filter(|error| error.code.as_deref().is_some_and(|code| is_conflict(code) || NO_LOCK.contains(&code)))
         .map(|error| error.count)
         .sum();
     let smallest = facts.sizes.iter().min_by_key(|size| size.connections);

@@ -44,3 +44,10 @@ impl fmt::Display for Dialect {
         })
     }
 }
+
+/// Whether a code says that a transaction has lost against another one, so that it may succeed when tried again:
+/// PostgreSQL's serialization failure and deadlock, MySQL's deadlock and lock wait timeout, SQLite's busy and locked.
+#[must_use]
+pub fn is_conflict(code: &str) -> bool {
+    matches!(code, "40001" | "40P01" | "1213" | "1205" | "SQLITE_BUSY" | "SQLITE_LOCKED")
+}

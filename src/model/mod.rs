@@ -19,7 +19,7 @@ mod stress;
 mod threshold;
 mod workload;
 
-pub use dialect::Dialect;
+pub use dialect::{Dialect, is_conflict};
 pub use fault::{Fault, FaultKind, FaultPlace};
 pub use interval::{Estimate, Interval};
 pub use measurement::{

@@ -1,6 +1,6 @@
 use crate::{
-    database::{ConnectError, QueryError, is_conflict},
-    model::ErrorClass,
+    database::{ConnectError, QueryError},
+    model::{ErrorClass, is_conflict},
 };
 
 /// Why no connection was handed out.

@@ -39,7 +39,11 @@ impl Private {
     /// A PostgreSQL; where none is installed, SQLite.
     #[must_use]
     pub fn any() -> Self {
-        match Programs::find(Dialect::Postgres) {
+        Self::with(&Programs::find(Dialect::Postgres))
+    }
+
+    fn with(postgres: &Result<Programs, PrivateError>) -> Self {
+        match postgres {
             Err(PrivateError::NotInstalled) => Self::File { instead: true },
             // What else is wrong is told when it is started.
             _ => Self::Server(Dialect::Postgres),
@@ -370,4 +374,17 @@ fn allow(
         }
     }
     Ok(allowance.notices)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sqlite_stands_in_only_where_no_postgresql_is_installed() {
+        assert_eq!(Private::with(&Err(PrivateError::NotInstalled)), Private::File { instead: true });
+        // What a person has named wrongly is told, not passed over.
+        let wrong = Err(PrivateError::NoBinaries { folder: "/nowhere".into() });
+        assert_eq!(Private::with(&wrong), Private::Server(Dialect::Postgres));
+    }
 }

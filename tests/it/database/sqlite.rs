@@ -1,8 +1,8 @@
 //! The database room on real SQLite files.
 
 use pool_tune::{
-    database::{Argument, Connection, DatabaseError, PrivateFile, Schema, Server, StateFolder, is_conflict},
-    model::Dialect,
+    database::{Argument, Connection, DatabaseError, PrivateFile, Schema, Server, StateFolder},
+    model::{Dialect, is_conflict},
 };
 use sqlx::{AssertSqlSafe, SqlSafeStr as _};
 use tempfile::TempDir;
