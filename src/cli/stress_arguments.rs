@@ -13,8 +13,9 @@ pub(super) struct StressArguments {
     /// A profile's name (`pool-tune profiles` lists them) or the path of a profile's file: workload and settings
     #[arg(short, long, value_name = "NAME|FILE", default_value = "medium")]
     pub(super) profile: String,
-    /// The database to load: postgres://user:password@host:port/name?sslmode=…, or `private` for a throw-away PostgreSQL
-    /// that the test starts and removes [default: private]
+    /// The database to load: postgres://user:password@host:port/name?sslmode=…, mysql://…, sqlite:path/to/file.db; or
+    /// `postgres:private`, `mariadb:private` or `sqlite:private` for a throw-away one that the test makes and removes
+    /// [default: a private PostgreSQL; SQLite where none is installed]
     #[arg(short, long, value_name = "URL", env = "DATABASE_URL", hide_env_values = true)]
     pub(super) target: Option<SecretString>,
     /// A scenario's name or file, once or several times; `list` lists those that are built in [default: basic]
