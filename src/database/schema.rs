@@ -1,4 +1,4 @@
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 use super::{
     Connection, DatabaseError, PrivateError, Server, StateFolder, private::ClusterFolder, server::Way, sqlite,
@@ -11,7 +11,10 @@ pub(super) const PREFIX: &str = "pool_tune_";
 pub(super) const MARK: &str = "made by pool-tune";
 
 const DROPPED: &str = "it was dropped";
+const IN_USE: &str = "another session of the same run is using it";
 const NOT_OURS: &str = "a schema of that name is there, but was not made by the program: drop or rename it";
+/// How long a server may take to notice that a connection is gone.
+const NOTICED: Duration = Duration::from_secs(5);
 /// Where the tables of a workload on a SQLite file lie, beside that file.
 const BESIDE: &str = ".pool-tune";
 
@@ -111,7 +114,7 @@ impl Schema {
     pub async fn keep(&mut self) -> Result<(), DatabaseError> {
         let alive = self.base.bounded(async { Ok(self.control.ping().await.is_ok()) }).await.unwrap_or(false);
         let Some(words) = Words::of(self.base.dialect()).filter(|_| !alive) else { return Ok(()) };
-        self.control = hold(&self.base, &self.name).await?;
+        self.control = self.hold_again().await?;
         if !self.says("look for the schema", &(words.exists)(&self.name)).await? {
             return Err(lost(&self.base, &self.name, DROPPED));
         }
@@ -119,6 +122,19 @@ impl Schema {
             self.run("use the schema".to_owned(), &enter(&self.name)).await?;
         }
         Ok(())
+    }
+
+    /// As [`hold`], but waits for a moment: the server may not have noticed yet that the connection before is gone.
+    async fn hold_again(&self) -> Result<Connection, DatabaseError> {
+        let deadline = tokio::time::Instant::now() + NOTICED;
+        loop {
+            match hold(&self.base, &self.name).await {
+                Err(DatabaseError::SchemaLost { message: IN_USE, .. }) if tokio::time::Instant::now() < deadline => {
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+                other => return other,
+            }
+        }
     }
 
     /// Drops the schema with all that is in it.
@@ -219,7 +235,7 @@ async fn hold(server: &Server, name: &str) -> Result<Connection, DatabaseError> 
     if let Some(words) = Words::of(server.dialect()) {
         quieten(server, &mut control, &words).await?;
         if !says(server, &mut control, &format!("lock the schema `{name}`"), &(words.lock)(name)).await? {
-            return Err(lost(server, name, "another session of the same run is using it"));
+            return Err(lost(server, name, IN_USE));
         }
     }
     Ok(control)

@@ -135,7 +135,8 @@ impl Stage {
                 (file.server(), None, Some(file))
             }
         };
-        let opened = Self::prepare(choice, &server, private.clone(), profile, run, load_in_use, events).await;
+        let preparing = Self::prepare(choice, &server, private.clone(), profile, run, load_in_use, events);
+        let opened = Box::pin(preparing).await;
         let opened = opened.map(|stage| Self { _file: file, ..stage });
         if opened.is_err()
             && let Some(private) = private.and_then(Arc::into_inner)
