@@ -2,8 +2,8 @@ use std::time::{Duration, Instant};
 
 use tokio::{task::yield_now, time::sleep};
 
-use super::{Acquired, Failure, Pool, WorkError, failure::is_infrastructure};
-use crate::database::Connection;
+use super::{Acquired, Failure, Pool, WorkError};
+use crate::{database::Connection, policy::is_infrastructure};
 
 /// The times of one attempt, as far as it came.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
