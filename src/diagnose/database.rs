@@ -1,6 +1,6 @@
 //! Rules about what stands behind and in front of the pool.
 
-use super::{Facts, Found, percent, time};
+use super::{Facts, Found, percent, rate, time};
 use crate::model::{ErrorClass, Severity};
 
 /// The load generator, and not the database, was the limit.
@@ -33,7 +33,7 @@ pub(super) fn overload(facts: &Facts<'_>) -> Option<Found> {
         evidence: vec![
             format!("{} of {} requests due were not begun by the end", offered.not_started, offered.requests),
             format!("the oldest had been due for {}", time(offered.longest_wait)),
-            format!("{:.0} a second offered, {:.0} served", offered.rate, facts.measurement.throughput),
+            format!("{} a second offered, {} served", rate(offered.rate), rate(facts.measurement.throughput)),
         ],
         remedy:
             "capacity has to grow (a faster database, fewer or cheaper statements, more connections if they wait for \

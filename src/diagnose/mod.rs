@@ -9,7 +9,10 @@ mod failures;
 mod pool;
 mod trend;
 
-use crate::model::{ErrorClass, Finding, Measurement, Point, Settings, Severity, StressReport};
+use crate::model::{
+    ErrorClass, Finding, Measurement, Point, Settings, Severity, StressReport,
+    figures::{percent, rate, time},
+};
 
 /// What the rules look at.
 #[derive(Clone, Copy, Debug)]
@@ -115,16 +118,6 @@ pub fn findings(facts: &Facts<'_>) -> Vec<Finding> {
     let mut findings: Vec<Finding> = found.collect();
     findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
     findings
-}
-
-/// A share as per cent.
-fn percent(share: f64) -> String {
-    format!("{:.0} %", share * 100.0)
-}
-
-/// A time in the unit that suits it.
-fn time(seconds: f64) -> String {
-    if seconds >= 1.0 { format!("{seconds:.1} s") } else { format!("{:.1} ms", seconds * 1e3) }
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Rules about the pool itself.
 
-use super::{Facts, Found, percent, time, trend};
+use super::{Facts, Found, percent, rate, time, trend};
 use crate::model::{ErrorClass, Severity};
 
 /// The share of the pool that counts as all of it being in use.
@@ -67,8 +67,8 @@ pub(super) fn too_large(facts: &Facts<'_>) -> Option<Found> {
             severity: Severity::Warning,
             title: "The pool is too large".to_owned(),
             evidence: vec![
-                format!("{:.0} QPS at {max} connections", present.throughput),
-                format!("{:.0} QPS at {}", best.throughput, best.connections),
+                format!("{} QPS at {max} connections", rate(present.throughput)),
+                format!("{} QPS at {}", rate(best.throughput), best.connections),
             ],
             remedy: format!(
                 "lower max_connections towards {}, as far as the verification bears it out",
@@ -142,7 +142,7 @@ pub(super) fn frequent_reconnects(facts: &Facts<'_>) -> Option<Found> {
     Some(Found {
         severity: Severity::Warning,
         title: "Connections are replaced all the time".to_owned(),
-        evidence: [vec![format!("{replaced} opened in place of others in {:.0} s", of.seconds)], told].concat(),
+        evidence: [vec![format!("{replaced} opened in place of others in {}", time(of.seconds))], told].concat(),
         remedy: remedy.to_owned(),
     })
 }

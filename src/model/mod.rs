@@ -4,6 +4,7 @@
 //! This room does no I/O, so nothing here can fail but a rule.
 
 mod fault;
+pub(crate) mod figures;
 mod interval;
 mod measurement;
 mod observed;

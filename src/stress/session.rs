@@ -3,7 +3,10 @@ use tokio_util::sync::CancellationToken;
 use super::{Event, StressError, Test};
 use crate::{
     diagnose,
-    model::{Ended, Measurement, StressLoad, StressReport},
+    model::{
+        Ended, Measurement, StressLoad, StressReport,
+        figures::{percent, time},
+    },
     report,
     trial::{Control, Details, Target, TrialError, UNIT, Watch},
 };
@@ -92,24 +95,23 @@ impl Session<'_> {
 /// What must be known before the figures are trusted.
 fn doubts(measurement: &Measurement) -> Vec<String> {
     let mut doubts = Vec::new();
-    let share = |of: f64| format!("{:.0} %", of * 100.0);
     if measurement.cpu.generator_limited {
         doubts.push(format!(
             "the load generator, not the database, was the limit (it took {} of the processors): drive the load from \
              another machine",
-            share(measurement.cpu.own)
+            percent(measurement.cpu.own)
         ));
     }
     if measurement.cpu.disturbed {
         doubts.push(format!(
             "other programs (or the hypervisor) took {} of the processors: repeat the test when the machine is quiet",
-            share(measurement.cpu.other)
+            percent(measurement.cpu.other)
         ));
     }
     if measurement.ended != Ended::Completed {
         doubts.push(format!(
-            "the test ended early, after {:.1} s: everything in it is of that time",
-            measurement.seconds
+            "the test ended early, after {}: everything in it is of that time",
+            time(measurement.seconds)
         ));
     }
     if !measurement.warm_up.steady {
@@ -117,9 +119,11 @@ fn doubts(measurement: &Measurement) -> Vec<String> {
     }
     if let Some(offered) = measurement.offered.filter(|offered| offered.not_started > 0) {
         doubts.push(format!(
-            "{} of {} requests that were due could not be begun before the end (the oldest was due for {:.1} s): more was \
+            "{} of {} requests that were due could not be begun before the end (the oldest was due for {}): more was \
              offered than could be served",
-            offered.not_started, offered.requests, offered.longest_wait
+            offered.not_started,
+            offered.requests,
+            time(offered.longest_wait)
         ));
     }
     doubts

@@ -11,7 +11,10 @@ use ratatui::{
 
 use super::state::{BUCKETS, Phase, State};
 use crate::{
-    model::{BreakerState, Point},
+    model::{
+        BreakerState, Point,
+        figures::{rate, time},
+    },
     report,
 };
 
@@ -74,14 +77,14 @@ fn figures(state: &State) -> Vec<Line<'_>> {
     let empty = Point::default();
     let point = state.points.back().unwrap_or(&empty);
     let failing =
-        if point.failures > 0.0 { format!(" · {:.0} failed a second", point.failures) } else { String::new() };
+        if point.failures > 0.0 { format!(" · {} failed a second", rate(point.failures)) } else { String::new() };
     let backlog = if state.open_loop { format!(" · backlog {}", point.backlog) } else { String::new() };
     let breaker = match point.breaker {
         BreakerState::Closed => "closed".to_owned(),
         other => format!("{}!", report::breaker(other).to_uppercase()),
     };
     vec![
-        Line::from(format!("throughput   {:.0} QPS{failing}", point.throughput)),
+        Line::from(format!("throughput   {} QPS{failing}", rate(point.throughput))),
         Line::from(format!(
             "response     p50 {}   p95 {}   p99 {}",
             time(point.response.p50),
@@ -110,22 +113,11 @@ fn errors(state: &State) -> Vec<Line<'_>> {
         .collect()
 }
 
-/// A time in the unit that suits it.
-fn time(seconds: f64) -> String {
-    if seconds >= 1.0 {
-        format!("{seconds:.1} s")
-    } else if seconds >= 0.01 {
-        format!("{:.0} ms", seconds * 1e3)
-    } else {
-        format!("{:.2} ms", seconds * 1e3)
-    }
-}
-
 type Series<'a> = (&'a str, Marker, Vec<(f64, f64)>);
 
 fn throughput(state: &State, frame: &mut Frame<'_>, area: Rect) {
     let points = state.points.iter().map(|point| (point.at, point.throughput)).collect();
-    chart(state, frame, area, "throughput, QPS", |value| format!("{value:.0}"), &[("", Marker::Braille, points)]);
+    chart(state, frame, area, "throughput, QPS", rate, &[("", Marker::Braille, points)]);
 }
 
 fn latency(state: &State, frame: &mut Frame<'_>, area: Rect) {

@@ -65,7 +65,9 @@ pub fn compare(now: &StressReport, before: &StressReport) -> Result<Comparison, 
     };
     let ended = |of: &StressReport| match of.measurement.ended {
         Ended::Completed => "ran to its end".to_owned(),
-        Ended::Stopped | Ended::SuccessLimitMissed => format!("ended early, after {:.1} s", of.measurement.seconds),
+        Ended::Stopped | Ended::SuccessLimitMissed => {
+            format!("ended early, after {}", figures::time(of.measurement.seconds))
+        }
     };
     let load = |of: &StressReport| {
         let stages = of.load.pacing.stages.iter().map(|stage| format!("{}", stage.level)).collect::<Vec<_>>();

@@ -178,7 +178,8 @@ fn errors(of: &Measurement) -> Grid {
 pub fn fault_in_words(fault: &Fault) -> String {
     use crate::model::FaultKind as Kind;
     let share = if fault.kind.takes_share() && fault.share < 1.0 {
-        format!(" on {} of the connections", figures::share(fault.share))
+        // As many digits as it was given with, so that 50 % is no 50.00 %.
+        format!(" on {} % of the connections", (fault.share * 1e4).round() / 1e2)
     } else {
         String::new()
     };
@@ -319,7 +320,9 @@ pub fn suite_grid(reports: &[StressReport]) -> Grid {
             figures::time(of.response.p95),
             recovery,
             match of.breaker.opened {
-                0 if of.breaker.open_seconds > 0.0 => format!("open at first, {:.1} s", of.breaker.open_seconds),
+                0 if of.breaker.open_seconds > 0.0 => {
+                    format!("open at first, {}", figures::time(of.breaker.open_seconds))
+                }
                 0 => "closed".to_owned(),
                 opened => format!("opened {opened}×"),
             },
