@@ -2,10 +2,15 @@
 //!
 //! In: the test's events. Out: what a person sees, and `q` (end early, with results) or Ctrl-C (give up) from them.
 
+mod charts;
 mod draw;
+mod help;
 mod live;
+mod palette;
 mod plain;
 mod state;
+#[cfg(test)]
+mod tests;
 
 use std::io::IsTerminal as _;
 
