@@ -160,7 +160,7 @@ fn fault_list(state: &State, now: Instant, rows: usize) -> Vec<Line<'_>> {
                 (format!("▲ due at {seconds:<7}  {words}", seconds = format!("{seconds} s")), Style::new())
             }
             FaultState::Due(seconds) => (format!("▲ due in {:<8} {words}", format!("{seconds:.1} s")), Style::new()),
-            FaultState::UnderWay(left) if !fault.lasts.is_zero() => {
+            FaultState::UnderWay(left) if fault.lasts.as_secs() > 0 => {
                 (format!("━ now, {:<10} {words}", format!("{left:.1} s left")), state.palette.fault.add_modifier(bold))
             }
             FaultState::UnderWay(_) => (format!("━ {:<15} {words}", "now"), state.palette.fault.add_modifier(bold)),

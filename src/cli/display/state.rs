@@ -49,7 +49,7 @@ impl Phase {
 pub(super) enum FaultState {
     /// It begins in so many seconds.
     Due(f64),
-    /// It ends in so many seconds; what is only a moment counts as under way for a second, or nobody would see it.
+    /// It ends in so many seconds. What is shorter than a second is shown for one, or nobody would see it.
     UnderWay(f64),
     Over,
 }
@@ -165,7 +165,7 @@ impl State {
     pub(super) fn of_fault(&self, fault: &Fault, now: Instant) -> FaultState {
         let begun = self.phase == Phase::Measuring || self.measured.is_some();
         let (at, elapsed) = (fault.at.as_secs_f64(), self.elapsed(now));
-        let end = if fault.lasts.is_zero() { at + 1.0 } else { fault.end().as_secs_f64() };
+        let end = fault.end().as_secs_f64().max(at + 1.0);
         if !begun || elapsed < at {
             FaultState::Due(at - elapsed)
         } else if elapsed < end {
