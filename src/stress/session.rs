@@ -58,13 +58,13 @@ impl Session<'_> {
         let mut watch = |watch: Watch<'_>| events(Event::Trial(watch));
         let mut control = Control { cancel: self.cancel.clone(), finish: self.finish.clone(), watch: Some(&mut watch) };
         let result = self.target.run(&test.load, &test.settings, about.seed, &mut control).await;
-        let Details { measurement, series, response } = result.map_err(|cause| match cause {
+        let Details { measurement, series, response, ended_by } = result.map_err(|cause| match cause {
             TrialError::Cancelled => StressError::Interrupted,
             cause => StressError::Trial { test: test.name.clone(), cause },
         })?;
         let thresholds: Vec<_> = test.thresholds.iter().map(|threshold| threshold.evaluate(&measurement)).collect();
         let mut warnings = about.warnings.clone();
-        warnings.extend(doubts(&measurement));
+        warnings.extend(doubts(&measurement, ended_by.as_deref()));
         let mut report = StressReport {
             format: FORMAT,
             program: env!("CARGO_PKG_VERSION").to_owned(),
@@ -80,6 +80,7 @@ impl Session<'_> {
             load: load(test),
             passed: thresholds.iter().all(|outcome| outcome.holds),
             thresholds,
+            ended_by,
             findings: Vec::new(),
             ladder: report::ladder(&response, UNIT),
             measurement,
@@ -93,7 +94,7 @@ impl Session<'_> {
 }
 
 /// What must be known before the figures are trusted.
-fn doubts(measurement: &Measurement) -> Vec<String> {
+fn doubts(measurement: &Measurement, ended_by: Option<&str>) -> Vec<String> {
     let mut doubts = Vec::new();
     if measurement.cpu.generator_limited {
         doubts.push(format!(
@@ -110,8 +111,9 @@ fn doubts(measurement: &Measurement) -> Vec<String> {
     }
     if measurement.ended != Ended::Completed {
         doubts.push(format!(
-            "the test ended early, after {}: everything in it is of that time",
-            time(measurement.seconds)
+            "the test ended early, after {}{}: everything in it is of that time",
+            time(measurement.seconds),
+            ended_by.map_or(String::new(), |threshold| format!(", since `{threshold}` could not be met any more"))
         ));
     }
     if !measurement.warm_up.steady {

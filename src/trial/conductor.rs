@@ -6,22 +6,18 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Control, Load, TrialError, Watch,
+    abort::Judge,
     recorder::{Count, Tally},
     recovery::Beat,
     steady,
     worker::Shared,
 };
-use crate::{
-    model::{Ended, Point, WarmUp},
-    stats,
-};
+use crate::model::{Ended, Point, WarmUp};
 
 /// Length of a slice of throughput.
 const SLICE: Duration = Duration::from_millis(100);
 /// How often the pool's state is sampled and the stages are followed.
 const SAMPLE: Duration = Duration::from_millis(10);
-/// Confidence with which the success limit must be missed to stop a trial early; high, for it is looked at often.
-const EARLY_STOP_CONFIDENCE: f64 = 0.999;
 
 pub(super) struct Conductor<'a> {
     shared: &'a Shared,
@@ -34,6 +30,7 @@ pub(super) struct Measured {
     pub(super) active: f64,
     pub(super) total: f64,
     pub(super) ended: Ended,
+    pub(super) ended_by: Option<String>,
     pub(super) series: Vec<Point>,
     pub(super) beats: Vec<Beat>,
 }
@@ -86,7 +83,8 @@ impl<'a> Conductor<'a> {
         let mut slices = Slices::new(shared, start);
         let mut line = TimeLine::new(shared, load, start);
         let (mut active, mut total, mut samples) = (0.0, 0.0, 0.0);
-        let mut ended = Ended::Completed;
+        let mut judge = Judge::new(load);
+        let (mut ended, mut ended_by) = (Ended::Completed, None);
         while start.elapsed() < load.measure {
             let end = slices.next_end().min(start.checked_add(load.measure).unwrap_or_else(|| slices.next_end()));
             self.wait(end, &control.cancel, || {
@@ -98,16 +96,11 @@ impl<'a> Conductor<'a> {
             })
             .await?;
             slices.close(shared);
-            let so_far = line.beat();
-            let hopeless = load.success_limit.is_some_and(|limit| {
-                so_far.failed > 0
-                    && stats::clopper_pearson_upper(so_far.succeeded, so_far.failed, EARLY_STOP_CONFIDENCE)
-                        .is_ok_and(|highest| highest < limit)
-            });
+            let lost = judge.look(line.beat(), &shared.shards);
             if control.finish.is_cancelled() {
                 ended = Ended::Stopped;
-            } else if hopeless {
-                ended = Ended::SuccessLimitMissed;
+            } else if let Some(lost) = lost {
+                (ended, ended_by) = (lost.ended, lost.by);
             }
             let over = ended != Ended::Completed || start.elapsed() >= load.measure;
             line.point(control, over);
@@ -121,6 +114,7 @@ impl<'a> Conductor<'a> {
             active: active / samples,
             total: total / samples,
             ended,
+            ended_by,
             series: line.series,
             beats: line.beats,
         })

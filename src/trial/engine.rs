@@ -119,7 +119,12 @@ pub(super) async fn run(
         faults: recovery::records(load, happened, &measured.beats),
         ended: measured.ended,
     };
-    Ok(Details { measurement, series: measured.series, response: recorder.response.into_histogram() })
+    Ok(Details {
+        measurement,
+        series: measured.series,
+        response: recorder.response.into_histogram(),
+        ended_by: measured.ended_by,
+    })
 }
 
 /// Measures while the load's faults happen; what they are in the middle of is ended with the measured part.

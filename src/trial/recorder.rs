@@ -9,7 +9,7 @@ use std::{
 
 use hdrhistogram::Histogram;
 
-use crate::model::{Acquisition, ErrorClass, ErrorCount, Latency};
+use crate::model::{Acquisition, ErrorClass, ErrorCount, Grown, Latency};
 
 /// The unit of the histograms, in seconds: a tenth of a microsecond.
 pub const UNIT: f64 = 1e-7;
@@ -50,6 +50,13 @@ impl Times {
         if !other.histogram.is_empty() && self.histogram.add(&other.histogram).is_ok() {
             self.sum += other.sum;
         }
+    }
+
+    /// The longest so far, in seconds.
+    fn max(&self) -> f64 {
+        #[expect(clippy::cast_precision_loss, reason = "units of an hour are far below 2^53")]
+        let units = self.histogram.max() as f64;
+        units * UNIT
     }
 
     pub(super) fn histogram(&self) -> &Histogram<u32> {
@@ -244,6 +251,24 @@ impl Shards {
             }
         }
         all
+    }
+
+    /// What has grown so far; of connections and circuit the recorders know nothing.
+    pub(super) fn grown(&self) -> Grown {
+        self.0.iter().fold(Grown::default(), |sum, shard| {
+            let of = shard.lock();
+            Grown {
+                failed: sum.failed + of.failed,
+                errors: sum.errors + of.errors.values().map(|(count, _)| count).sum::<u64>(),
+                response: sum.response.max(of.response.max()),
+                query: sum.query.max(of.query.max()),
+                acquire: sum.acquire.max(of.acquire.max()),
+                wait: sum.wait.max(of.wait.max()),
+                open: sum.open.max(of.open.max()),
+                hold: sum.hold.max(of.hold.max()),
+                ..sum
+            }
+        })
     }
 
     pub(super) fn merged(&self) -> Recorder {

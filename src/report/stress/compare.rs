@@ -65,7 +65,7 @@ pub fn compare(now: &StressReport, before: &StressReport) -> Result<Comparison, 
     };
     let ended = |of: &StressReport| match of.measurement.ended {
         Ended::Completed => "ran to its end".to_owned(),
-        Ended::Stopped | Ended::SuccessLimitMissed => {
+        Ended::Stopped | Ended::SuccessLimitMissed | Ended::ThresholdMissed => {
             format!("ended early, after {}", figures::time(of.measurement.seconds))
         }
     };

@@ -47,9 +47,10 @@ fn headline(report: &StressReport) -> String {
     };
     let early = match report.measurement.ended {
         Ended::Completed => String::new(),
-        Ended::Stopped | Ended::SuccessLimitMissed => {
+        Ended::Stopped | Ended::SuccessLimitMissed | Ended::ThresholdMissed => {
             format!(
-                " · ended early, after {} of {}",
+                " · ended early{}, after {} of {}",
+                report.ended_by.as_ref().map_or(String::new(), |threshold| format!(" by {threshold}")),
                 figures::time(report.measurement.seconds),
                 figures::time(report.load.seconds)
             )

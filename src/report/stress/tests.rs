@@ -89,6 +89,7 @@ fn report() -> StressReport {
                 holds: false,
             },
         ],
+        ended_by: None,
         passed: false,
         warnings: vec![],
     }

@@ -122,10 +122,24 @@ fn a_test_that_cannot_pass_any_more_ends_early_when_asked_to() {
     let (code, document) = document(folder.path(), &["--duration", "60", "--abort-on-fail"]);
     assert_eq!(code, 8);
     assert_eq!(document["measurement"]["ended"], "success_limit_missed");
+    assert_eq!(document["ended_by"], "success_rate>=0.99");
     assert!(document["measurement"]["seconds"].as_f64().unwrap() < 30.0);
     let error = &document["measurement"]["errors"][0];
     assert_eq!((&error["class"], &error["code"]), (&"query".into(), &"22012".into()));
     assert_eq!(error["example"], "operation `half`: division by zero");
+
+    // In a test with faults as well, and by a threshold of another kind.
+    let scenario =
+        "name: mine\nduration: 60s\nfaults: [{at: 500ms, fault: terminate}]\nexpect: [opened<1, errors<1000000]\n";
+    fs::write(folder.path().join("quick.yaml"), QUICK).unwrap();
+    fs::write(folder.path().join("mine.yaml"), scenario).unwrap();
+    let (code, document) = self::document(folder.path(), &["--scenario", "./mine.yaml", "--abort-on-fail"]);
+    assert_eq!(code, 8);
+    assert_eq!(
+        (&document["measurement"]["ended"], &document["ended_by"]),
+        (&"threshold_missed".into(), &"opened<1".into())
+    );
+    assert!(document["warnings"].to_string().contains("`opened<1` could not be met any more"), "{document}");
 }
 
 #[test]
