@@ -14,6 +14,14 @@ pub(crate) fn change_interval(change: Estimate) -> String {
     format!("{} [{:+.1}, {:+.1}]", self::change(change.value), tenths_of_percent(low), tenths_of_percent(high))
 }
 
+/// A difference of shares in percentage points, with its interval: `-0.31 points [-0.52, -0.10]`.
+pub(crate) fn points_interval(difference: Estimate) -> String {
+    // Rounded first, so that nothing is written as `-0.00`.
+    let points = |share: f64| (share * 1e4).round() / 1e2 + 0.0;
+    let Interval { low, high } = difference.interval;
+    format!("{:+.2} points [{:+.2}, {:+.2}]", points(difference.value), points(low), points(high))
+}
+
 /// Per cent without the sign, for sentences that say "more" or "less": `18.8 %`.
 pub(crate) fn size(value: f64) -> String {
     format!("{:.1} %", value.abs() * 100.0)
