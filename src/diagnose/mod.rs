@@ -7,6 +7,7 @@
 mod database;
 mod failures;
 mod pool;
+mod sizes;
 mod trend;
 
 use crate::model::{
@@ -32,12 +33,12 @@ pub struct Facts<'a> {
 }
 
 /// What one size of the pool did.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct SizeFacts {
     /// `max_connections`.
     pub connections: u32,
-    /// Mean throughput, requests a second.
-    pub throughput: f64,
+    /// The throughput of each trial, requests a second.
+    pub throughput: Vec<f64>,
     /// Mean 99th percentile of query time, in seconds.
     pub query_p99: f64,
 }

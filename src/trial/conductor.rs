@@ -200,6 +200,7 @@ impl<'a> TimeLine<'a> {
             errors: recent.errors(),
             response: recent.response.latency(),
             active: status.active,
+            held: Some(recent.held.as_secs_f64() / seconds),
             idle: status.total.saturating_sub(status.active),
             waiting: status.waiting,
             backlog: self.shared.pacer.queued() as u64,

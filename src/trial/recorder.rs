@@ -119,12 +119,14 @@ pub(super) struct Recorder {
 #[derive(Debug)]
 pub(super) struct Recent {
     pub(super) response: Times,
+    /// How long connections were held, all together.
+    pub(super) held: Duration,
     classes: [u64; CLASSES],
 }
 
 impl Recent {
     pub(super) fn new() -> Self {
-        Self { response: Times::new(), classes: [0; CLASSES] }
+        Self { response: Times::new(), held: Duration::ZERO, classes: [0; CLASSES] }
     }
 
     /// Failed attempts by class, those that there were.
@@ -162,6 +164,14 @@ impl Recorder {
             }
         } else {
             self.failed += 1;
+        }
+    }
+
+    /// A connection was given back.
+    pub(super) fn held(&mut self, hold: Duration) {
+        self.hold.record(hold);
+        if let Some(recent) = &mut self.recent {
+            recent.held += hold;
         }
     }
 
@@ -245,6 +255,7 @@ impl Shards {
             if let Some(recent) = &mut shard.lock().recent {
                 all.response.add(&recent.response);
                 recent.response.clear();
+                all.held += std::mem::take(&mut recent.held);
                 for (sum, count) in all.classes.iter_mut().zip(&mut recent.classes) {
                     *sum += std::mem::take(count);
                 }

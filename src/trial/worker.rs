@@ -208,7 +208,7 @@ impl Observer for Recording<'_> {
             }
         }
         for hold in attempt.hold.into_iter().chain(attempt.second.map(|second| second.hold)) {
-            recorder.hold.record(hold);
+            recorder.held(hold);
         }
         match failure {
             None => recorder.query.record(attempt.query.unwrap_or_default()),

@@ -13,7 +13,7 @@ use ratatui::{
 use super::{
     charts::charts,
     help::help,
-    state::{BUCKETS, FaultState, Phase, State},
+    state::{BUCKETS, FaultState, Phase, State, Wish},
 };
 use crate::{
     model::{
@@ -74,10 +74,10 @@ pub(super) fn draw(state: &State, now: Instant, frame: &mut Frame<'_>) {
 }
 
 fn keys(state: &State) -> &'static str {
-    match (state.giving_up, state.finishing) {
-        (true, _) => "giving up … (Ctrl-C again: at once)",
-        (false, true) => "ending early …   Ctrl-C  give up",
-        (false, false) => "q  end early, with results   ?  help   Ctrl-C  give up",
+    match state.wish {
+        Wish::GoOn => "q  end early, with results   ?  help   Ctrl-C  give up",
+        Wish::EndEarly => "ending early …   Ctrl-C  give up",
+        Wish::GiveUp => "giving up … (Ctrl-C again: at once)",
     }
 }
 

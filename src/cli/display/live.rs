@@ -21,7 +21,11 @@ use ratatui::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{draw::draw, palette::Palette, state::State};
+use super::{
+    draw::draw,
+    palette::Palette,
+    state::{State, Wish},
+};
 use crate::{
     cli::{exit::code, out},
     stress::Event,
@@ -105,7 +109,11 @@ fn paint(
     while !shared.over.load(Ordering::Relaxed) {
         let drawn = terminal.draw(|frame| {
             let mut state = shared.state();
-            (state.finishing, state.giving_up) = (finish.is_cancelled(), cancel.is_cancelled());
+            state.wish = match (cancel.is_cancelled(), finish.is_cancelled()) {
+                (true, _) => Wish::GiveUp,
+                (false, true) => Wish::EndEarly,
+                (false, false) => Wish::GoOn,
+            };
             draw(&state, Instant::now(), frame);
         });
         // A terminal that cannot be drawn to must not end the test.

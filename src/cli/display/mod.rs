@@ -24,10 +24,10 @@ use crate::stress::Event;
 pub(super) enum Display {
     /// Nothing.
     Quiet,
-    /// A line an interval.
-    Plain(Plain),
+    /// Lines now and then.
+    Plain(Box<Plain>),
     /// A picture in the terminal.
-    Live(Box<Live>),
+    Live(Live),
 }
 
 /// Gives the terminal back if a picture holds it: for whoever ends the program at once.
@@ -47,11 +47,11 @@ impl Display {
         }
         if !plain && !dumb && std::io::stderr().is_terminal() {
             match Live::start(cancel.clone(), finish.clone()) {
-                Ok(live) => return Self::Live(Box::new(live)),
+                Ok(live) => return Self::Live(live),
                 Err(error) => tracing::warn!("no live display: {error}"),
             }
         }
-        Self::Plain(Plain::default())
+        Self::Plain(Box::default())
     }
 
     /// Shows one event.

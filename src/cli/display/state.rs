@@ -44,6 +44,15 @@ impl Phase {
     }
 }
 
+/// What the person at the keys wants.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Wish {
+    #[default]
+    GoOn,
+    EndEarly,
+    GiveUp,
+}
+
 /// Where a fault stands.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum FaultState {
@@ -75,8 +84,7 @@ pub(super) struct State {
     /// Failed attempts by class, the most frequent first.
     pub(super) errors: Vec<(ErrorClass, u64)>,
     pub(super) buckets: [u64; BUCKETS],
-    pub(super) finishing: bool,
-    pub(super) giving_up: bool,
+    pub(super) wish: Wish,
     /// Whether the page of help is open.
     pub(super) help: bool,
     pub(super) palette: Palette,
@@ -116,8 +124,7 @@ impl State {
             most_connections: test.settings.max_connections(),
             open_loop: test.load.pacing.is_open(),
             faults,
-            finishing: self.finishing,
-            giving_up: self.giving_up,
+            wish: self.wish,
             help: self.help,
             palette: self.palette,
             ..Self::default()
