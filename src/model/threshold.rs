@@ -209,6 +209,12 @@ impl Metric {
         ALL_NUMBERS.iter().chain(ALL_TIMES.iter().flatten())
     }
 
+    /// Whether an upper limit of it can be lost for certain before the end.
+    #[must_use]
+    pub fn only_grows(&self) -> bool {
+        GROWING.iter().any(|(name, _)| *name == self.name)
+    }
+
     fn find(name: &str) -> Option<&'static Self> {
         let name = if name == "qps" { "throughput" } else { name };
         Self::all().find(|metric| metric.name == name)

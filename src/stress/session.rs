@@ -77,7 +77,7 @@ impl Session<'_> {
             started_at,
             seed: about.seed,
             settings: test.settings.clone(),
-            load: load(test),
+            load: test.offers(),
             passed: thresholds.iter().all(|outcome| outcome.holds),
             thresholds,
             ended_by,
@@ -131,11 +131,15 @@ fn doubts(measurement: &Measurement, ended_by: Option<&str>) -> Vec<String> {
     doubts
 }
 
-fn load(test: &Test) -> StressLoad {
-    StressLoad {
-        workers: test.load.workers,
-        pacing: test.load.pacing.clone(),
-        think_time: test.load.think_time.map(|time| time.as_secs_f64()),
-        seconds: test.load.measure.as_secs_f64(),
+impl Test {
+    /// What it offers, as its report tells it.
+    #[must_use]
+    pub fn offers(&self) -> StressLoad {
+        StressLoad {
+            workers: self.load.workers,
+            pacing: self.load.pacing.clone(),
+            think_time: self.load.think_time.map(|time| time.as_secs_f64()),
+            seconds: self.load.measure.as_secs_f64(),
+        }
     }
 }

@@ -6,7 +6,7 @@
 //! trials of `run` can. Success rates are compared as proportions, with the bursts in which requests fail counted in.
 
 use crate::{
-    model::{Ended, ErrorClass, Estimate, Interval, Point, StressReport},
+    model::{Ended, ErrorClass, Estimate, Interval, Point, StressLoad, StressReport},
     report::{figures, words},
     stats,
 };
@@ -69,6 +69,26 @@ pub enum ComparedUnit {
 /// A metric, read off a whole test and off a point of its time line.
 type Figure = (&'static str, ComparedUnit, fn(&StressReport) -> f64, fn(&Point) -> f64);
 
+/// Whether a test of a profile under a load can be set against an earlier one: what can be told before it is made.
+///
+/// # Errors
+/// [`Incomparable`] when it cannot.
+pub fn comparable(profile: &str, load: &StressLoad, before: &StressReport) -> Result<(), Incomparable> {
+    let words = |load: &StressLoad| {
+        let stages = load.pacing.stages.iter().map(|stage| format!("{}", stage.level)).collect::<Vec<_>>();
+        format!("{} (levels {}; {} at once)", super::tables::load(load), stages.join(", "), load.workers)
+    };
+    alike([("profile", profile.to_owned(), before.profile.clone()), ("load", words(load), words(&before.load))])
+}
+
+/// Whether what is said of both tests is the same.
+fn alike<const N: usize>(pairs: [(&'static str, String, String); N]) -> Result<(), Incomparable> {
+    match pairs.into_iter().find(|(_, now, before)| now != before) {
+        Some((what, now, before)) => Err(Incomparable { what, now, before }),
+        None => Ok(()),
+    }
+}
+
 /// Sets `now` against `before`.
 ///
 /// # Errors
@@ -86,22 +106,15 @@ pub fn compare(now: &StressReport, before: &StressReport) -> Result<Comparison, 
             format!("ended early, after {}", figures::time(of.measurement.seconds))
         }
     };
-    let load = |of: &StressReport| {
-        let stages = of.load.pacing.stages.iter().map(|stage| format!("{}", stage.level)).collect::<Vec<_>>();
-        format!("{} (levels {}; {} at once)", super::tables::load(of), stages.join(", "), of.load.workers)
-    };
-    let pairs: [(&'static str, String, String); 7] = [
+    comparable(&now.profile, &now.load, before)?;
+    let pairs: [(&'static str, String, String); 5] = [
         ("scenario", now.scenario.clone(), before.scenario.clone()),
-        ("profile", now.profile.clone(), before.profile.clone()),
         ("server", now.server.clone(), before.server.clone()),
         ("machine", now.machine.clone(), before.machine.clone()),
-        ("load", load(now), load(before)),
         ("faults", faults(now), faults(before)),
         ("how they ended", ended(now), ended(before)),
     ];
-    if let Some((what, now, before)) = pairs.into_iter().find(|(_, now, before)| now != before) {
-        return Err(Incomparable { what, now, before });
-    }
+    alike(pairs)?;
     let changed = before.settings.iter().zip(now.settings.iter()).filter(|((_, was), (_, is))| was != is);
     let settings = changed.map(|((setting, was), (_, is))| format!("{setting} {is} (was {was})")).collect();
     let figures: [Figure; 4] = [

@@ -1,7 +1,7 @@
 use crate::{
     model::{
         BreakerState, Ended, Estimate, Fault, FaultRecord, Finding, Latency, Measurement, MetricUnit, Offered,
-        Severity, StressReport,
+        Severity, StressLoad, StressReport, figures::percent,
     },
     report::{figures, words},
 };
@@ -60,8 +60,7 @@ fn headline(report: &StressReport) -> String {
 }
 
 /// What was offered, in words.
-pub(crate) fn load(report: &StressReport) -> String {
-    let load = &report.load;
+pub(crate) fn load(load: &StressLoad) -> String {
     let highest = load.pacing.highest();
     let stages = match load.pacing.stages.len() {
         0 | 1 => String::new(),
@@ -82,7 +81,18 @@ fn key_metrics(report: &StressReport) -> Grid {
     let of = &report.measurement;
     let mut grid = Grid::new("Key metrics", &[]);
     let mut row = |name: &str, figure: String| grid.rows.push(vec![name.to_owned(), figure]);
-    row("load", load(report));
+    row("load", load(&report.load));
+    let settings = &report.settings;
+    row(
+        "pool",
+        format!(
+            "{} to {} connections, {} to get one, {} retries",
+            settings.min_connections(),
+            settings.max_connections(),
+            figures::time(settings.connection_timeout().as_secs_f64()),
+            settings.retry_attempts()
+        ),
+    );
     row("queries per second (QPS)", figures::rate(of.throughput));
     let success = Estimate { value: of.requests.success_rate, interval: of.requests.success_interval };
     let all = of.requests.succeeded + of.requests.failed;
@@ -134,9 +144,9 @@ fn key_metrics(report: &StressReport) -> Grid {
         "processors",
         format!(
             "load generator {}, database {}, others {}",
-            figures::share(of.cpu.own),
-            figures::share(of.cpu.database),
-            figures::share(of.cpu.other)
+            percent(of.cpu.own),
+            percent(of.cpu.database),
+            percent(of.cpu.other)
         ),
     );
     grid
