@@ -43,7 +43,8 @@ pub(super) struct StressArguments {
     #[arg(long, value_name = "CONDITION")]
     pub(super) threshold: Vec<String>,
     /// End a test as soon as one of its thresholds cannot be met any more: an upper limit of failed, errors, opened,
-    /// breaker_open or a max_… that was passed, or a success_rate out of reach; all others are judged at the end
+    /// breaker_open, recovery, restored or a max_… that was passed, or a success_rate out of reach; all others are judged at
+    /// the end
     #[arg(long)]
     pub(super) abort_on_fail: bool,
     /// Stress pgbench's scripts instead of the profile's workload: FILE or FILE@WEIGHT, once or several times

@@ -154,6 +154,10 @@ pub struct Grown {
     pub opened: u64,
     /// Time that the circuit was not closed.
     pub breaker_open: f64,
+    /// The slowest recovery from a fault; of one that goes on, what has passed.
+    pub recovery: f64,
+    /// The slowest return to half.
+    pub restored: f64,
     /// The longest response.
     pub response: f64,
     /// The longest time in the database.
@@ -173,11 +177,13 @@ type Growing = (&'static str, fn(&Grown) -> f64);
 
 /// All of them.
 #[expect(clippy::cast_precision_loss, reason = "counts of requests are far below 2^53")]
-const GROWING: [Growing; 10] = [
+const GROWING: [Growing; 12] = [
     ("failed", |of| of.failed as f64),
     ("errors", |of| of.errors as f64),
     ("opened", |of| of.opened as f64),
     ("breaker_open", |of| of.breaker_open),
+    ("recovery", |of| of.recovery),
+    ("restored", |of| of.restored),
     ("max_response", |of| of.response),
     ("max_query", |of| of.query),
     ("max_acquire", |of| of.acquire),

@@ -2,8 +2,13 @@
 
 use std::time::Duration;
 
-use super::{Load, recorder::Shards, recovery::Beat};
+use super::{
+    Load,
+    recorder::Shards,
+    recovery::{self, Beat},
+};
 use crate::{
+    fault::Happened,
     model::{Ended, Grown},
     stats,
 };
@@ -37,7 +42,8 @@ impl<'a> Judge<'a> {
     }
 
     /// What cannot be met any more, if there is anything.
-    pub(super) fn look(&mut self, now: Beat, shards: &Shards) -> Option<Lost> {
+    pub(super) fn look(&mut self, beats: &[Beat], happened: &[Happened], shards: &Shards) -> Option<Lost> {
+        let now = *beats.last()?;
         let seconds = now.at - self.last.at;
         if seconds > 0.0 {
             self.best = self.best.max(real(now.succeeded - self.last.succeeded) / seconds);
@@ -52,7 +58,9 @@ impl<'a> Judge<'a> {
         if self.load.abort_on.is_empty() {
             return None;
         }
-        let grown = Grown { opened: now.opened, breaker_open: now.open_seconds, ..shards.grown() };
+        let (recovery, restored) = recovery::at_least(self.load, happened, beats);
+        let (opened, breaker_open) = (now.opened, now.open_seconds);
+        let grown = Grown { opened, breaker_open, recovery, restored, ..shards.grown() };
         self.load.abort_on.iter().find_map(|threshold| {
             let ended = if threshold.is_lost(&grown) {
                 Ended::ThresholdMissed
@@ -118,7 +126,7 @@ mod tests {
         (1..=10_u64).find_map(|second| {
             let (good, bad) = (second.min(2) * 100, second.saturating_sub(2) * failed_a_second);
             #[expect(clippy::cast_precision_loss, reason = "ten at most")]
-            let lost = judge.look(beat(second as f64, good, bad), &shards)?;
+            let lost = judge.look(&[beat(second as f64, good, bad)], &[], &shards)?;
             Some((second, lost.ended, lost.by))
         })
     }
@@ -146,9 +154,9 @@ mod tests {
     fn a_limit_that_only_grows_is_lost_at_once() {
         let load = Load { abort_on: vec![Threshold::parse("errors<1").unwrap()], ..load(true) };
         let (shards, mut judge) = (Shards::new(2, false), Judge::new(&load));
-        assert!(judge.look(beat(0.1, 10, 0), &shards).is_none());
+        assert!(judge.look(&[beat(0.1, 10, 0)], &[], &shards).is_none());
         shards.of(1).error(crate::model::ErrorClass::ConnectionLost, None, "reset");
-        let lost = judge.look(beat(0.2, 20, 0), &shards).unwrap();
+        let lost = judge.look(&[beat(0.2, 20, 0)], &[], &shards).unwrap();
         assert_eq!((lost.ended, lost.by.as_deref()), (Ended::ThresholdMissed, Some("errors<1")));
     }
 }

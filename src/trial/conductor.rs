@@ -1,6 +1,9 @@
 //! Drives the phases of a trial and watches its time line.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
 use tokio_util::sync::CancellationToken;
 
@@ -12,7 +15,10 @@ use super::{
     steady,
     worker::Shared,
 };
-use crate::model::{Ended, Point, WarmUp};
+use crate::{
+    fault::Happened,
+    model::{Ended, Point, WarmUp},
+};
 
 /// Length of a slice of throughput.
 const SLICE: Duration = Duration::from_millis(100);
@@ -72,12 +78,14 @@ impl<'a> Conductor<'a> {
         Ok(WarmUp { seconds: start.elapsed().as_secs_f64(), steady })
     }
 
-    /// Measures from `start` for the load's length, or until it is asked to finish.
+    /// Measures from `start` for the load's length, or until it is asked to finish. `happened` is what became of the faults
+    /// so far.
     pub(super) async fn measure(
         &mut self,
         load: &Load,
         start: Instant,
         control: &mut Control<'_>,
+        happened: &Mutex<Vec<Happened>>,
     ) -> Result<Measured, TrialError> {
         let shared = self.shared;
         let mut slices = Slices::new(shared, start);
@@ -96,7 +104,11 @@ impl<'a> Conductor<'a> {
             })
             .await?;
             slices.close(shared);
-            let lost = judge.look(line.beat(), &shared.shards);
+            line.beat();
+            let lost = {
+                let happened = happened.lock().unwrap_or_else(PoisonError::into_inner);
+                judge.look(&line.beats, &happened, &shared.shards)
+            };
             if control.finish.is_cancelled() {
                 ended = Ended::Stopped;
             } else if let Some(lost) = lost {
@@ -159,7 +171,7 @@ impl<'a> TimeLine<'a> {
     }
 
     /// Notes the totals of this moment.
-    fn beat(&mut self) -> Beat {
+    fn beat(&mut self) {
         let count = Tally::total(&self.shared.tallies);
         let (connections, breaker) = self.shared.pool.counts();
         let beat = Beat {
@@ -174,7 +186,6 @@ impl<'a> TimeLine<'a> {
             self.beats.clear();
         }
         self.beats.push(beat);
-        beat
     }
 
     /// Ends the interval, if it is time to, or if it is the last.
