@@ -232,11 +232,11 @@ impl Comparison {
     pub fn grid(&self) -> Grid {
         let title = match self.settings.as_slice() {
             [] => "Compared with the earlier test, of the same settings".to_owned(),
-            changed => format!("Compared with the earlier test; settings that differ: {}", changed.join(", ")),
+            changed => format!("Compared with the earlier test; settings that differ:\n{}", changed.join(", ")),
         };
         let title = format!(
-            "{title}\n(the intervals of throughput and times have in them that tests which are alike spread by {:.1} %: paired \
-             trials, as `pool-tune run` makes them, show less)",
+            "{title}\n(the intervals of throughput and times have in them that tests which are alike\n\
+             spread by {:.1} %: paired trials, as `pool-tune run` makes them, show less)",
             BETWEEN * 100.0
         );
         let header = ["", "before", "now", "change (95 % interval)", ""].map(str::to_owned).to_vec();

@@ -152,22 +152,39 @@ fn key_metrics(report: &StressReport) -> Grid {
     grid
 }
 
+/// A column a part, as thresholds name them; so it fits 80 columns.
 fn times(of: &Measurement) -> Grid {
-    let mut grid = Grid::new("Times", &["", "count", "mean", "p50", "p90", "p95", "p99", "p99.9", "max"]);
     let parts: [(&str, &Latency); 7] = [
-        ("response (from intended start)", &of.response),
+        ("response", &of.response),
         ("query", &of.query),
-        ("connection acquisition", &of.acquire.total),
-        ("  waiting for a slot", &of.acquire.wait),
-        ("  opening", &of.acquire.open),
-        ("  validating", &of.acquire.validate),
-        ("connection held", &of.hold),
+        ("acquire", &of.acquire.total),
+        ("wait", &of.acquire.wait),
+        ("open", &of.acquire.open),
+        ("validate", &of.acquire.validate),
+        ("hold", &of.hold),
     ];
-    for (name, part) in parts.into_iter().filter(|(_, part)| part.count > 0) {
-        let mut row = vec![name.to_owned(), part.count.to_string()];
-        row.extend([part.mean, part.p50, part.p90, part.p95, part.p99, part.p999, part.max].map(figures::time));
-        grid.rows.push(row);
+    let parts: Vec<_> = parts.into_iter().filter(|(_, part)| part.count > 0).collect();
+    let figures: [(&str, fn(&Latency) -> String); 8] = [
+        ("n", |part| part.count.to_string()),
+        ("mean", |part| figures::time(part.mean)),
+        ("p50", |part| figures::time(part.p50)),
+        ("p90", |part| figures::time(part.p90)),
+        ("p95", |part| figures::time(part.p95)),
+        ("p99", |part| figures::time(part.p99)),
+        ("p999", |part| figures::time(part.p999)),
+        ("max", |part| figures::time(part.max)),
+    ];
+    let title = "Times (response: from when a request was meant to start; acquire: to get a\n\
+                 connection, of which are wait, open and validate)";
+    let mut grid = Grid { title: title.to_owned(), ..Grid::default() };
+    if parts.is_empty() {
+        return grid;
     }
+    grid.header = std::iter::once("").chain(parts.iter().map(|(name, _)| *name)).map(str::to_owned).collect();
+    let row = |(name, figure): (&str, fn(&Latency) -> String)| {
+        std::iter::once(name.to_owned()).chain(parts.iter().map(|(_, part)| figure(part))).collect()
+    };
+    grid.rows = figures.into_iter().map(row).collect();
     grid
 }
 
