@@ -152,6 +152,9 @@ fn key_metrics(report: &StressReport) -> Grid {
     grid
 }
 
+/// A figure of a distribution of times, and how it is written.
+type TimesRow = (&'static str, fn(&Latency) -> String);
+
 /// A column a part, as thresholds name them; so it fits 80 columns.
 fn times(of: &Measurement) -> Grid {
     let parts: [(&str, &Latency); 7] = [
@@ -164,7 +167,7 @@ fn times(of: &Measurement) -> Grid {
         ("hold", &of.hold),
     ];
     let parts: Vec<_> = parts.into_iter().filter(|(_, part)| part.count > 0).collect();
-    let figures: [(&str, fn(&Latency) -> String); 8] = [
+    let figures: [TimesRow; 8] = [
         ("n", |part| part.count.to_string()),
         ("mean", |part| figures::time(part.mean)),
         ("p50", |part| figures::time(part.p50)),
@@ -181,7 +184,7 @@ fn times(of: &Measurement) -> Grid {
         return grid;
     }
     grid.header = std::iter::once("").chain(parts.iter().map(|(name, _)| *name)).map(str::to_owned).collect();
-    let row = |(name, figure): (&str, fn(&Latency) -> String)| {
+    let row = |(name, figure): TimesRow| {
         std::iter::once(name.to_owned()).chain(parts.iter().map(|(_, part)| figure(part))).collect()
     };
     grid.rows = figures.into_iter().map(row).collect();
