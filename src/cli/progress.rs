@@ -5,7 +5,10 @@ use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 use ratatui::crossterm;
 
 use crate::{
-    model::{Measurement, Setting, Settings, Unit},
+    model::{
+        Measurement, Setting, Settings, Unit,
+        figures::{percent, time},
+    },
     tune::{Event, Plan, Progress, TrialEnded},
 };
 
@@ -164,20 +167,9 @@ fn figures(measurement: &Measurement) -> String {
         text.push_str(&format!("  ({}× {})", error.count, error.example));
     }
     if measurement.cpu.disturbed {
-        text.push_str(&format!("  disturbed: others took {:.0} % of CPU", measurement.cpu.other * 100.0));
+        text.push_str(&format!("  disturbed: others took {} of CPU", percent(measurement.cpu.other)));
     }
     text
-}
-
-/// A time in the unit that suits it.
-fn time(seconds: f64) -> String {
-    if seconds >= 1.0 {
-        format!("{seconds:.2} s")
-    } else if seconds >= 0.001 {
-        format!("{:.1} ms", seconds * 1e3)
-    } else {
-        format!("{:.0} µs", seconds * 1e6)
-    }
 }
 
 fn round(number: f64, digits: i32) -> f64 {

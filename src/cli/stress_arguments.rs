@@ -39,10 +39,13 @@ pub(super) struct StressArguments {
     /// Pause between a worker's requests [default: the profile's]
     #[arg(long, value_name = "TIME", value_parser = pause)]
     pub(super) think_time: Option<Duration>,
-    /// What has to hold, instead of what the scenario expects: success_rate>=0.99, p95_query<50ms; several times
+    /// What has to hold, instead of what the scenario expects: success_rate>=0.99, p95_query<50ms; several times; `list` lists
+    /// what can be measured
     #[arg(long, value_name = "CONDITION")]
     pub(super) threshold: Vec<String>,
-    /// End a test as soon as its success rate cannot be reached any more; tests with faults run to their end
+    /// End a test as soon as one of its thresholds cannot be met any more: an upper limit of failed, errors, opened,
+    /// breaker_open, recovery, restored or a max_… that was passed, or a success_rate out of reach; all others are judged at
+    /// the end
     #[arg(long)]
     pub(super) abort_on_fail: bool,
     /// Stress pgbench's scripts instead of the profile's workload: FILE or FILE@WEIGHT, once or several times
@@ -75,7 +78,10 @@ pub(super) struct StressArguments {
     /// Write an HdrHistogram log of the response times to a file
     #[arg(long, value_name = "FILE")]
     pub(super) hdr_log: Option<PathBuf>,
-    /// Set the test against an earlier one: a file that --json wrote
+    /// Write the JSON document to a file as well, for --compare and `pool-tune diagnose`
+    #[arg(long, value_name = "FILE")]
+    pub(super) save: Option<PathBuf>,
+    /// Set the test against an earlier one: a file that --save or --json wrote
     #[arg(long, value_name = "FILE", conflicts_with_all = ["full_suite", "json"])]
     pub(super) compare: Option<PathBuf>,
     /// Plain lines instead of the live display

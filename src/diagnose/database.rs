@@ -1,6 +1,6 @@
 //! Rules about what stands behind and in front of the pool.
 
-use super::{Facts, Found, percent, time};
+use super::{Facts, Found, percent, rate, sizes::better_than, time};
 use crate::model::{ErrorClass, Severity, is_conflict};
 
 /// The load generator, and not the database, was the limit.
@@ -33,7 +33,7 @@ pub(super) fn overload(facts: &Facts<'_>) -> Option<Found> {
         evidence: vec![
             format!("{} of {} requests due were not begun by the end", offered.not_started, offered.requests),
             format!("the oldest had been due for {}", time(offered.longest_wait)),
-            format!("{:.0} a second offered, {:.0} served", offered.rate, facts.measurement.throughput),
+            format!("{} a second offered, {} served", rate(offered.rate), rate(facts.measurement.throughput)),
         ],
         remedy:
             "capacity has to grow (a faster database, fewer or cheaper statements, more connections if they wait for \
@@ -70,12 +70,11 @@ pub(super) fn lock_contention(facts: &Facts<'_>) -> Option<Found> {
         .sum();
     let smallest = facts.sizes.iter().min_by_key(|size| size.connections);
     let largest = facts.sizes.iter().max_by_key(|size| size.connections);
-    let best = facts.sizes.iter().map(|size| size.throughput).fold(0.0, f64::max);
     let slower = smallest.zip(largest).filter(|(smallest, largest)| {
         largest.connections > smallest.connections
             && largest.query_p99 > 4.0 * smallest.query_p99
-            && largest.throughput < 0.9 * best
             && facts.busy() < 0.9
+            && better_than(facts, largest, |_| true).is_some()
     });
     if conflicts == 0 && slower.is_none() {
         return None;

@@ -76,13 +76,15 @@ pub fn within(faults: &[Fault], own_server: bool, network: bool) -> Result<(), O
 }
 
 /// Makes faults happen, each at its time from `start`, until all are over or `over` is cancelled: then those under way end
-/// at once and the others never begin. Gives what became of each.
+/// at once and the others never begin. Gives what became of each; `told` hears of it, with its place in `faults`, as soon
+/// as it is over.
 pub async fn make(
     faults: &[Fault],
     reach: &Reach,
     pool: &Pool,
     start: Instant,
     over: &CancellationToken,
+    told: impl Fn(usize, &Happened),
 ) -> Vec<Happened> {
     let mut all = JoinSet::new();
     for (index, fault) in faults.iter().enumerate() {
@@ -92,6 +94,7 @@ pub async fn make(
     let mut happened = vec![Happened::default(); faults.len()];
     while let Some(joined) = all.join_next().await {
         if let Ok((index, of)) = joined {
+            told(index, &of);
             happened[index] = of;
         }
     }

@@ -5,6 +5,7 @@
 
 mod dialect;
 mod fault;
+pub(crate) mod figures;
 mod interval;
 mod measurement;
 mod observed;
@@ -37,5 +38,5 @@ pub use setting::{Evidence, Scale, Setting, Spec, Unit, UnknownSetting};
 pub use settings::{BrokenRule, Settings, Value, ValueError};
 pub use space::{Axis, Limits, Space, SpaceError};
 pub use stress::{Finding, Rung, Severity, StressLoad, StressReport};
-pub use threshold::{Metric, MetricUnit, Threshold, ThresholdError, ThresholdOutcome};
+pub use threshold::{Grown, Metric, MetricUnit, Threshold, ThresholdError, ThresholdOutcome};
 pub use workload::{Domain, Generator, Operation, Parameter, Statement, Workload};

@@ -98,6 +98,6 @@ impl SimulatedTarget {
             faults: Vec::new(),
             ended: Ended::Completed,
         };
-        Details { measurement, series: Vec::new(), response: recorder::empty() }
+        Details { measurement, series: Vec::new(), response: recorder::empty(), ended_by: None }
     }
 }
