@@ -1,9 +1,21 @@
-//! Simulated targets with a known truth, for tests, benches and demonstrations.
+//! Pools without a database: a discrete-event simulation in virtual time, and targets with a known truth for tests.
 //!
-//! In: settings and a seed; out: what a trial would measure, and what is true behind it.
-//! This room does no I/O and reads no clock; time passes by one step a trial.
+//! In: settings, a [`World`] and a load, or a seed. Out: what a trial would measure, or what is true behind one.
+//! This room does no I/O and reads no clock.
 
+mod agenda;
+mod engine;
 mod optimum;
 mod response;
+mod tally;
+mod times;
+mod world;
 
+pub use engine::{Arrivals, Load, Outcome, Plan, Point, Step, simulate};
 pub use response::{Reading, Response};
+pub use tally::Tally;
+pub use times::Times;
+pub use world::{ServiceAt, World};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,161 @@
+use std::time::Duration;
+
+use super::{Arrivals, Load, Outcome, Plan, Step, Times, World, simulate};
+use crate::{
+    model::{ErrorClass, Fault, FaultKind, Setting, Settings, Value},
+    stats,
+};
+
+fn seconds(seconds: f64) -> Duration {
+    Duration::from_secs_f64(seconds)
+}
+
+/// A pool of `connections` that never gets in the way: no validation, no retries, no circuit breaker.
+fn bare(connections: u32) -> Settings {
+    Settings::default()
+        .with(Setting::MinConnections, Value::Count(connections))
+        .with(Setting::MaxConnections, Value::Count(connections))
+        .with(Setting::ConnectionTimeout, Value::Time(seconds(1e6)))
+        .with(Setting::ConnectionLifetime, Value::Time(seconds(1e6)))
+        .with(Setting::IdleTimeout, Value::Time(seconds(1e5)))
+        .with(Setting::ValidationQuery, Value::Sql(String::new()))
+        .with(Setting::RetryAttempts, Value::Count(0))
+        .with(Setting::CircuitBreakerThreshold, Value::Count(10_000))
+}
+
+fn open(rate: f64) -> Load {
+    let steps = vec![Step { at: Duration::ZERO, level: rate }];
+    Load { workers: 10_000, arrivals: Arrivals::Poisson, steps }
+}
+
+fn closed(workers: u32) -> Load {
+    let arrivals = Arrivals::Closed { think_time: Duration::ZERO };
+    Load { workers, arrivals, steps: vec![Step { at: Duration::ZERO, level: f64::from(workers) }] }
+}
+
+fn plan(settings: Settings, world: World, load: Load, length: f64) -> Plan {
+    Plan {
+        settings,
+        world,
+        load,
+        faults: Vec::new(),
+        length: seconds(length),
+        interval: seconds(length),
+        thinning: None,
+        seed: 7,
+    }
+}
+
+/// The 99 % interval of what replications give.
+fn interval(plan: &Plan, replications: u64, of: impl Fn(&Outcome) -> f64) -> (f64, f64) {
+    let values: Vec<f64> = (0..replications).map(|seed| of(&simulate(&Plan { seed, ..plan.clone() }))).collect();
+    let found = stats::mean_estimate(&values, 0.99).unwrap().interval;
+    (found.low, found.high)
+}
+
+/// The chance that all of `servers` are busy where nobody waits (Erlang's B formula), by its recursion.
+fn erlang_b(servers: u32, load: f64) -> f64 {
+    (1..=servers).fold(1.0, |blocked, n| load * blocked / (f64::from(n) + load * blocked))
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts of a test")]
+fn per_request(sum: f64, outcome: &Outcome) -> f64 {
+    sum / (outcome.total.served.max(1)) as f64
+}
+
+#[test]
+fn waiting_is_that_of_the_queue_m_m_c() {
+    for (servers, rate, service) in [(1_u32, 70.0, 0.01), (3, 80.0, 0.03), (10, 850.0, 0.01)] {
+        let load = rate * service;
+        let (blocked, n) = (erlang_b(servers, load), f64::from(servers));
+        // Erlang's C from B, and the mean wait (Gross & Harris, Fundamentals of Queueing Theory, 2.3).
+        let waits = blocked / (1.0 - load / n * (1.0 - blocked));
+        let mean = waits * service / (n - load);
+        let plan = plan(bare(servers), World::plain(Times::Exponential(service)), open(rate), 400.0);
+        let (low, high) = interval(&plan, 30, |outcome| per_request(outcome.total.sums.0, outcome));
+        assert!(low < mean && mean < high, "M/M/{servers}: {mean} is not in [{low}, {high}]");
+        assert!((high - low) / mean < 0.2, "M/M/{servers}: [{low}, {high}] says little of {mean}");
+    }
+}
+
+#[test]
+fn losses_are_those_of_the_queue_m_m_c_c() {
+    for (servers, rate, service) in [(2_u32, 100.0, 0.02), (8, 700.0, 0.01)] {
+        // Whoever finds no place gives up at once.
+        let settings = bare(servers).with(Setting::ConnectionTimeout, Value::Time(Duration::from_nanos(1)));
+        let expected = erlang_b(servers, rate * service);
+        let plan = plan(settings, World::plain(Times::Exponential(service)), open(rate), 200.0);
+        let (low, high) = interval(&plan, 30, |outcome| 1.0 - outcome.total.success_rate());
+        assert!(low < expected && expected < high, "M/M/{servers}/{servers}: {expected} not in [{low}, {high}]");
+    }
+}
+
+#[test]
+fn a_closed_loop_is_bound_by_connections_or_by_workers() {
+    let world = || World::plain(Times::constant(0.01));
+    for (workers, connections, expected) in [(4, 8, 400.0), (8, 4, 400.0), (30, 30, 3000.0)] {
+        let outcome = simulate(&plan(bare(connections), world(), closed(workers), 10.0));
+        let throughput = outcome.total.throughput();
+        assert!((throughput / expected - 1.0).abs() < 0.01, "{workers} on {connections}: {throughput}");
+        assert_eq!(outcome.total.failed, 0);
+    }
+}
+
+#[test]
+fn the_same_seed_gives_the_same_and_another_one_does_not() {
+    let plan = plan(bare(3), World::plain(Times::Exponential(0.01)), open(200.0), 20.0);
+    let shown = |plan: &Plan| format!("{:?}", simulate(plan));
+    assert_eq!(shown(&plan), shown(&plan));
+    assert_ne!(shown(&plan), shown(&Plan { seed: 8, ..plan.clone() }));
+}
+
+#[test]
+fn a_load_above_capacity_is_told_and_ends() {
+    let plan = plan(bare(2), World::plain(Times::constant(0.01)), Load { workers: 50, ..open(20_000.0) }, 86_400.0);
+    let outcome = simulate(&plan);
+    assert!(outcome.overloaded && outcome.not_begun > 0);
+    assert!((outcome.total.throughput() / 200.0 - 1.0).abs() < 0.05, "{}", outcome.total.throughput());
+}
+
+#[test]
+fn a_server_that_is_away_for_a_moment_costs_what_was_under_way_and_retries_rescue_it() {
+    let fault = Fault { at: seconds(2.0), lasts: seconds(0.3), share: 1.0, kind: FaultKind::Restart };
+    let world = World { connect: Times::constant(0.003), ..World::plain(Times::constant(0.01)) };
+    let run = |retries: u32| {
+        let settings = bare(5)
+            .with(Setting::RetryAttempts, Value::Count(retries))
+            .with(Setting::InitialRetryDelay, Value::Time(seconds(0.2)));
+        simulate(&Plan { faults: vec![fault.clone()], ..plan(settings, world.clone(), closed(5), 5.0) })
+    };
+    let (without, with) = (run(0), run(3));
+    assert!(without.total.failed > 5 && without.total.errors_of(ErrorClass::Connect) > 0);
+    assert_eq!(without.total.errors_of(ErrorClass::ConnectionLost), 5);
+    assert_eq!(with.total.failed, 0);
+    assert_eq!(with.total.connections.opened, 10);
+}
+
+#[test]
+fn thinned_figures_are_those_of_every_request() {
+    let world = World { connect: Times::constant(0.004), ..World::plain(Times::Exponential(0.002)) };
+    let settings = bare(10)
+        .with(Setting::MinConnections, Value::Count(2))
+        .with(Setting::ConnectionLifetime, Value::Time(seconds(300.0)))
+        .with(Setting::IdleTimeout, Value::Time(seconds(60.0)));
+    let fault = Fault { at: seconds(500.0), lasts: seconds(5.0), share: 1.0, kind: FaultKind::Restart };
+    let every = Plan { faults: vec![fault], interval: seconds(60.0), ..plan(settings, world, open(1000.0), 1800.0) };
+    let thin = simulate(&Plan { thinning: Some(seconds(2.0)), ..every.clone() });
+    let every = simulate(&every);
+    assert!(thin.skipped > 0.5 && every.skipped == 0.0, "{} of the time was skipped", thin.skipped);
+    assert!(thin.total.events < every.total.events / 2);
+    let near = |what: &str, thin: f64, every: f64, tolerance: f64| {
+        assert!((thin / every - 1.0).abs() < tolerance, "{what}: {thin} for {every}");
+    };
+    near("seconds", thin.total.seconds, every.total.seconds, 1e-6);
+    near("throughput", thin.total.throughput(), every.total.throughput(), 0.02);
+    near("at work", thin.total.active, every.total.active, 0.02);
+    // Crowds for which connections are opened come seldom, and what is not simulated has none.
+    near("open", thin.total.open, every.total.open, 0.12);
+    let (thin_waits, every_waits) = (thin.total.acquire.mean(), every.total.acquire.mean());
+    near("acquisition", thin_waits, every_waits, 0.1);
+    assert_eq!(thin.line.len(), every.line.len());
+}
