@@ -62,7 +62,7 @@ pub struct Load {
 }
 
 /// When requests come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Arrivals {
     /// A worker's next request begins when its last one has ended, after a pause.
     Closed {
@@ -73,6 +73,30 @@ pub enum Arrivals {
     Constant,
     /// The same, at random (a Poisson process).
     Poisson,
+    /// Each by itself, whatever the steps say; what became of each is told in [`Outcome::ends`].
+    Listed(Vec<Ask>),
+}
+
+/// A request by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ask {
+    /// When it comes.
+    pub at: Duration,
+    /// How long its statements take.
+    pub takes: Duration,
+}
+
+/// What became of a request that was listed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct End {
+    /// Its place in the list.
+    pub ask: usize,
+    /// When it ended.
+    pub at: Duration,
+    /// What its last attempt failed of; `None` when it was served.
+    pub failed: Option<ErrorClass>,
+    /// Attempts that it took.
+    pub attempts: u32,
 }
 
 /// What is offered from a time on.
@@ -101,6 +125,8 @@ pub struct Outcome {
     pub not_begun: u64,
     /// The share of the time that was not simulated request by request.
     pub skipped: f64,
+    /// What became of the requests that were listed, in the order of their ends.
+    pub ends: Vec<End>,
 }
 
 /// An interval of the time line.
@@ -245,6 +271,7 @@ struct Simulation<'a> {
     peaks: (u32, u32),
     skipped: Time,
     overloaded: bool,
+    ends: Vec<End>,
 }
 
 fn time(duration: Duration) -> Time {
@@ -323,6 +350,7 @@ impl<'a> Simulation<'a> {
             peaks: (0, 0),
             skipped: 0,
             overloaded: false,
+            ends: Vec::new(),
         }
     }
 
@@ -333,6 +361,11 @@ impl<'a> Simulation<'a> {
         for place in 0..self.changes.len() {
             let at = self.changes[place].0;
             self.agenda.plan(at, Event::Change(u32::try_from(place).unwrap_or(u32::MAX)));
+        }
+        if let Arrivals::Listed(asks) = &self.plan.load.arrivals {
+            for (place, ask) in asks.iter().enumerate() {
+                self.agenda.plan(time(ask.at), Event::Worker(u32::try_from(place).unwrap_or(NOBODY)));
+            }
         }
         let window = self.plan.thinning.map_or(Time::MAX, time).max(1);
         while self.now < end && !self.overloaded {
@@ -360,6 +393,7 @@ impl<'a> Simulation<'a> {
             overloaded: self.overloaded,
             not_begun,
             skipped: seconds(self.skipped) / seconds(length),
+            ends: self.ends,
         }
     }
 
@@ -510,7 +544,7 @@ impl<'a> Simulation<'a> {
     fn plan_arrival(&mut self) {
         let draw: f64 = match self.plan.load.arrivals {
             Arrivals::Poisson => Exp1.sample(&mut self.rng),
-            Arrivals::Constant | Arrivals::Closed { .. } => 1.0,
+            Arrivals::Constant | Arrivals::Closed { .. } | Arrivals::Listed(_) => 1.0,
         };
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive, and cut to a year")]
         let distance = (draw / self.level * 1e9).min(3e16) as Time;
@@ -528,7 +562,9 @@ impl<'a> Simulation<'a> {
     }
 
     fn worker_begins(&mut self, worker: u32) {
-        if f64::from(worker) < self.level {
+        if let Arrivals::Listed(_) = self.plan.load.arrivals {
+            self.begin(self.now, worker, 0);
+        } else if f64::from(worker) < self.level {
             self.resting[worker as usize] = false;
             self.begin(self.now, worker, 0);
         } else {
@@ -553,7 +589,8 @@ impl<'a> Simulation<'a> {
         }
     }
 
-    fn end_request(&mut self, request: u32, served: bool) {
+    fn end_request(&mut self, request: u32, failed: Option<ErrorClass>) {
+        let served = failed.is_none();
         let of = self.requests[request as usize];
         self.unused.push(request);
         if of.keeps > 0 {
@@ -567,15 +604,16 @@ impl<'a> Simulation<'a> {
         } else {
             self.tally.failed += 1;
         }
-        if of.worker == NOBODY {
-            self.begin_due();
-        } else {
-            let think = match self.plan.load.arrivals {
-                Arrivals::Closed { think_time } => time(think_time),
-                Arrivals::Constant | Arrivals::Poisson => 0,
-            };
-            let pause = if served { 0 } else { PAUSE_AFTER_FAILURE };
-            self.agenda.plan(self.now + think + pause, Event::Worker(of.worker));
+        match self.plan.load.arrivals {
+            Arrivals::Constant | Arrivals::Poisson => self.begin_due(),
+            Arrivals::Closed { think_time } => {
+                let pause = if served { 0 } else { PAUSE_AFTER_FAILURE };
+                self.agenda.plan(self.now + time(think_time) + pause, Event::Worker(of.worker));
+            }
+            Arrivals::Listed(_) => {
+                let (ask, attempts) = (of.worker as usize, of.attempts);
+                self.ends.push(End { ask, at: self.clock(), failed, attempts });
+            }
         }
     }
 
@@ -588,7 +626,7 @@ impl<'a> Simulation<'a> {
         match probe {
             None => {
                 self.tally.error(ErrorClass::CircuitOpen);
-                self.end_request(request, false);
+                self.end_request(request, Some(ErrorClass::CircuitOpen));
             }
             Some(probe) => {
                 self.requests[request as usize].probe = probe;
@@ -601,7 +639,7 @@ impl<'a> Simulation<'a> {
     fn fail(&mut self, request: u32, class: ErrorClass) {
         let of = self.requests[request as usize];
         if of.keeps > 0 {
-            self.end_request(request, false);
+            self.end_request(request, Some(class));
             return;
         }
         self.tally.error(class);
@@ -611,7 +649,7 @@ impl<'a> Simulation<'a> {
             self.circuit.succeeded(of.probe, self.clock());
         }
         if of.attempts > self.plan.settings.retry_attempts() || !is_retryable(class, None) {
-            self.end_request(request, false);
+            self.end_request(request, Some(class));
             return;
         }
         let random = self.rng.random_range(-1.0..=1.0);
@@ -627,7 +665,7 @@ impl<'a> Simulation<'a> {
                 self.circuit.succeeded(of.probe, self.clock());
             }
         }
-        self.end_request(request, true);
+        self.end_request(request, None);
     }
 
     // ---- places ----
@@ -835,7 +873,10 @@ impl<'a> Simulation<'a> {
             self.busy_until(slot, of.keeps.saturating_sub(self.now), Ending::Done, Time::MAX);
             return;
         }
-        let took = self.service[self.busy.min(self.max) as usize].draw(&mut self.rng);
+        let took = match &self.plan.load.arrivals {
+            Arrivals::Listed(asks) => time(asks[of.worker as usize].takes),
+            _ => self.service[self.busy.min(self.max) as usize].draw(&mut self.rng),
+        };
         let (took, ending) = self.use_of(slot, took);
         self.busy_until(slot, took, ending, Time::MAX);
     }

@@ -11,7 +11,7 @@ mod tally;
 mod times;
 mod world;
 
-pub use engine::{Arrivals, Load, Outcome, Plan, Point, Step, simulate};
+pub use engine::{Arrivals, Ask, End, Load, Outcome, Plan, Point, Step, simulate};
 pub use response::{Reading, Response};
 pub use tally::Tally;
 pub use times::Times;

@@ -3,6 +3,7 @@
 mod acquire;
 mod keeper;
 mod request;
+mod semantics;
 
 use std::{future::Future, time::Duration};
 
