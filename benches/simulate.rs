@@ -1,12 +1,17 @@
 //! What the simulation costs, and what thinning changes: `cargo bench --bench simulate`.
-#![expect(clippy::print_stdout, clippy::unwrap_used, missing_docs, reason = "a benchmark prints its table")]
+#![expect(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    clippy::cast_precision_loss,
+    reason = "a benchmark prints its table"
+)]
 
 use std::time::{Duration, Instant};
 
 use pool_tune::{
     model::{Fault, FaultKind, Settings},
     profile,
-    simulate::{Arrivals, Load, Outcome, Plan, Step, Times, World, simulate},
+    simulate::{Arrivals, ByActive, Load, Outcome, Plan, Step, Times, World, simulate},
 };
 
 /// A database like the one that the heavy profile meets on two cores: most statements short, some waiting for 20 ms.
@@ -14,7 +19,7 @@ fn world() -> World {
     let service = Times::new(|share| if share > 0.97 { 0.0205 } else { 0.0001 * (share * 4.0).exp() });
     World {
         connect: Times::new(|share| 0.002 + 0.002 * share),
-        validate: Times::new(|share| 0.00004 + 0.0002 * share.powi(8)),
+        validate: ByActive::same(Times::new(|share| 0.00004 + 0.0002 * share.powi(8))),
         ..World::plain(service)
     }
 }

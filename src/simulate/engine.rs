@@ -44,7 +44,8 @@ pub struct Plan {
     /// The length of a point of the time line.
     pub interval: Duration,
     /// While nothing changes, only this much is simulated, and counted for all of the time until something does; `None` for
-    /// every request.
+    /// every request. What happens often is told as truly; of what happens seldom (a crowd for which connections are opened)
+    /// too much is seen, since a crowd in time that is skipped keeps no connection warm.
     pub thinning: Option<Duration>,
     /// Of everything random.
     pub seed: u64,
@@ -223,8 +224,9 @@ struct Simulation<'a> {
     now: Time,
     agenda: Agenda,
     rng: ChaCha8Rng,
-    /// Service times by the number of connections at work.
+    /// Service and validation times by the number of connections at work.
     service: Vec<Times>,
+    validation: Vec<Times>,
     // The pool.
     slots: Vec<Slot>,
     free: Vec<u32>,
@@ -307,7 +309,8 @@ impl<'a> Simulation<'a> {
             now: 0,
             agenda: Agenda::default(),
             rng: ChaCha8Rng::seed_from_u64(plan.seed),
-            service: (0..=max).map(|active| plan.world.service(active)).collect(),
+            service: (0..=max).map(|active| plan.world.service.at(active)).collect(),
+            validation: (0..=max).map(|active| plan.world.validate.at(active)).collect(),
             slots: Vec::new(),
             free: Vec::new(),
             idle: VecDeque::new(),
@@ -368,10 +371,12 @@ impl<'a> Simulation<'a> {
             }
         }
         let window = self.plan.thinning.map_or(Time::MAX, time).max(1);
+        // What a change sets off (connections opened anew, say) must not be counted for all the quiet time that follows.
+        let mut settled = false;
         while self.now < end && !self.overloaded {
             let until = (self.now.saturating_add(window)).min(self.stretch_end(end));
             // A window that is counted for more has to be whole and calm from its beginning to its end.
-            let may_skip = window < Time::MAX && until - self.now == window && self.is_calm();
+            let may_skip = window < Time::MAX && until - self.now == window && settled && self.is_calm();
             let quiet_until = if may_skip { self.quiet_until(end) } else { 0 };
             self.advance(until);
             let mut times = 1;
@@ -379,6 +384,7 @@ impl<'a> Simulation<'a> {
                 times += (quiet_until - self.now) / window;
             }
             self.count(times);
+            settled = times == 1 && self.is_calm();
             if times > 1 {
                 self.skip((times - 1) * window);
             }
@@ -850,15 +856,10 @@ impl<'a> Simulation<'a> {
             return;
         }
         of.state = State::Validating(request);
-        let took = self.slowed_validation();
+        let took = self.validation[self.busy.min(self.max) as usize].draw(&mut self.rng);
         let (took, ending) = self.use_of(slot, took);
         let deadline = self.requests[request as usize].asked + self.connection_timeout;
         self.busy_until(slot, took, ending, deadline.min(self.now + self.validation_timeout));
-    }
-
-    /// A round trip while others are at work takes longer, as statements do.
-    fn slowed_validation(&mut self) -> Time {
-        self.plan.world.validate.draw(&mut self.rng)
     }
 
     fn serve(&mut self, slot: u32, request: u32) {
@@ -1017,7 +1018,7 @@ impl<'a> Simulation<'a> {
         for place in 0..self.idle.len() {
             let slot = self.idle[place];
             self.slots[slot as usize].state = State::Checking(NOBODY);
-            let took = self.plan.world.validate.draw(&mut self.rng);
+            let took = self.validation[self.busy.min(self.max) as usize].draw(&mut self.rng);
             let (took, ending) = self.use_of(slot, took);
             self.checking += 1;
             self.busy_until(slot, took, ending, self.now + self.validation_timeout);

@@ -4,6 +4,7 @@
 //! This room does no I/O and reads no clock.
 
 mod agenda;
+mod calibrate;
 mod engine;
 mod optimum;
 mod response;
@@ -11,11 +12,12 @@ mod tally;
 mod times;
 mod world;
 
+pub use calibrate::{Calibration, CalibrationError, Measured, Prediction};
 pub use engine::{Arrivals, Ask, End, Load, Outcome, Plan, Point, Step, simulate};
 pub use response::{Reading, Response};
 pub use tally::Tally;
 pub use times::Times;
-pub use world::{ServiceAt, World};
+pub use world::{At, ByActive, World};
 
 #[cfg(test)]
 mod tests;

@@ -155,7 +155,9 @@ fn thinned_figures_are_those_of_every_request() {
     near("at work", thin.total.active, every.total.active, 0.02);
     // Crowds for which connections are opened come seldom, and what is not simulated has none.
     near("open", thin.total.open, every.total.open, 0.12);
-    let (thin_waits, every_waits) = (thin.total.acquire.mean(), every.total.acquire.mean());
-    near("acquisition", thin_waits, every_waits, 0.1);
+    let p95 = |outcome: &Outcome| stats::real(usize::try_from(outcome.total.response.value_at_quantile(0.95)).unwrap());
+    near("p95", p95(&thin), p95(&every), 0.03);
+    // Each crowd opens connections anew when those of the last one have been closed in the time between.
+    assert!(thin.total.connections.opened >= every.total.connections.opened);
     assert_eq!(thin.line.len(), every.line.len());
 }

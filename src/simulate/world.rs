@@ -9,13 +9,12 @@ use super::Times;
 /// A database and the way to it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct World {
-    /// How long a request's statements take, by how many connections are at work at once; at least one, ascending. Between
-    /// and beyond, quantiles are interpolated over the logarithm of the number.
-    pub service: Vec<ServiceAt>,
+    /// How long a request's statements take.
+    pub service: ByActive,
     /// How long opening a connection takes.
     pub connect: Times,
-    /// How long validating one takes, when nothing else goes on.
-    pub validate: Times,
+    /// How long validating one takes.
+    pub validate: ByActive,
     /// Connections that the server takes from this pool.
     pub server_limit: u32,
     /// How long a connection that was dropped silently hangs where nobody validates it: the system gives up then.
@@ -24,35 +23,41 @@ pub struct World {
     pub idle_limit: Option<Duration>,
 }
 
-/// Service times at a number of connections at work.
+/// Times by how many connections are at work at once.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct ServiceAt {
+#[serde(transparent)]
+pub struct ByActive(Vec<At>);
+
+/// Times at a number of connections at work.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct At {
     /// Connections at work on average when it was measured.
     pub active: f64,
-    /// What requests took.
+    /// What was measured.
     pub times: Times,
 }
 
-impl World {
-    /// A database whose requests take as long however many there are.
+impl ByActive {
+    /// The same, however many are at work.
     #[must_use]
-    pub fn plain(service: Times) -> Self {
-        Self {
-            service: vec![ServiceAt { active: 1.0, times: service }],
-            connect: Times::constant(0.0),
-            validate: Times::constant(0.0),
-            server_limit: u32::MAX,
-            silence: Duration::from_secs(900),
-            idle_limit: None,
-        }
+    pub fn same(times: Times) -> Self {
+        Self(vec![At { active: 1.0, times }])
     }
 
-    /// Service times at `active` connections at work.
+    /// As measured at some numbers; between and beyond, quantiles are interpolated over the logarithm of the number.
     #[must_use]
-    pub fn service(&self, active: u32) -> Times {
+    pub fn new(mut measured: Vec<At>) -> Self {
+        measured.sort_by(|a, b| a.active.total_cmp(&b.active));
+        measured.dedup_by(|b, a| (b.active - a.active).abs() < 0.5);
+        Self(measured)
+    }
+
+    /// The times at `active` connections at work.
+    #[must_use]
+    pub fn at(&self, active: u32) -> Times {
         let place = f64::from(active.max(1)).ln();
-        let at = |index: usize| self.service[index].active.max(1.0).ln();
-        match self.service.as_slice() {
+        let at = |index: usize| self.0[index].active.max(1.0).ln();
+        match self.0.as_slice() {
             [] => Times::constant(0.0),
             [only] => only.times.clone(),
             several => {
@@ -63,6 +68,21 @@ impl World {
                 let part = (place - at(low)) / (at(high) - at(low)).max(1e-9);
                 several[low].times.towards(&several[high].times, part)
             }
+        }
+    }
+}
+
+impl World {
+    /// A database whose requests take as long however many there are.
+    #[must_use]
+    pub fn plain(service: Times) -> Self {
+        Self {
+            service: ByActive::same(service),
+            connect: Times::constant(0.0),
+            validate: ByActive::same(Times::constant(0.0)),
+            server_limit: u32::MAX,
+            silence: Duration::from_secs(900),
+            idle_limit: None,
         }
     }
 }

@@ -10,7 +10,7 @@ use pool_tune::{
     fault::{Proxy, Reach, make},
     model::{BreakerCounts, ConnectionCounts, ErrorClass, Fault, FaultKind, Setting, Settings},
     pool::{Pool, Work, WorkError},
-    simulate::{Arrivals, Ask, Load, Plan, Times, World, simulate},
+    simulate::{Arrivals, Ask, ByActive, Load, Plan, Times, World, simulate},
 };
 use sqlx::{AssertSqlSafe, SqlSafeStr as _};
 use tokio_util::sync::CancellationToken;
@@ -40,7 +40,8 @@ struct Seen {
 impl Seen {
     fn of(&self, ask: usize) -> (Option<ErrorClass>, u32) {
         let found = self.ends.iter().find(|(place, _, _)| *place == ask);
-        found.map(|(_, failed, attempts)| (*failed, *attempts)).unwrap_or_else(|| panic!("{ask} has no end: {self:?}"))
+        let none = || panic!("{ask} has no end: {self:?}");
+        found.map_or_else(none, |(_, failed, attempts)| (*failed, *attempts))
     }
 
     fn order(&self) -> Vec<usize> {
@@ -91,7 +92,7 @@ async fn on_a_pool(script: &Script) -> Seen {
 fn on_the_model(script: &Script) -> Seen {
     let world = World {
         connect: Times::constant(0.004),
-        validate: Times::constant(0.000_2),
+        validate: ByActive::same(Times::constant(0.000_2)),
         ..World::plain(Times::constant(0.0))
     };
     let ask = |(at, takes): &(u64, u64)| Ask { at: Duration::from_millis(*at), takes: Duration::from_millis(*takes) };

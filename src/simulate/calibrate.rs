@@ -1,0 +1,249 @@
+//! From what trials measured to a world that a simulation can be made in, and how far the one is from the other.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Arrivals, At, ByActive, Load, Plan, Step, Times, World, simulate};
+use crate::{
+    model::{Latency, Measurement, Settings},
+    stats,
+};
+
+/// Trials that a calibration needs, and sizes of the pool that they have to be of.
+const FEWEST_TRIALS: usize = 4;
+const FEWEST_SIZES: usize = 2;
+/// What opening a connection takes where no trial opened one: a few round trips on a network and a process forked.
+const USUAL_CONNECT: f64 = 0.004;
+/// Virtual seconds that a prediction is made of, after as many to warm up.
+const PREDICTED: Duration = Duration::from_secs(4);
+
+/// A trial that was made in a closed loop, and what it measured.
+#[derive(Clone, Copy, Debug)]
+pub struct Measured<'a> {
+    /// The settings of the pool.
+    pub settings: &'a Settings,
+    /// What came of them.
+    pub measurement: &'a Measurement,
+}
+
+/// A world measured by trials.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Calibration {
+    /// Workers of the trials.
+    pub workers: u32,
+    /// Their pause between requests.
+    pub think_time: Duration,
+    /// What stands behind the pool.
+    pub world: World,
+    /// Trials that it was made of.
+    pub trials: usize,
+    /// Whether a trial has told what opening a connection takes.
+    pub connect_measured: bool,
+}
+
+/// Why trials do not make a world.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CalibrationError {
+    /// There are too few.
+    #[error(
+        "calibrate the simulation: {trials} undisturbed trials of {sizes} pool sizes are too few, {FEWEST_TRIALS} of \
+         {FEWEST_SIZES} sizes are needed; run `pool-tune run` to its end"
+    )]
+    TooFew {
+        /// How many there are.
+        trials: usize,
+        /// Of how many sizes.
+        sizes: usize,
+    },
+}
+
+/// What a simulation says of settings that were measured but not used for its calibration, beside what was measured.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Prediction {
+    /// The size of the pool.
+    pub connections: u32,
+    /// Trials of it.
+    pub trials: usize,
+    /// Requests a second: said and measured.
+    pub throughput: (f64, f64),
+    /// The 95th percentile of query time, in seconds.
+    pub query_p95: (f64, f64),
+    /// The 95th percentile of the time to acquire a connection, in seconds.
+    pub acquire_p95: (f64, f64),
+}
+
+impl Prediction {
+    /// Relative errors, without their signs: throughput, query time, acquisition time.
+    #[must_use]
+    pub fn errors(&self) -> [f64; 3] {
+        let error = |(said, measured): (f64, f64)| (said / measured.max(1e-12) - 1.0).abs();
+        [error(self.throughput), error(self.query_p95), error(self.acquire_p95)]
+    }
+}
+
+impl Calibration {
+    /// Makes a world of trials: service and validation times by pool size, the time to open a connection.
+    ///
+    /// # Errors
+    /// [`CalibrationError`] for too few trials.
+    pub fn of(workers: u32, think_time: Duration, trials: &[Measured<'_>]) -> Result<Self, CalibrationError> {
+        let sizes = by_size(trials);
+        if trials.len() < FEWEST_TRIALS || sizes.len() < FEWEST_SIZES {
+            return Err(CalibrationError::TooFew { trials: trials.len(), sizes: sizes.len() });
+        }
+        let mut service = Vec::new();
+        let mut validate = Vec::new();
+        for (_, group) in &sizes {
+            let active = mean(group, |of| of.utilisation.active);
+            // A connection is not at work all the time even where there is always somebody waiting: that time is part of
+            // what a request costs.
+            let gap = mean(group, |of| of.utilisation.total / of.utilisation.active.max(1e-9)).clamp(1.0, 1.5);
+            service.push(At { active, times: times(group, |of| &of.query).scaled(gap) });
+            let validated: Vec<_> = group.iter().filter(|of| of.acquire.validate.count > 0).copied().collect();
+            if !validated.is_empty() {
+                validate.push(At { active, times: times(&validated, |of| &of.acquire.validate) });
+            }
+        }
+        let opened: Vec<_> = trials.iter().map(|of| of.measurement).filter(|of| of.acquire.open.count > 0).collect();
+        let connect_measured = !opened.is_empty();
+        let connect = if connect_measured {
+            times(&opened, |of| &of.acquire.open)
+        } else {
+            Times::new(|share| USUAL_CONNECT * (0.5 + share))
+        };
+        let world = World {
+            service: ByActive::new(service),
+            connect,
+            validate: if validate.is_empty() {
+                ByActive::same(Times::constant(0.0001))
+            } else {
+                ByActive::new(validate)
+            },
+            ..World::plain(Times::constant(0.0))
+        };
+        Ok(Self { workers, think_time, world, trials: trials.len(), connect_measured })
+    }
+
+    /// A closed loop as the trials had it, for a time.
+    #[must_use]
+    pub fn trial(&self, settings: &Settings, length: Duration, seed: u64) -> Plan {
+        Plan {
+            settings: settings.clone(),
+            world: self.world.clone(),
+            load: Load {
+                workers: self.workers,
+                arrivals: Arrivals::Closed { think_time: self.think_time },
+                steps: vec![Step { at: Duration::ZERO, level: f64::from(self.workers) }],
+            },
+            faults: Vec::new(),
+            length,
+            interval: length,
+            thinning: None,
+            seed,
+        }
+    }
+
+    /// How far simulations are from the trials: each size of the pool is predicted from the trials of the other sizes.
+    /// Nothing for trials that are too few to leave one out.
+    #[must_use]
+    pub fn check(workers: u32, think_time: Duration, trials: &[Measured<'_>], seed: u64) -> Vec<Prediction> {
+        let predict = |(size, group): &(u32, Vec<&Measurement>)| {
+            let others: Vec<_> = trials.iter().filter(|of| of.settings.max_connections() != *size).copied().collect();
+            let calibration = Self::of(workers, think_time, &others).ok()?;
+            let settings = trials.iter().find(|of| of.settings.max_connections() == *size)?.settings;
+            let said = simulate(&calibration.trial(settings, PREDICTED, seed)).total;
+            let nanoseconds = |value: u64| Duration::from_nanos(value).as_secs_f64();
+            Some(Prediction {
+                connections: *size,
+                trials: group.len(),
+                throughput: (said.throughput(), mean(group, |of| of.throughput)),
+                query_p95: (nanoseconds(said.query.value_at_quantile(0.95)), mean(group, |of| of.query.p95)),
+                acquire_p95: (
+                    nanoseconds(said.acquire.value_at_quantile(0.95)),
+                    mean(group, |of| of.acquire.total.p95),
+                ),
+            })
+        };
+        by_size(trials).iter().filter_map(predict).collect()
+    }
+}
+
+/// Trials by the size of the pool, small ones first.
+fn by_size<'a>(trials: &[Measured<'a>]) -> Vec<(u32, Vec<&'a Measurement>)> {
+    let mut sizes: Vec<(u32, Vec<&Measurement>)> = Vec::new();
+    for trial in trials {
+        let size = trial.settings.max_connections();
+        match sizes.iter_mut().find(|(known, _)| *known == size) {
+            Some((_, group)) => group.push(trial.measurement),
+            None => sizes.push((size, vec![trial.measurement])),
+        }
+    }
+    sizes.sort_by_key(|(size, _)| *size);
+    sizes
+}
+
+/// The geometric mean over trials, which one bad trial moves less; plain where one is nothing.
+fn mean(trials: &[&Measurement], of: impl Fn(&Measurement) -> f64) -> f64 {
+    let values: Vec<f64> = trials.iter().map(|trial| of(trial)).collect();
+    if values.iter().all(|value| *value > 0.0) {
+        stats::mean(&values.iter().map(|value| value.ln()).collect::<Vec<_>>()).exp()
+    } else {
+        stats::mean(&values)
+    }
+}
+
+/// The distribution that has the mean and the percentiles of the trials' ones.
+fn times(trials: &[&Measurement], of: impl Fn(&Measurement) -> &Latency) -> Times {
+    let point = |pick: fn(&Latency) -> f64| mean(trials, |trial| pick(of(trial)));
+    let median = point(|of| of.p50);
+    let known = [
+        (0.0, median * LOWEST),
+        (0.5, median),
+        (0.9, point(|of| of.p90)),
+        (0.95, point(|of| of.p95)),
+        (0.99, point(|of| of.p99)),
+        (0.999, point(|of| of.p999)),
+        (1.0, point(|of| of.max)),
+    ];
+    between(&known, point(|of| of.mean))
+}
+
+/// The shortest time as a share of the median: what nobody has measured, and what matters least.
+const LOWEST: f64 = 0.4;
+
+/// A distribution through known quantiles; how it goes between them is bent, everywhere alike, until it has the mean.
+fn between(known: &[(f64, f64)], mean: f64) -> Times {
+    let bent = |bend: f64| {
+        Times::new(|share| {
+            let above = known.iter().position(|(at, _)| *at >= share).unwrap_or(known.len() - 1).max(1);
+            let ((from, low), (to, high)) = (known[above - 1], known[above]);
+            let part = ((share - from) / (to - from)).clamp(0.0, 1.0);
+            low + (high - low).max(0.0) * part.powf(bend)
+        })
+    };
+    // The more it is bent, the later it rises and the smaller the mean.
+    let (mut low, mut high) = (0.02_f64, 50.0_f64);
+    for _ in 0..40 {
+        let middle = (low * high).sqrt();
+        if bent(middle).mean() > mean { low = middle } else { high = middle }
+    }
+    bent((low * high).sqrt())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_distribution_keeps_its_percentiles_and_its_mean() {
+        let truth = Times::new(|share| if share > 0.97 { 0.0205 } else { 0.0001 * (share * 4.0).exp() });
+        let known: Vec<_> = [0.0, 0.5, 0.9, 0.95, 0.99, 0.999, 1.0].map(|at| (at, truth.quantile(at))).into();
+        let found = between(&known, truth.mean());
+        assert!((found.mean() / truth.mean() - 1.0).abs() < 0.01, "{} {}", found.mean(), truth.mean());
+        for share in [0.5, 0.9, 0.95, 0.99] {
+            let (found, truth) = (found.quantile(share), truth.quantile(share));
+            assert!((found / truth - 1.0).abs() < 0.05, "{share}: {found} for {truth}");
+        }
+    }
+}
