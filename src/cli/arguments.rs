@@ -53,6 +53,8 @@ pub(super) enum Command {
     Run(RunArguments),
     /// Stress the pool: one test or the full suite, with faults, thresholds and a verdict
     Stress(Box<StressArguments>),
+    /// Simulate hours of operation on what a run has measured, without a database; two settings side by side
+    Simulate(Box<SimulateArguments>),
     /// Tell what the figures of a run or of a stress test point to, and what to change
     Diagnose(DiagnoseArguments),
     /// Print the recommended settings of a run as config.py
@@ -139,6 +141,74 @@ pub(super) struct DiagnoseArguments {
     pub(super) json: bool,
     #[command(flatten)]
     pub(super) results: Results,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct SimulateArguments {
+    /// The run whose trials say how the database behaves: its id, or `latest`
+    #[arg(long, value_name = "RUN", default_value = "latest")]
+    pub(super) run: String,
+    /// Take the settings in use of a profile [default: those of the run]
+    #[arg(short, long, value_name = "NAME|FILE")]
+    pub(super) profile: Option<String>,
+    /// Change a setting: idle_timeout=180
+    #[arg(long, value_name = "SETTING=VALUE")]
+    pub(super) set: Vec<String>,
+    /// Set other settings beside, which differ by these: connection_lifetime=3600
+    #[arg(long, value_name = "SETTING=VALUE")]
+    pub(super) vs: Vec<String>,
+    /// Hours of operation
+    #[arg(long, default_value_t = 24.0)]
+    pub(super) hours: f64,
+    /// How requests are spread over the hours
+    #[arg(long, value_enum, default_value_t = LoadShape::Diurnal)]
+    pub(super) load: LoadShape,
+    /// Requests a second at the highest [default: half of the best that the run has measured]
+    #[arg(long, value_name = "RATE")]
+    pub(super) peak: Option<f64>,
+    /// Requests a minute from a file with lines `minute,requests`, begun anew at its end
+    #[arg(long, value_name = "FILE", conflicts_with = "load")]
+    pub(super) requests: Option<PathBuf>,
+    /// Restarts of the server a day, 5 s each [default: one a week]
+    #[arg(long, value_name = "RATE", allow_negative_numbers = true)]
+    pub(super) restarts: Option<f64>,
+    /// Take-overs by another server a day, 90 s each [default: one in 30 days]
+    #[arg(long, value_name = "RATE", allow_negative_numbers = true)]
+    pub(super) failovers: Option<f64>,
+    /// Times a day that the network is slow: 50 ms more each way, for 30 s [default: 1]
+    #[arg(long, value_name = "RATE", allow_negative_numbers = true)]
+    pub(super) brown_outs: Option<f64>,
+    /// Times a day that three in ten connections are reset [default: 2]
+    #[arg(long, value_name = "RATE", allow_negative_numbers = true)]
+    pub(super) resets: Option<f64>,
+    /// Times a day that a client keeps three connections for ten minutes [default: 0]
+    #[arg(long, value_name = "RATE", allow_negative_numbers = true)]
+    pub(super) leaks: Option<f64>,
+    /// How long a connection may be idle before a firewall drops it silently: 350s [default: for ever]
+    #[arg(long, value_name = "TIME", value_parser = super::stress_arguments::pause)]
+    pub(super) idle_limit: Option<std::time::Duration>,
+    /// Simulations of each, whose incidents fall on other times; two or more have intervals
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub(super) replications: u32,
+    /// Seed of everything random
+    #[arg(long, default_value_t = 1)]
+    pub(super) seed: u64,
+    /// Print JSON
+    #[arg(long)]
+    pub(super) json: bool,
+    #[command(flatten)]
+    pub(super) results: Results,
+}
+
+/// How requests are spread over the hours.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum LoadShape {
+    /// As many all the time
+    Flat,
+    /// Few at night, most in the afternoon
+    Diurnal,
+    /// Office hours with a burst every hour, five days of seven
+    Business,
 }
 
 #[derive(Debug, Args)]

@@ -14,6 +14,7 @@ mod profiles;
 mod progress;
 mod run;
 mod runs;
+mod simulate;
 mod stress;
 mod stress_arguments;
 mod written;
@@ -38,6 +39,7 @@ pub fn main() -> ExitCode {
         match arguments.command {
             Command::Run(ref run) => Box::pin(run::run(&arguments, run)).await,
             Command::Stress(ref stress) => Box::pin(stress::stress(&arguments, stress)).await,
+            Command::Simulate(ref simulate) => simulate::simulate(simulate).await,
             Command::Diagnose(ref diagnose) => diagnose::diagnose(diagnose).await,
             Command::Export(ref export) => export::export(export).await,
             Command::Runs(ref runs) => runs::runs(runs).await,

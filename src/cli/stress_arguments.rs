@@ -182,7 +182,7 @@ fn duration(text: &str) -> Result<Duration, String> {
     if (shortest..=longest).contains(&time) { Ok(time) } else { Err("expected a time from 500ms to 24h".to_owned()) }
 }
 
-fn pause(text: &str) -> Result<Duration, String> {
+pub(super) fn pause(text: &str) -> Result<Duration, String> {
     seconds(text).and_then(|time| {
         if time <= Duration::from_secs(3600) { Ok(time) } else { Err("expected a time up to an hour".to_owned()) }
     })

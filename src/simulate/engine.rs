@@ -224,6 +224,8 @@ struct Simulation<'a> {
     now: Time,
     agenda: Agenda,
     rng: ChaCha8Rng,
+    /// Of when requests come: the same whatever the settings, so that two can be set side by side.
+    coming: ChaCha8Rng,
     /// Service and validation times by the number of connections at work.
     service: Vec<Times>,
     validation: Vec<Times>,
@@ -309,6 +311,7 @@ impl<'a> Simulation<'a> {
             now: 0,
             agenda: Agenda::default(),
             rng: ChaCha8Rng::seed_from_u64(plan.seed),
+            coming: ChaCha8Rng::seed_from_u64(plan.seed ^ 0xc0),
             service: (0..=max).map(|active| plan.world.service.at(active)).collect(),
             validation: (0..=max).map(|active| plan.world.validate.at(active)).collect(),
             slots: Vec::new(),
@@ -549,7 +552,7 @@ impl<'a> Simulation<'a> {
 
     fn plan_arrival(&mut self) {
         let draw: f64 = match self.plan.load.arrivals {
-            Arrivals::Poisson => Exp1.sample(&mut self.rng),
+            Arrivals::Poisson => Exp1.sample(&mut self.coming),
             Arrivals::Constant | Arrivals::Closed { .. } | Arrivals::Listed(_) => 1.0,
         };
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive, and cut to a year")]

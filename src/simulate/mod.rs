@@ -5,6 +5,7 @@
 
 mod agenda;
 mod calibrate;
+mod day;
 mod engine;
 mod optimum;
 mod response;
@@ -13,6 +14,7 @@ mod times;
 mod world;
 
 pub use calibrate::{Calibration, CalibrationError, Measured, Prediction};
+pub use day::{Day, Incidents, MOST_HOURS, MinutesError, Shape, minutes};
 pub use engine::{Arrivals, Ask, End, Load, Outcome, Plan, Point, Step, simulate};
 pub use response::{Reading, Response};
 pub use tally::Tally;

@@ -26,7 +26,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("stress", &["model", "stats", "profile", "report", "diagnose", "trial"]),
     (
         "cli",
-        &["model", "stats", "profile", "export", "report", "database", "store", "tune", "trial", "stress", "diagnose"],
+        &[
+            "model", "stats", "simulate", "profile", "export", "report", "database", "store", "tune", "trial",
+            "stress", "diagnose",
+        ],
     ),
 ];
 

@@ -1,0 +1,322 @@
+use crate::cli::out::{errln, outln};
+use std::{fs, process::ExitCode, str::FromStr as _, time::Duration};
+
+use anyhow::{Context as _, Result};
+use serde::Serialize;
+
+use super::{
+    arguments::{LoadShape, SimulateArguments},
+    exit::bad_input,
+    profiles, runs,
+    stress::drawn,
+};
+use crate::{
+    model::{Estimate, Setting, Settings, Value, figures},
+    report::Grid,
+    simulate::{self, Calibration, Day, Incidents, MOST_HOURS, Measured, Outcome, Prediction, Shape},
+    stats,
+    store::TrialRecord,
+    tune::Phase,
+};
+
+/// The share of what was measured that the day's peak asks for, when nobody says.
+const PEAK: f64 = 0.5;
+/// Requests above which a simulation is thinned, and what is simulated of each quiet time then.
+const MOST_REQUESTS: f64 = 400e6;
+const WINDOW: Duration = Duration::from_secs(5);
+/// The most incidents of a kind a day.
+const MOST_INCIDENTS: f64 = 1_000.0;
+
+/// What a day under some settings looks like.
+#[derive(Clone, Debug, Serialize)]
+struct Figures {
+    /// Requests served a second.
+    throughput: f64,
+    /// The share of requests that was served.
+    success_rate: f64,
+    /// Response time, 95th and 99th percentile, in seconds.
+    response_p95: f64,
+    response_p99: f64,
+    /// Time to acquire a connection, 95th percentile.
+    acquire_p95: f64,
+    /// Connections opened an hour.
+    reconnects: f64,
+    /// Connections open on average.
+    held: f64,
+    /// Minutes that the circuit was not closed.
+    circuit_open: f64,
+    /// Attempts a request.
+    attempts: f64,
+}
+
+impl Figures {
+    #[expect(clippy::cast_precision_loss, reason = "counts far below 2^53")]
+    fn of(outcome: &Outcome) -> Self {
+        let total = &outcome.total;
+        let quantile = |of: &hdrhistogram::Histogram<u64>, share: f64| {
+            Duration::from_nanos(of.value_at_quantile(share)).as_secs_f64()
+        };
+        let requests = (total.served + total.failed).max(1) as f64;
+        Self {
+            throughput: total.throughput(),
+            success_rate: total.success_rate(),
+            response_p95: quantile(&total.response, 0.95),
+            response_p99: quantile(&total.response, 0.99),
+            acquire_p95: quantile(&total.acquire, 0.95),
+            reconnects: total.connections.opened as f64 / (total.seconds / 3600.0).max(1e-9),
+            held: total.open / total.seconds.max(1e-9),
+            circuit_open: outcome.breaker.open_seconds / 60.0,
+            attempts: total.attempts as f64 / requests,
+        }
+    }
+}
+
+/// The document of `--json`.
+#[derive(Serialize)]
+struct Document<'a> {
+    run: &'a str,
+    hours: f64,
+    peak: f64,
+    replications: u32,
+    settings: &'a Settings,
+    figures: &'a [Figures],
+    against: Option<&'a Settings>,
+    against_figures: &'a [Figures],
+    predictions: &'a [Prediction],
+    warnings: &'a [String],
+}
+
+/// Simulates a stretch of operation on what a run has measured.
+pub(super) async fn simulate(arguments: &SimulateArguments) -> Result<ExitCode> {
+    let incidents = incidents(arguments)?;
+    if !(arguments.hours > 0.0 && arguments.hours <= MOST_HOURS) {
+        return Err(bad_input(format!("--hours is {}: expected more than 0 and up to {MOST_HOURS}", arguments.hours)));
+    }
+    let shape = shape(arguments)?;
+    let store = runs::open(&arguments.results).await?;
+    let run = store.run(&arguments.run).await?;
+    let trials = store.trials(&run.intent.id).await?;
+    store.close().await;
+    let of_run = crate::profile::parse(&run.intent.profile_name, &run.intent.profile_source).map_err(bad_input)?;
+    let think_time = of_run.workload.think_time.unwrap_or_default();
+    let measured = usable(&trials);
+    let calibration = Calibration::of(of_run.workers, think_time, &measured)
+        .map_err(|error| bad_input(format!("failed to {error}")))?;
+    let base = match &arguments.profile {
+        Some(name) => profiles::load(name)?.space.baseline,
+        None => trials.first().map_or_else(|| of_run.space.baseline.clone(), |trial| trial.settings.clone()),
+    };
+    let settings = with(base, &arguments.set, "--set")?;
+    let against = if arguments.vs.is_empty() { None } else { Some(with(settings.clone(), &arguments.vs, "--vs")?) };
+
+    let capacity = measured.iter().map(|of| of.measurement.throughput).fold(0.0, f64::max);
+    let peak = arguments.peak.unwrap_or(PEAK * capacity);
+    if !(peak.is_finite() && peak > 0.0) {
+        return Err(bad_input(format!("--peak is {peak}: expected requests a second, above 0")));
+    }
+    let day = Day { hours: arguments.hours, shape, peak, workers: calibration.workers.max(64), incidents, seed: 0 };
+    let mut warnings = Vec::new();
+    if matches!(day.shape, Shape::Minutes(_)) && arguments.peak.is_some() {
+        return Err(bad_input("--peak and --requests: the file says how many requests there are, leave --peak out"));
+    }
+    if !calibration.connect_measured {
+        warnings.push("no trial of the run opened connections while measuring: 4 ms each are assumed".to_owned());
+    }
+    let predictions = Calibration::check(calibration.workers, think_time, &measured, arguments.seed);
+    let thinned = day.requests() > MOST_REQUESTS;
+    if thinned {
+        warnings.push(format!(
+            "{:.0} million requests are too many to simulate each: {} s of each quiet time stand for all of it, and connections \
+             opened anew are overstated",
+            day.requests() / 1e6,
+            WINDOW.as_secs()
+        ));
+    }
+    let outcomes = |settings: &Settings| -> Vec<Outcome> {
+        let one = |place: u32| {
+            let day = Day { seed: arguments.seed.wrapping_add(u64::from(place)), ..day.clone() };
+            let mut plan = day.plan(settings, &calibration.world);
+            plan.thinning = thinned.then_some(WINDOW);
+            simulate::simulate(&plan)
+        };
+        (0..arguments.replications).map(one).collect()
+    };
+    let (these, those) = (outcomes(&settings), against.as_ref().map(outcomes).unwrap_or_default());
+    if these.iter().chain(&those).any(|outcome| outcome.overloaded) {
+        warnings.push(
+            "more requests came than can be served, so that the backlog grew without end: the simulation stopped there, and \
+             its figures are of the time before; lower --peak, or give the pool more connections"
+                .to_owned(),
+        );
+    }
+    let figures = |outcomes: &[Outcome]| outcomes.iter().map(Figures::of).collect::<Vec<_>>();
+    let (these_figures, those_figures) = (figures(&these), figures(&those));
+    let document = Document {
+        run: &run.intent.id,
+        hours: arguments.hours,
+        peak,
+        replications: arguments.replications,
+        settings: &settings,
+        figures: &these_figures,
+        against: against.as_ref(),
+        against_figures: &those_figures,
+        predictions: &predictions,
+        warnings: &warnings,
+    };
+    if arguments.json {
+        outln!("{}", serde_json::to_string_pretty(&document).context("failed to write JSON")?);
+    } else {
+        show(&document, &day, &calibration);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The trials that a world can be made of: closed loops, and undisturbed ones where there are enough.
+fn usable(trials: &[TrialRecord]) -> Vec<Measured<'_>> {
+    let all = trials.iter().filter(|trial| trial.phase != Phase::Insight.name() && trial.measurement.throughput > 0.0);
+    let measured = |trial| -> Measured<'_> {
+        let TrialRecord { settings, measurement, .. }: &TrialRecord = trial;
+        Measured { settings, measurement }
+    };
+    let all: Vec<_> = all.map(measured).collect();
+    let quiet: Vec<_> = all.iter().filter(|of| !of.measurement.cpu.disturbed).copied().collect();
+    if 2 * quiet.len() > all.len() { quiet } else { all }
+}
+
+fn with(settings: Settings, flags: &[String], flag: &str) -> Result<Settings> {
+    let mut settings = settings;
+    for text in flags {
+        let wrong = |problem: String| bad_input(format!("{flag} {text}: {problem}"));
+        let (name, value) =
+            text.split_once('=').ok_or_else(|| wrong("expected setting=value, such as idle_timeout=180".to_owned()))?;
+        let setting = Setting::from_str(name.trim()).map_err(|error| wrong(error.to_string()))?;
+        let value = Value::from_text(setting, value.trim()).map_err(|error| wrong(error.to_string()))?;
+        settings = settings.with(setting, value);
+    }
+    settings.check().map_err(|rule| bad_input(format!("{flag}: {rule}")))?;
+    Ok(settings)
+}
+
+fn incidents(arguments: &SimulateArguments) -> Result<Incidents> {
+    let usual = Incidents::default();
+    let rate = |name: &str, given: Option<f64>, usual: f64| match given {
+        None => Ok(usual),
+        Some(rate) if rate.is_finite() && (0.0..=MOST_INCIDENTS).contains(&rate) => Ok(rate),
+        Some(rate) => Err(bad_input(format!("{name} is {rate}: expected times a day, from 0 to {MOST_INCIDENTS}"))),
+    };
+    Ok(Incidents {
+        restarts: rate("--restarts", arguments.restarts, usual.restarts)?,
+        failovers: rate("--failovers", arguments.failovers, usual.failovers)?,
+        brown_outs: rate("--brown-outs", arguments.brown_outs, usual.brown_outs)?,
+        resets: rate("--resets", arguments.resets, usual.resets)?,
+        leaks: rate("--leaks", arguments.leaks, usual.leaks)?,
+        idle_limit: arguments.idle_limit,
+    })
+}
+
+fn shape(arguments: &SimulateArguments) -> Result<Shape> {
+    let Some(path) = &arguments.requests else {
+        return Ok(match arguments.load {
+            LoadShape::Flat => Shape::Flat,
+            LoadShape::Diurnal => Shape::Diurnal,
+            LoadShape::Business => Shape::Business,
+        });
+    };
+    let failed = |problem: String| bad_input(format!("failed to read --requests {}: {problem}", path.display()));
+    let text = fs::read_to_string(path).map_err(|error| failed(error.to_string()))?;
+    Ok(Shape::Minutes(simulate::minutes(&text).map_err(|error| failed(error.to_string()))?))
+}
+
+fn show(document: &Document<'_>, day: &Day, calibration: &Calibration) {
+    for warning in document.warnings {
+        errln!("note: {warning}");
+    }
+    let requests = match day.shape {
+        Shape::Minutes(_) => "requests of the file".to_owned(),
+        _ => format!("at most {} requests a second", figures::rate(document.peak)),
+    };
+    outln!(
+        "{} hours, {requests}, {} replications; a database as run {} has measured it in {} trials",
+        document.hours,
+        document.replications,
+        document.run,
+        calibration.trials
+    );
+    outln!("{}", drawn(&table(document)));
+    if let Some(against) = document.against {
+        let changed: Vec<_> = document
+            .settings
+            .iter()
+            .zip(against.iter())
+            .filter(|((_, these), (_, those))| these != those)
+            .map(|((setting, these), (_, those))| format!("{setting} {those} instead of {these}"))
+            .collect();
+        outln!("the other settings: {}", changed.join(", "));
+    }
+    outln!("{}", drawn(&predictions(document.predictions)));
+}
+
+type Row = (&'static str, fn(&Figures) -> f64, fn(f64) -> String);
+
+const ROWS: [Row; 9] = [
+    ("requests served a second", |of| of.throughput, figures::rate),
+    ("success rate", |of| of.success_rate, |share| format!("{:.4} %", share * 100.0)),
+    ("response, p95", |of| of.response_p95, figures::time),
+    ("response, p99", |of| of.response_p99, figures::time),
+    ("connection acquisition, p95", |of| of.acquire_p95, figures::time),
+    ("connections opened an hour", |of| of.reconnects, |count| format!("{count:.1}")),
+    ("connections open, on average", |of| of.held, |count| format!("{count:.2}")),
+    ("circuit not closed, minutes", |of| of.circuit_open, |minutes| format!("{minutes:.2}")),
+    ("attempts a request", |of| of.attempts, |attempts| format!("{attempts:.5}")),
+];
+
+fn table(document: &Document<'_>) -> Grid {
+    let is_compared = !document.against_figures.is_empty();
+    let mut header = vec![String::new(), "these settings".to_owned()];
+    if is_compared {
+        header.extend(["the other settings".to_owned(), "difference (95 % interval)".to_owned()]);
+    }
+    let mean = |of: &[Figures], pick: fn(&Figures) -> f64| stats::mean(&of.iter().map(pick).collect::<Vec<_>>());
+    let rows = ROWS.iter().map(|(name, pick, shown)| {
+        let mut row = vec![(*name).to_owned(), shown(mean(document.figures, *pick))];
+        if is_compared {
+            row.push(shown(mean(document.against_figures, *pick)));
+            let pairs = document.figures.iter().zip(document.against_figures);
+            let differences: Vec<f64> = pairs.map(|(these, those)| pick(those) - pick(these)).collect();
+            row.push(match stats::mean_estimate(&differences, 0.95) {
+                Ok(Estimate { value, interval }) => {
+                    let signed = |of: f64| format!("{}{}", if of < 0.0 { "−" } else { "+" }, shown(of.abs()));
+                    format!("{} [{}, {}]", signed(value), signed(interval.low), signed(interval.high))
+                }
+                Err(_) => "one replication has no interval".to_owned(),
+            });
+        }
+        row
+    });
+    Grid { title: String::new(), rows: rows.collect(), header }
+}
+
+fn predictions(of: &[Prediction]) -> Grid {
+    let header =
+        ["how far the simulation is: predicted from the other sizes", "throughput", "p95 query", "p95 acquisition"];
+    let pair = |(said, measured): (f64, f64), shown: fn(f64) -> String| {
+        format!("{} for {} ({:+.0} %)", shown(said), shown(measured), (said / measured.max(1e-12) - 1.0) * 100.0)
+    };
+    let mut rows: Vec<Vec<String>> = of
+        .iter()
+        .map(|one| {
+            vec![
+                format!("{} connections ({} trials)", one.connections, one.trials),
+                pair(one.throughput, figures::rate),
+                pair(one.query_p95, figures::time),
+                pair(one.acquire_p95, figures::time),
+            ]
+        })
+        .collect();
+    let median = |place: usize| {
+        let errors: Vec<f64> = of.iter().map(|one| one.errors()[place]).collect();
+        stats::quantile(&errors, 0.5).map_or("–".to_owned(), |error| format!("{:.1} %", error * 100.0))
+    };
+    rows.push(vec!["median error".to_owned(), median(0), median(1), median(2)]);
+    Grid { title: String::new(), header: header.map(str::to_owned).to_vec(), rows }
+}

@@ -1,0 +1,275 @@
+//! A stretch of operation: how much is asked for over the hours, and what goes wrong meanwhile.
+
+use std::time::Duration;
+
+use rand::{RngExt as _, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use super::{Arrivals, Load, Plan, Step, World};
+use crate::model::{Fault, FaultKind, Settings};
+
+/// The longest stretch, in hours: a year.
+pub const MOST_HOURS: f64 = 8_760.0;
+/// The length of a step of the load.
+const STEP: Duration = Duration::from_secs(300);
+/// Points of the time line.
+const POINTS: u32 = 1_440;
+
+/// How requests are spread over the hours.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Shape {
+    /// As many all the time.
+    Flat,
+    /// Few at night, most in the early evening.
+    Diurnal,
+    /// From eight to six, with a burst of a minute every hour, on five days of seven; a tenth otherwise.
+    Business,
+    /// Requests a minute, one after the other, begun anew when the last one is over.
+    Minutes(Vec<f64>),
+}
+
+/// How often things go wrong, times a day, and what comes without a number.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Incidents {
+    /// The server is restarted, for a configuration or a minor version; away for 5 s.
+    pub restarts: f64,
+    /// Another server takes over; away for 90 s (RDS Multi-AZ: typically 60 to 120 s).
+    pub failovers: f64,
+    /// The network or the server is slow: 50 ms more each way, for 30 s.
+    pub brown_outs: f64,
+    /// Three in ten connections are reset at once: a proxy or a balancer is deployed.
+    pub resets: f64,
+    /// A client keeps three connections for ten minutes.
+    pub leaks: f64,
+    /// How long a connection may carry nothing before it is dropped silently (AWS NAT gateways and network balancers: 350 s;
+    /// Azure's balancer: 240 s).
+    pub idle_limit: Option<Duration>,
+}
+
+impl Default for Incidents {
+    /// A restart a week, a take-over a month, a brown-out and two resets a day, no leak and no limit: an assumption, which
+    /// whoever knows better replaces.
+    fn default() -> Self {
+        Self { restarts: 1.0 / 7.0, failovers: 1.0 / 30.0, brown_outs: 1.0, resets: 2.0, leaks: 0.0, idle_limit: None }
+    }
+}
+
+/// A stretch of operation.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Day {
+    /// Its length in hours.
+    pub hours: f64,
+    /// How requests are spread over it.
+    pub shape: Shape,
+    /// Requests a second at the highest; not asked for where the shape says so itself.
+    pub peak: f64,
+    /// Most requests at once.
+    pub workers: u32,
+    /// What goes wrong.
+    pub incidents: Incidents,
+    /// When it goes wrong, and everything else that is random.
+    pub seed: u64,
+}
+
+impl Day {
+    /// What is to be simulated with some settings. What goes wrong, and when requests come, does not depend on them.
+    #[must_use]
+    pub fn plan(&self, settings: &Settings, world: &World) -> Plan {
+        let length = Duration::from_secs_f64(self.hours * 3600.0);
+        let world = World { idle_limit: self.incidents.idle_limit, ..world.clone() };
+        Plan {
+            settings: settings.clone(),
+            world,
+            load: Load { workers: self.workers, arrivals: Arrivals::Poisson, steps: self.steps(length) },
+            faults: self.faults(length),
+            length,
+            interval: (length / POINTS).max(Duration::from_secs(1)),
+            thinning: None,
+            seed: self.seed,
+        }
+    }
+
+    /// Requests that it will see, about.
+    #[must_use]
+    pub fn requests(&self) -> f64 {
+        let length = Duration::from_secs_f64(self.hours * 3600.0);
+        let steps = self.steps(length);
+        let ends = steps.iter().skip(1).map(|step| step.at).chain([length]);
+        steps.iter().zip(ends).map(|(step, end)| step.level * end.saturating_sub(step.at).as_secs_f64()).sum()
+    }
+
+    fn steps(&self, length: Duration) -> Vec<Step> {
+        let mut steps = Vec::new();
+        let mut at = Duration::ZERO;
+        while at < length {
+            let hours = at.as_secs_f64() / 3600.0;
+            let (level, lasts) = match &self.shape {
+                Shape::Flat => (self.peak, length),
+                Shape::Diurnal => {
+                    // From a fifth at five in the morning to all at five in the afternoon.
+                    let phase = (hours % 24.0 - 5.0) / 24.0 * std::f64::consts::TAU;
+                    (self.peak * (0.6 - 0.4 * phase.cos()), STEP)
+                }
+                Shape::Business => {
+                    let (day, hour) = ((hours / 24.0) % 7.0, hours % 24.0);
+                    let open = day < 5.0 && (8.0..18.0).contains(&hour);
+                    let burst = (hour * 60.0).round() % 60.0 == 0.0;
+                    let level = match (open, burst) {
+                        (true, true) => 1.0,
+                        (true, false) => 0.6,
+                        (false, _) => 0.06,
+                    };
+                    (self.peak * level, Duration::from_secs(60))
+                }
+                Shape::Minutes(minutes) => {
+                    let place = usize::try_from(at.as_secs() / 60).unwrap_or(0) % minutes.len().max(1);
+                    (minutes.get(place).copied().unwrap_or(0.0) / 60.0, Duration::from_secs(60))
+                }
+            };
+            if steps.last().is_none_or(|last: &Step| (last.level - level).abs() > f64::EPSILON) {
+                steps.push(Step { at, level });
+            }
+            at += lasts;
+        }
+        steps
+    }
+
+    /// Faults at random times, one kind after the other, as many as their rate says; a broken number is a chance.
+    fn faults(&self, length: Duration) -> Vec<Fault> {
+        // Times of their own, so that they stay the same whatever else is drawn.
+        let mut rng = ChaCha8Rng::seed_from_u64(self.seed ^ 0xfa17);
+        let of = &self.incidents;
+        let seconds = Duration::from_secs;
+        let hold = FaultKind::Hold { connections: 3, in_transaction: false };
+        let late = FaultKind::Latency { delay: Duration::from_millis(50), jitter: Duration::ZERO };
+        let kinds = [
+            (of.restarts, FaultKind::Restart, seconds(5), 1.0),
+            (of.failovers, FaultKind::Restart, seconds(90), 1.0),
+            (of.brown_outs, late, seconds(30), 1.0),
+            (of.resets, FaultKind::Reset, Duration::ZERO, 0.3),
+            (of.leaks, hold, seconds(600), 1.0),
+        ];
+        let mut faults: Vec<Fault> = Vec::new();
+        for (rate, kind, lasts, share) in kinds {
+            let expected = (rate * self.hours / 24.0).max(0.0);
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "cut to a year's worth")]
+            let whole = expected.floor().min(100_000.0) as u32;
+            let more = u32::from(rng.random_bool((expected - expected.floor()).clamp(0.0, 1.0)));
+            for _ in 0..whole + more {
+                let room = length.saturating_sub(lasts);
+                let at = room.mul_f64(rng.random::<f64>());
+                faults.push(Fault { at, lasts, share, kind: kind.clone() });
+            }
+        }
+        faults.sort_by_key(|fault| fault.at);
+        faults
+    }
+}
+
+/// Why a file does not tell requests a minute.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("line {line}: {problem}")]
+pub struct MinutesError {
+    /// The line, from 1.
+    pub line: usize,
+    /// What is wrong there, and how to mend it.
+    pub problem: String,
+}
+
+/// Reads requests a minute from lines `minute,requests`: minutes whole and counted up by one from wherever they begin. A
+/// first line of names is passed over.
+///
+/// # Errors
+/// [`MinutesError`] for a gap, a time that goes back, something that is no number, or nothing at all.
+pub fn minutes(text: &str) -> Result<Vec<f64>, MinutesError> {
+    let mut found: Vec<f64> = Vec::new();
+    let mut last: Option<i64> = None;
+    for (place, row) in text.lines().enumerate() {
+        let line = place + 1;
+        let wrong = |problem: String| MinutesError { line, problem };
+        if row.trim().is_empty() {
+            continue;
+        }
+        let Some((minute, requests)) = row.split_once(',') else {
+            return Err(wrong(format!("\"{}\" is not `minute,requests`", row.trim())));
+        };
+        let (minute, requests) = (minute.trim(), requests.trim());
+        let Ok(minute) = minute.parse::<i64>() else {
+            if place == 0 && requests.parse::<f64>().is_err() {
+                continue;
+            }
+            return Err(wrong(format!("the minute \"{minute}\" is no whole number")));
+        };
+        let requests: f64 = requests
+            .parse()
+            .ok()
+            .filter(|requests: &f64| requests.is_finite() && *requests >= 0.0)
+            .ok_or_else(|| wrong(format!("\"{requests}\" is no number of requests")))?;
+        match last {
+            Some(last) if minute <= last => {
+                return Err(wrong(format!("minute {minute} comes after {last}: sort the lines by time")));
+            }
+            Some(last) if minute != last + 1 => {
+                let gap = minute - last - 1;
+                return Err(wrong(format!(
+                    "{gap} minutes are missing before {minute}: write them, with 0 where nothing came"
+                )));
+            }
+            _ => {}
+        }
+        last = Some(minute);
+        found.push(requests);
+    }
+    if found.is_empty() {
+        return Err(MinutesError { line: 1, problem: "there is no line `minute,requests`".to_owned() });
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::simulate::Times;
+
+    fn day(shape: Shape) -> Day {
+        Day { hours: 24.0, shape, peak: 100.0, workers: 64, incidents: Incidents::default(), seed: 3 }
+    }
+
+    #[test]
+    fn shapes_stay_below_their_peak_and_reach_it() {
+        for shape in [Shape::Flat, Shape::Diurnal, Shape::Business] {
+            let day = day(shape);
+            let highest = day.steps(Duration::from_secs(86_400)).iter().map(|step| step.level).fold(0.0, f64::max);
+            assert!((highest - 100.0).abs() < 1.0, "{:?}: {highest}", day.shape);
+            assert!(day.requests() <= 100.0 * 86_400.0 + 1.0 && day.requests() > 0.0);
+        }
+        let minutes = day(Shape::Minutes(vec![60.0, 120.0]));
+        assert!((minutes.requests() - 90.0 * 24.0 * 60.0).abs() < 1.0, "{}", minutes.requests());
+    }
+
+    #[test]
+    fn the_same_seed_has_the_same_faults_whatever_the_settings() {
+        let (day, world) = (day(Shape::Flat), World::plain(Times::constant(0.001)));
+        let (one, other) = (day.plan(&Settings::default(), &world), day.plan(&Settings::default(), &world));
+        assert_eq!(one.faults, other.faults);
+        assert!(one.faults.iter().filter(|fault| fault.kind == FaultKind::Reset).count() == 2);
+    }
+
+    #[test]
+    fn files_with_gaps_backward_times_or_no_numbers_are_told_by_line() {
+        assert_eq!(minutes("minute,requests\n1,60\n2,0\n3,5.5\n").unwrap(), [60.0, 0.0, 5.5]);
+        for (text, line, part) in [
+            ("1,60\n4,60\n", 2, "2 minutes are missing"),
+            ("2,60\n1,60\n", 2, "sort"),
+            ("1,NaN\n", 1, "no number of requests"),
+            ("1,-3\n", 1, "no number of requests"),
+            ("1,inf\n", 1, "no number of requests"),
+            ("1,60\nx,60\n", 2, "no whole number"),
+            ("60\n", 1, "minute,requests"),
+            ("", 1, "no line"),
+        ] {
+            let error = minutes(text).unwrap_err();
+            assert!(error.line == line && error.problem.contains(part), "{text:?}: {error}");
+        }
+    }
+}
