@@ -126,6 +126,10 @@ async fn tuned(
         () = cancel.cancelled() => return Err(TuneError::Interrupted.into()),
         opened = opened => opened?,
     };
+    if let Err(error) = stage.allow_fault_part(&mut intent.profile, intent.seed, &mut events).await {
+        stage.close().await;
+        return Err(error.into());
+    }
     let result = session(store, arguments, &intent, &mut stage, cancel, &mut events, folder).await;
     stage.close().await;
     result.map_err(|error| Stopped { run: Some(intent.id), error })

@@ -18,11 +18,11 @@ mod stress;
 mod threshold;
 mod workload;
 
-pub use fault::{Fault, FaultKind, FaultPlace};
+pub use fault::{Fault, FaultKind, FaultPart, FaultPlace};
 pub use interval::{Estimate, Interval};
 pub use measurement::{
     Acquisition, BreakerCounts, BreakerState, ConnectionCounts, Cpu, Ended, ErrorClass, ErrorCount, FaultRecord,
-    Latency, Measurement, OpenLoop, Recovery, Requests, Utilisation, WarmUp,
+    Latency, Measurement, OpenLoop, Recovery, Requests, UnderFaults, Utilisation, WarmUp,
 };
 pub use observed::{Nature, Observed, ObservedParameter, ObservedStatement};
 pub use pacing::{Offered, Pacing, Stage};

@@ -93,6 +93,7 @@ fn measurement(throughput: f64, query: f64) -> Measurement {
         breaker: BreakerCounts::default(),
         cpu: Cpu::default(),
         faults: Vec::new(),
+        under_faults: None,
         ended: Ended::Completed,
     }
 }

@@ -7,6 +7,7 @@
 mod curve;
 mod error;
 mod event;
+mod faults;
 mod infeasible;
 mod machine;
 mod recommend;
