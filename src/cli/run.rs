@@ -166,7 +166,7 @@ async fn session(
         store.begin_run(&new_run(arguments, intent, &provenance, stage)).await?;
     }
     let plan = tune::session_plan(profile, &provenance, stage.free_connections(), intent.stored.len());
-    events(Event::Planned(plan));
+    events(Event::Planned(Box::new(plan)));
     let mut warnings = stage.warnings().to_vec();
     for warning in profile.warnings() {
         events(Event::Notice(warning.clone()));

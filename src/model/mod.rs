@@ -27,8 +27,8 @@ pub use measurement::{
 pub use observed::{Nature, Observed, ObservedParameter, ObservedStatement};
 pub use pacing::{Offered, Pacing, Stage};
 pub use recommendation::{
-    CurvePoint, DecidedBy, FittedPoint, Insight, Provenance, Recommendation, Row, Throughput, ThroughputCurve, Verdict,
-    Verification,
+    CurvePoint, DecidedBy, FaultEvidence, FittedPoint, Insight, Provenance, Recommendation, Row, Throughput,
+    ThroughputCurve, Verdict, Verification,
 };
 pub use series::Point;
 pub use setting::{Evidence, Scale, Setting, Spec, Unit, UnknownSetting};

@@ -156,7 +156,9 @@ impl Searched {
         }
         if !Axis::decidable(setting, self.with_faults) {
             let why = match setting.spec().decided_by {
-                Evidence::TrialWithFaults => "only trials with faults can decide it, and the profile has no part `faults`",
+                Evidence::TrialWithFaults => {
+                    "only trials with faults can decide it, and the profile has no part `faults`"
+                }
                 Evidence::Simulation => "it acts too slowly or too rarely for short trials",
                 Evidence::Trial => "it is no number",
             };

@@ -1,7 +1,7 @@
 //! The words for verdicts, settings and errors.
 
 use super::figures;
-use crate::model::{DecidedBy, ErrorClass, Recommendation, Row, Unit, Value, Verdict};
+use crate::model::{DecidedBy, ErrorClass, Estimate, Interval, Recommendation, Row, Unit, Value, Verdict};
 
 /// The longest text of the terminal's last column: with the others it fits 120 columns.
 const EFFECT_WIDTH: usize = 55;
@@ -46,6 +46,7 @@ pub(crate) fn unit(unit: Unit) -> &'static str {
 pub(crate) fn decided_by(decided_by: DecidedBy) -> &'static str {
     match decided_by {
         DecidedBy::Trial => "trial",
+        DecidedBy::TrialWithFaults => "trial with faults",
         DecidedBy::Kept => "kept",
         DecidedBy::Pinned => "pinned",
     }
@@ -89,9 +90,10 @@ fn better(recommendation: &Recommendation) -> String {
         Some(found) => {
             let change = found.ratio.value - 1.0;
             format!(
-                "{} {} throughput [{:+.1}, {:+.1} %], verified in {}; success rate {} against {}",
+                "{} {} {} [{:+.1}, {:+.1} %], verified in {}; success rate {} against {}",
                 figures::size(change),
                 if change < 0.0 { "less" } else { "more" },
+                counted(recommendation),
                 figures::tenths_of_percent(found.ratio.interval.low - 1.0),
                 figures::tenths_of_percent(found.ratio.interval.high - 1.0),
                 pairs(found.pairs),
@@ -106,6 +108,36 @@ fn better(recommendation: &Recommendation) -> String {
         ),
     };
     format!("Use {}: {evidence}.", changes.join(", "))
+}
+
+/// What effects are changes of.
+pub(crate) fn counted(recommendation: &Recommendation) -> &'static str {
+    match recommendation.under_faults {
+        Some(_) => "throughput, faults counted by their weight,",
+        None => "throughput",
+    }
+}
+
+/// What faults did, in a sentence, where trials had a part with them.
+#[must_use]
+pub fn faults_sentence(recommendation: &Recommendation) -> Option<String> {
+    let found = recommendation.under_faults.as_ref()?;
+    let tried = found.tried.map_or(String::new(), |tried| {
+        let name = if recommendation.verdict == Verdict::Better { "recommended" } else { "tried instead" };
+        format!(", and {} with those {name}", figures::share_interval(tried))
+    });
+    let alone = found.throughput_ratio.map_or(String::new(), |ratio| {
+        let Interval { low, high } = ratio.interval;
+        let change = Estimate { value: ratio.value - 1.0, interval: Interval { low: low - 1.0, high: high - 1.0 } };
+        format!("; without faults throughput changes by {}", figures::change_interval(change))
+    });
+    Some(format!(
+        "Under faults, which count for {:.0} % of the time, {} of requests are served within {} with the settings in \
+         use{tried}{alone}.",
+        found.weight * 100.0,
+        figures::share_interval(found.was),
+        figures::time(found.deadline)
+    ))
 }
 
 /// A number of pairs.
@@ -150,7 +182,7 @@ fn shortened(shown: &Value) -> String {
 fn effect_in_short(row: &Row) -> String {
     let effect = row.effect.map(figures::change_interval);
     match (row.decided_by, effect) {
-        (DecidedBy::Trial, Some(effect)) => effect,
+        (DecidedBy::Trial | DecidedBy::TrialWithFaults, Some(effect)) => effect,
         (_, None) => fitting(&row.why, EFFECT_WIDTH),
         (_, Some(effect)) => {
             format!("{} ({effect})", fitting(&row.why, EFFECT_WIDTH.saturating_sub(effect.chars().count() + 3)))

@@ -8,7 +8,7 @@ use crate::model::{Axis, FaultPart, Limits, Measurement, Recommendation, Setting
 #[derive(Debug, Clone)]
 pub enum Event {
     /// Before any load: what will be done.
-    Planned(Plan),
+    Planned(Box<Plan>),
     /// Something a person should know.
     Notice(String),
     /// A phase begins.

@@ -19,7 +19,7 @@ const MOST_WORKERS: u32 = 10_000;
 const WARM_UP: Duration = Duration::from_millis(300);
 /// How long the circuit breaker stays open: the same for all settings, for it is not decided here, and after its usual
 /// half minute one opening would be all that the part shows.
-const CIRCUIT_OPEN: Duration = Duration::from_millis(250);
+const CIRCUIT_OPEN: Duration = Duration::from_millis(400);
 
 /// The rate of every fault part of a run, of its first trial. Whole, so that what is read back from the store gives the same.
 pub(super) fn rate(first: &Measurement) -> f64 {

@@ -1,0 +1,81 @@
+//! What faults did to the settings in use and to the others, side by side.
+
+use super::{
+    ReportedTrial, fault_in_words, figures,
+    markdown::{Align, table, text},
+    metrics, words,
+};
+use crate::{
+    model::{FaultRecord, Measurement, Recommendation, UnderFaults},
+    stats,
+};
+
+type Figure = fn(&[&UnderFaults]) -> String;
+
+/// The section, without its heading; `None` where trials had no fault part.
+pub(super) fn section(recommendation: &Recommendation, trials: &[ReportedTrial<'_>]) -> Option<String> {
+    let sentence = words::faults_sentence(recommendation)?;
+    let first = trials.iter().find_map(|trial| trial.measurement.under_faults.as_ref())?;
+    let columns: Vec<(&str, Vec<&UnderFaults>)> = metrics::columns(recommendation, trials)
+        .into_iter()
+        .map(|(name, of)| (name, of.into_iter().filter_map(part).collect()))
+        .collect();
+    let figures: [(&str, Figure); 5] = [
+        ("served in time", |of| figures::share(mean(of, |part| part.share))),
+        ("attempts a request", |of| format!("{:.3}", mean(of, |part| part.attempts))),
+        ("circuit opened, times a trial", |of| format!("{:.2}", mean(of, |part| count(part.breaker.opened)))),
+        ("circuit not closed, a trial", |of| figures::time(mean(of, |part| part.breaker.open_seconds))),
+        ("throughput back at half, slowest fault", recovery),
+    ];
+    let header: Vec<_> =
+        [("", Align::Left)].into_iter().chain(columns.iter().map(|(name, _)| (*name, Align::Right))).collect();
+    let rows: Vec<Vec<String>> = figures
+        .iter()
+        .map(|(name, figure)| {
+            [(*name).to_owned()].into_iter().chain(columns.iter().map(|(_, of)| figure(of))).collect()
+        })
+        .collect();
+    let made: Vec<String> = first.faults.iter().map(in_words).collect();
+    Some(format!(
+        "{}\n\nBeside its steady load each trial had a part with {} requests a second, about half of what the first trial \
+         served, in which the network failed: {}. The time for which the circuit breaker stays open was shortened, for all \
+         settings alike.\n\n{}",
+        text(&sentence),
+        figures::rate(first.rate),
+        text(&made.join(", ")),
+        table(&header, &rows)
+    ))
+}
+
+fn part(measurement: &Measurement) -> Option<&UnderFaults> {
+    measurement.under_faults.as_ref()
+}
+
+fn in_words(record: &FaultRecord) -> String {
+    let lasts = record.fault.lasts;
+    let length = if lasts.is_zero() { String::new() } else { format!(" for {}", figures::time(lasts.as_secs_f64())) };
+    format!("{} at {}{length}", fault_in_words(&record.fault), figures::time(record.fault.at.as_secs_f64()))
+}
+
+fn mean(of: &[&UnderFaults], figure: impl Fn(&UnderFaults) -> f64) -> f64 {
+    if of.is_empty() { f64::NAN } else { stats::mean(&of.iter().map(|part| figure(part)).collect::<Vec<_>>()) }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a count of openings is small")]
+fn count(times: u64) -> f64 {
+    times as f64
+}
+
+/// The median over the trials of the slowest way back of any of their faults.
+fn recovery(of: &[&UnderFaults]) -> String {
+    let slowest = |part: &&UnderFaults| {
+        let recoveries = part.faults.iter().filter_map(|record| record.recovery);
+        recoveries.map(|found| found.half_seconds.unwrap_or(f64::INFINITY)).reduce(f64::max)
+    };
+    let times: Vec<f64> = of.iter().filter_map(slowest).collect();
+    match stats::quantile(&times, 0.5) {
+        Some(median) if median.is_finite() => format!("after {median:.1} s"),
+        Some(_) => "not by the end".to_owned(),
+        None => figures::NONE.to_owned(),
+    }
+}
