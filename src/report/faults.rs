@@ -24,7 +24,10 @@ pub(super) fn section(recommendation: &Recommendation, trials: &[ReportedTrial<'
         ("served in time", |of| figures::share(mean(of, |part| part.share))),
         ("attempts a request", |of| format!("{:.3}", mean(of, |part| part.attempts))),
         ("circuit opened, times a trial", |of| format!("{:.2}", mean(of, |part| count(part.breaker.opened)))),
-        ("circuit not closed, a trial", |of| figures::time(mean(of, |part| part.breaker.open_seconds))),
+        ("circuit not closed, a trial", |of| match mean(of, |part| part.breaker.open_seconds) {
+            seconds if seconds <= 0.0 => "never".to_owned(),
+            seconds => figures::time(seconds),
+        }),
         ("throughput back at half, slowest fault", recovery),
     ];
     let header: Vec<_> =

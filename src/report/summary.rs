@@ -64,7 +64,7 @@ fn settings(recommendation: &Recommendation) -> String {
         "{}\nThe effect is that of the setting alone{}, with its 95 % interval; for a setting kept after trials, of the \
          most promising other value.\n",
         table(&columns, &rows),
-        if counted { " on throughput, faults counted by their weight" } else { "" }
+        if counted { " on throughput with faults counted by their weight" } else { "" }
     )
 }
 
@@ -117,7 +117,7 @@ fn verification(recommendation: &Recommendation) -> Option<String> {
     match &recommendation.under_faults {
         None => rows.push(vec!["throughput ratio".to_owned(), ratio(found.ratio)]),
         Some(faults) => {
-            rows.push(vec!["throughput ratio, faults counted by their weight".to_owned(), ratio(found.ratio)]);
+            rows.push(vec!["throughput ratio, faults counted".to_owned(), ratio(found.ratio)]);
             rows.extend(
                 faults.throughput_ratio.map(|plain| vec!["throughput ratio, without faults".to_owned(), ratio(plain)]),
             );

@@ -113,7 +113,7 @@ fn better(recommendation: &Recommendation) -> String {
 /// What effects are changes of.
 pub(crate) fn counted(recommendation: &Recommendation) -> &'static str {
     match recommendation.under_faults {
-        Some(_) => "throughput, faults counted by their weight,",
+        Some(_) => "throughput with faults counted",
         None => "throughput",
     }
 }
@@ -163,7 +163,9 @@ pub fn table(recommendation: &Recommendation) -> Vec<[String; 5]> {
                 row.setting.name().to_owned(),
                 shortened(&row.was),
                 shortened(&row.now),
-                decided_by(row.decided_by).to_owned(),
+                // Its whole name would cost the last column words.
+                if row.decided_by == DecidedBy::TrialWithFaults { "faults" } else { decided_by(row.decided_by) }
+                    .to_owned(),
                 effect_in_short(row),
             ]
         })

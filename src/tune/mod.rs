@@ -13,6 +13,8 @@ mod machine;
 mod recommend;
 mod session;
 mod stage;
+#[cfg(test)]
+mod tests;
 mod trials;
 
 pub use error::TuneError;

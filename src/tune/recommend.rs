@@ -93,7 +93,7 @@ fn verdict(profile: &Profile, evidence: &Evidence, best: Option<&Settings>, tria
         return keep(&format!("{named} broke the limit on the 95th percentile of query time in the verification"));
     }
     let change = relative(found.ratio);
-    let counted = if profile.faults.is_some() { ", faults counted by their weight" } else { "" };
+    let counted = if profile.faults.is_some() { " with faults counted" } else { "" };
     match found.verdict {
         Verified::Better => Verdict::Better,
         Verified::NotBetter => keep(&format!(
@@ -210,7 +210,7 @@ fn decided_by(setting: Setting, profile: &Profile) -> DecidedBy {
 fn why_kept(setting: Setting, profile: &Profile) -> &'static str {
     if setting == Setting::ValidationQuery {
         return if profile.faults.is_some() {
-            "what it costs, and what it is worth under faults, is measured: see the insight"
+            "see the insight: its cost, and its worth under faults"
         } else {
             "its cost is measured, its worth is not: see the insight"
         };
