@@ -28,7 +28,7 @@ pub(super) fn section(recommendation: &Recommendation, trials: &[ReportedTrial<'
             seconds if seconds <= 0.0 => "never".to_owned(),
             seconds => figures::time(seconds),
         }),
-        ("throughput back at half, slowest fault", recovery),
+        ("outage that a fault amounts to", |of| figures::time(mean(of, lost))),
     ];
     let header: Vec<_> =
         [("", Align::Left)].into_iter().chain(columns.iter().map(|(name, _)| (*name, Align::Right))).collect();
@@ -64,21 +64,14 @@ fn mean(of: &[&UnderFaults], figure: impl Fn(&UnderFaults) -> f64) -> f64 {
     if of.is_empty() { f64::NAN } else { stats::mean(&of.iter().map(|part| figure(part)).collect::<Vec<_>>()) }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "a count of openings is small")]
+#[expect(clippy::cast_precision_loss, reason = "counts are far below 2^53")]
 fn count(times: u64) -> f64 {
     times as f64
 }
 
-/// The median over the trials of the slowest way back of any of their faults.
-fn recovery(of: &[&UnderFaults]) -> String {
-    let slowest = |part: &&UnderFaults| {
-        let recoveries = part.faults.iter().filter_map(|record| record.recovery);
-        recoveries.map(|found| found.half_seconds.unwrap_or(f64::INFINITY)).reduce(f64::max)
-    };
-    let times: Vec<f64> = of.iter().filter_map(slowest).collect();
-    match stats::quantile(&times, 0.5) {
-        Some(median) if median.is_finite() => format!("after {median:.1} s"),
-        Some(_) => "not by the end".to_owned(),
-        None => figures::NONE.to_owned(),
-    }
+/// What a fault cost, as the time in which as many requests are due as were not served in time. Unlike the time until
+/// throughput is back it needs no quiet time behind each fault.
+fn lost(part: &UnderFaults) -> f64 {
+    let due = (1.0 - part.share) * count(part.due) / part.rate.max(f64::MIN_POSITIVE);
+    due / stats::real(part.faults.len().max(1))
 }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use crate::model::{
     Acquisition, BreakerCounts, ConnectionCounts, Cpu, DecidedBy, Ended, ErrorClass, ErrorCount, Estimate, Fault,
-    FaultEvidence, FaultKind, FaultRecord, Interval, Latency, Measurement, Recommendation, Recovery, Requests, Setting,
-    Settings, UnderFaults, Utilisation, Value, Verdict, WarmUp,
+    FaultEvidence, FaultKind, FaultRecord, Interval, Latency, Measurement, Recommendation, Requests, Setting, Settings,
+    UnderFaults, Utilisation, Value, Verdict, WarmUp,
 };
 
 /// A run that found better settings.
@@ -40,8 +40,7 @@ pub(crate) fn better_under_faults() -> (Recommendation, Vec<(&'static str, Setti
     let mut trials = trials();
     for (_, settings, measurement) in &mut trials {
         let trips = settings.max_connections() > 15;
-        let half = if trips { 0.3 } else { 0.0 };
-        let recovery = Recovery { half_seconds: Some(half), ..Recovery::default() };
+        let open = if trips { 0.3 } else { 0.0 };
         measurement.under_faults = Some(UnderFaults {
             weight: 0.25,
             deadline: 1.0,
@@ -51,13 +50,13 @@ pub(crate) fn better_under_faults() -> (Recommendation, Vec<(&'static str, Setti
             share: if trips { 0.731 } else { 0.9987 },
             attempts: 1.0012,
             errors: Vec::new(),
-            breaker: BreakerCounts { opened: u64::from(trips), open_seconds: half, ..BreakerCounts::default() },
+            breaker: BreakerCounts { opened: u64::from(trips), open_seconds: open, ..BreakerCounts::default() },
             faults: vec![FaultRecord {
                 fault: reset.clone(),
                 began: Some(0.5),
                 ended: Some(0.5),
                 problem: None,
-                recovery: Some(recovery),
+                recovery: None,
             }],
             cpu: Cpu::default(),
         });

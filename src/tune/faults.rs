@@ -17,9 +17,9 @@ const FEWEST_WORKERS: u32 = 64;
 const MOST_WORKERS: u32 = 10_000;
 /// The longest warm-up: it opens the connections that the rate needs, which takes no more.
 const WARM_UP: Duration = Duration::from_millis(300);
-/// How long the circuit breaker stays open: the same for all settings, for it is not decided here, and after its usual
-/// half minute one opening would be all that the part shows.
-const CIRCUIT_OPEN: Duration = Duration::from_millis(400);
+/// How long the circuit breaker stays open: the same for all settings, for it is not decided here, and with its usual half
+/// minute the first opening would be all that the part shows.
+const CIRCUIT_OPEN: Duration = Duration::from_millis(200);
 
 /// The rate of every fault part of a run, of its first trial. Whole, so that what is read back from the store gives the same.
 pub(super) fn rate(first: &Measurement) -> f64 {
