@@ -79,12 +79,11 @@ impl Display {
             plan.search_trials, plan.insight_trials, plan.verification_pairs, plan.trial_seconds
         ));
         if let Some(part) = &plan.faults {
-            let faults: Vec<_> = part.timeline.iter().map(report::fault_in_words).collect();
             self.line(&format!(
                 "  faults   {} s more a trial, counted for {:.0} %: {}",
                 part.measure.as_secs_f64(),
                 part.weight * 100.0,
-                faults.join(", ")
+                report::timeline_in_words(&part.timeline)
             ));
         }
         if plan.resumed_trials > 0 {

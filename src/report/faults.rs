@@ -1,12 +1,12 @@
 //! What faults did to the settings in use and to the others, side by side.
 
 use super::{
-    ReportedTrial, fault_in_words, figures,
+    ReportedTrial, figures,
     markdown::{Align, table, text},
     metrics, words,
 };
 use crate::{
-    model::{FaultRecord, Measurement, Recommendation, UnderFaults},
+    model::{Measurement, Recommendation, UnderFaults},
     stats,
 };
 
@@ -38,26 +38,20 @@ pub(super) fn section(recommendation: &Recommendation, trials: &[ReportedTrial<'
             [(*name).to_owned()].into_iter().chain(columns.iter().map(|(_, of)| figure(of))).collect()
         })
         .collect();
-    let made: Vec<String> = first.faults.iter().map(in_words).collect();
+    let made: Vec<_> = first.faults.iter().map(|record| record.fault.clone()).collect();
     Some(format!(
         "{}\n\nBeside its steady load each trial had a part with {} requests a second, about half of what the first trial \
          served, in which the network failed: {}. The time for which the circuit breaker stays open was shortened, for all \
          settings alike.\n\n{}",
         text(&sentence),
         figures::rate(first.rate),
-        text(&made.join(", ")),
+        text(&words::timeline_in_words(&made)),
         table(&header, &rows)
     ))
 }
 
 fn part(measurement: &Measurement) -> Option<&UnderFaults> {
     measurement.under_faults.as_ref()
-}
-
-fn in_words(record: &FaultRecord) -> String {
-    let lasts = record.fault.lasts;
-    let length = if lasts.is_zero() { String::new() } else { format!(" for {}", figures::time(lasts.as_secs_f64())) };
-    format!("{} at {}{length}", fault_in_words(&record.fault), figures::time(record.fault.at.as_secs_f64()))
 }
 
 fn mean(of: &[&UnderFaults], figure: impl Fn(&UnderFaults) -> f64) -> f64 {

@@ -20,7 +20,7 @@ pub use stress::{
     Comparison, Grid, Incomparable, breaker, compare, fault_in_words, findings_grid, ladder, sections, suite_grid,
 };
 pub use summary::summary_md;
-pub use words::{faults_sentence, table, verdict_sentence};
+pub use words::{faults_sentence, table, timeline_in_words, verdict_sentence};
 
 use crate::model::{Measurement, Settings};
 

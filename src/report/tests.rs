@@ -1,5 +1,7 @@
-use super::{ReportedTrial, figures, samples, summary_md, table, verdict_sentence};
-use crate::model::{Measurement, Recommendation, Setting, Settings, Value};
+use std::time::Duration;
+
+use super::{ReportedTrial, figures, samples, summary_md, table, timeline_in_words, verdict_sentence};
+use crate::model::{Fault, FaultKind, Measurement, Recommendation, Setting, Settings, Value};
 
 fn summary(recommendation: &Recommendation) -> String {
     summary_of(recommendation, &samples::trials())
@@ -25,6 +27,22 @@ fn the_summary_of_settings_that_are_better_under_faults() {
     // The figure with faults counted is never called queries per second.
     assert!(!page.lines().any(|line| line.contains("counted") && line.contains("QPS")), "{page}");
     insta::assert_snapshot!(page);
+}
+
+#[test]
+fn faults_of_one_kind_are_told_together() {
+    let fault = |at, lasts, kind| Fault {
+        at: Duration::from_millis(at),
+        lasts: Duration::from_millis(lasts),
+        share: 1.0,
+        kind,
+    };
+    let timeline =
+        [fault(500, 0, FaultKind::Reset), fault(600, 300, FaultKind::Refuse), fault(1100, 0, FaultKind::Reset)];
+    assert_eq!(
+        timeline_in_words(&timeline),
+        "connections reset at 500 ms, 1.10 s; new connections refused for 300 ms at 600 ms"
+    );
 }
 
 #[test]

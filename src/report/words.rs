@@ -1,7 +1,7 @@
 //! The words for verdicts, settings and errors.
 
-use super::figures;
-use crate::model::{DecidedBy, ErrorClass, Estimate, Interval, Recommendation, Row, Unit, Value, Verdict};
+use super::{fault_in_words, figures};
+use crate::model::{DecidedBy, ErrorClass, Estimate, Fault, Interval, Recommendation, Row, Unit, Value, Verdict};
 
 /// The longest text of the terminal's last column: with the others it fits 120 columns.
 const EFFECT_WIDTH: usize = 55;
@@ -116,6 +116,22 @@ pub(crate) fn counted(recommendation: &Recommendation) -> &'static str {
         Some(_) => "throughput with faults counted",
         None => "throughput",
     }
+}
+
+/// Faults with their times, alike ones together: `connections reset at 500 ms, 800 ms`.
+#[must_use]
+pub fn timeline_in_words(timeline: &[Fault]) -> String {
+    let mut told: Vec<(String, Vec<String>)> = Vec::new();
+    for fault in timeline {
+        let lasts = fault.lasts.as_secs_f64();
+        let length = if lasts > 0.0 { format!(" for {}", figures::time(lasts)) } else { String::new() };
+        let (what, at) = (fault_in_words(fault) + &length, figures::time(fault.at.as_secs_f64()));
+        match told.iter_mut().find(|(known, _)| *known == what) {
+            Some((_, times)) => times.push(at),
+            None => told.push((what, vec![at])),
+        }
+    }
+    told.iter().map(|(what, times)| format!("{what} at {}", times.join(", "))).collect::<Vec<_>>().join("; ")
 }
 
 /// What faults did, in a sentence, where trials had a part with them.
