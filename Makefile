@@ -14,11 +14,12 @@ run: deps build
 build:
 	$(CARGO) build --release --locked
 
-# PostgreSQL's server is the one thing that cargo cannot bring.
+# PostgreSQL's server is the one thing that cargo cannot bring; the tests want MariaDB's beside.
 deps:
 	@./.ci/deps
 
-test: deps
+test:
+	@./.ci/deps test
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	$(CARGO) test --locked --no-run

@@ -70,8 +70,10 @@ pub(super) struct RunArguments {
     /// A profile's name (`pool-tune profiles` lists them) or the path of a profile's file [default: medium]
     #[arg(short, long, value_name = "NAME|FILE", conflicts_with = "resume")]
     pub(super) profile: Option<String>,
-    /// The database to load: postgres://user:password@host:port/name?sslmode=…, `private` for a throw-away PostgreSQL
-    /// that the run starts and removes, or `simulated` for a built-in response without any database [default: private]
+    /// The database to load: postgres://user:password@host:port/name?sslmode=…, mysql://…, sqlite:path/to/file.db;
+    /// `postgres:private`, `mariadb:private` or `sqlite:private` for a throw-away one that the run makes and removes; or
+    /// `simulated` for a built-in response without any database [default: a private PostgreSQL; SQLite where none is
+    /// installed]
     #[arg(short, long, value_name = "URL", env = "DATABASE_URL", hide_env_values = true)]
     pub(super) target: Option<SecretString>,
     /// Hold a setting at a value: max_connections=20

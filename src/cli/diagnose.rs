@@ -92,22 +92,18 @@ fn typical(trials: &[TrialRecord], in_use: &Settings) -> Measurement {
     of[of.len() / 2].clone()
 }
 
-/// What each size did, on average over at least two trials: one alone says little.
+/// What each size did.
 fn sizes(trials: &[TrialRecord]) -> Vec<SizeFacts> {
     let mut by_size: BTreeMap<u32, Vec<&Measurement>> = BTreeMap::new();
     for trial in trials.iter().filter(|trial| trial.phase != Phase::Insight.name()) {
         by_size.entry(trial.settings.max_connections()).or_default().push(&trial.measurement);
     }
-    let mean = |of: &[&Measurement], figure: fn(&Measurement) -> f64| {
-        stats::mean(&of.iter().map(|one| figure(one)).collect::<Vec<_>>())
-    };
     by_size
         .into_iter()
-        .filter(|(_, of)| of.len() >= 2)
         .map(|(connections, of)| SizeFacts {
             connections,
-            throughput: mean(&of, |one| one.throughput),
-            query_p99: mean(&of, |one| one.query.p99),
+            throughput: of.iter().map(|one| one.throughput).collect(),
+            query_p99: stats::mean(&of.iter().map(|one| one.query.p99).collect::<Vec<_>>()),
         })
         .collect()
 }

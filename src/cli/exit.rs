@@ -73,6 +73,7 @@ fn code_of(error: &anyhow::Error) -> u8 {
             TuneError::Interrupted => code::INTERRUPTED,
             TuneError::Refused(_) | TuneError::Faults(_) => code::REFUSED,
             TuneError::Workload(_)
+            | TuneError::Profile(_)
             | TuneError::Mix(_)
             | TuneError::Database(DatabaseError::Check { .. } | DatabaseError::Prepare { .. }) => code::BAD_INPUT,
             TuneError::Database(_) | TuneError::Private(_) | TuneError::Infrastructure { .. } => code::DATABASE,

@@ -5,7 +5,10 @@ use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 use ratatui::crossterm;
 
 use crate::{
-    model::{Measurement, Setting, Settings},
+    model::{
+        Measurement, Setting, Settings,
+        figures::{percent, time},
+    },
     report,
     tune::{Event, Plan, Progress, TrialEnded},
 };
@@ -164,11 +167,11 @@ fn fits(line: &str) -> bool {
 /// A trial's figures for a terminal of 80 columns.
 fn short_figures(measurement: &Measurement) -> String {
     format!(
-        "{:>7.0} QPS {:>8.3} % ok  query p95 {:>8}{}{}",
+        "{:>7.0} QPS {:>7.2} % ok  p95 {:>8}{}{}",
         measurement.throughput,
         measurement.requests.success_rate * 100.0,
         time(measurement.query.p95),
-        under_faults(measurement),
+        measurement.under_faults.as_ref().map_or(String::new(), |part| format!("  f{:>4.0} %", part.share * 100.0)),
         if measurement.cpu.disturbed { " *" } else { "" },
     )
 }
@@ -195,20 +198,9 @@ fn figures(measurement: &Measurement) -> String {
         text.push_str(&format!("  ({}× {})", error.count, error.example));
     }
     if measurement.cpu.disturbed {
-        text.push_str(&format!("  disturbed: others took {:.0} % of CPU", measurement.cpu.other * 100.0));
+        text.push_str(&format!("  disturbed: others took {} of CPU", percent(measurement.cpu.other)));
     }
     text
-}
-
-/// A time in the unit that suits it.
-fn time(seconds: f64) -> String {
-    if seconds >= 1.0 {
-        format!("{seconds:.2} s")
-    } else if seconds >= 0.001 {
-        format!("{:.1} ms", seconds * 1e3)
-    } else {
-        format!("{:.0} µs", seconds * 1e6)
-    }
 }
 
 fn round(number: f64, digits: i32) -> f64 {

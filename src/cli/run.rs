@@ -22,11 +22,11 @@ use super::{
 };
 use crate::{
     export::{self, Prefix},
-    model::{Provenance, Recommendation, Verdict},
+    model::{Dialect, Provenance, Recommendation, Verdict},
     profile::Profile,
     report,
     store::{self, NewRun, RunStatus, Store, TrialRecord},
-    tune::{self, Choice, Event, Session, Stage, TuneError},
+    tune::{self, Choice, Event, Private, Session, Stage, TuneError},
 };
 
 /// What a run needs to know before it touches a database, new or resumed.
@@ -127,11 +127,11 @@ async fn tuned(
         opened = opened => opened?,
     };
     if let Err(error) = stage.allow_fault_part(&mut intent.profile, intent.seed, &mut events).await {
-        stage.close().await;
+        Box::pin(stage.close()).await;
         return Err(error.into());
     }
     let result = session(store, arguments, &intent, &mut stage, cancel, &mut events, folder).await;
-    stage.close().await;
+    Box::pin(stage.close()).await;
     result.map_err(|error| Stopped { run: Some(intent.id), error })
 }
 
@@ -172,7 +172,7 @@ async fn session(
         events(Event::Notice(warning.clone()));
         warnings.push(warning);
     }
-    if intent.resumed && provenance.target == Choice::Private.shown() {
+    if intent.resumed && provenance.target.ends_with("private") {
         let started = "the run was resumed on a new private server, so its trials come from two servers".to_owned();
         events(Event::Notice(started.clone()));
         warnings.push(started);
@@ -232,10 +232,13 @@ fn new_run(arguments: &RunArguments, intent: &Intent, provenance: &Provenance, s
     }
 }
 
-/// The target that the user chose; `private` without a word.
+/// The target that the user chose; without a word a private PostgreSQL, or SQLite where there is none.
 pub(super) fn choice(target: Option<&SecretString>) -> Result<Choice> {
     Ok(match target.map(ExposeSecret::expose_secret) {
-        None | Some("" | "private") => Choice::Private,
+        None | Some("" | "private") => Choice::Private(Private::any()),
+        Some("postgres:private" | "postgresql:private") => Choice::Private(Private::Server(Dialect::Postgres)),
+        Some("mariadb:private" | "mysql:private") => Choice::Private(Private::Server(Dialect::MySql)),
+        Some("sqlite:private") => Choice::Private(Private::File { instead: false }),
         Some("simulated") => Choice::Simulated,
         Some(_) => Choice::Server(
             crate::database::Server::from_url(target.unwrap_or(&SecretString::default())).map_err(bad_input)?,
@@ -337,7 +340,7 @@ async fn resumed_intent(store: &Store, run: &str, choice: &Choice) -> Result<Int
 pub(super) fn resume_command(run: &str, target: &str, results: &Path) -> String {
     let mut command = format!("pool-tune run --resume {run}");
     // What is stored of a URL has no password: a person has to put theirs in, or has it in the environment.
-    if target.contains("://") && std::env::var_os("DATABASE_URL").is_none() {
+    if !matches!(target, "private" | "simulated") && std::env::var_os("DATABASE_URL").is_none() {
         command.push_str(&format!(" --target '{target}'"));
     }
     if results != Path::new("results") && std::env::var_os("POOL_TUNE_RESULTS").is_none() {

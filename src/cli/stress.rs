@@ -1,7 +1,7 @@
 use crate::cli::out::{errln, out, outln};
 use std::{
     fs::{self, File},
-    io::Write as _,
+    io::{IsTerminal as _, Write as _},
     path::{Path, PathBuf},
     process::ExitCode,
     time::SystemTime,
@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     export::{self, HdrLog},
-    model::{Fault, FaultPlace, Setting, StressReport, Threshold, Value, Workload},
+    model::{Fault, FaultPlace, Metric, MetricUnit, Setting, StressReport, Threshold, Value},
     profile::{Profile, Scenario, Script, ScriptOptions, from_scripts, split_weight},
     report::{self, Grid},
     stress::{self, About, Event, Overrides, Session, StressError, Test},
@@ -35,24 +35,27 @@ pub(super) async fn stress(global: &Arguments, arguments: &StressArguments) -> R
     if arguments.scenario.iter().any(|name| name == "list") {
         return list();
     }
+    if arguments.threshold.iter().any(|text| text == "list") {
+        return Ok(list_metrics());
+    }
     if arguments.json_schema {
         return schema();
     }
     let choice = run::choice(arguments.target.as_ref())?;
     let mut profile = profiles::load(&arguments.profile)?;
     if !arguments.file.is_empty() || !arguments.builtin.is_empty() {
-        profile.workload = scripts(arguments)?;
+        profile.do_as(scripts(arguments)?);
         let names: Vec<&str> = arguments.file.iter().chain(&arguments.builtin).map(String::as_str).collect();
         profile.name = format!("pgbench scripts {}", names.join(", "));
     }
-    let tests = planned(arguments, &profile)?;
+    let mut tests = planned(arguments, &profile)?;
     // A bad file is told before the test, not after it.
-    let earlier = arguments.compare.as_deref().map(|path| earlier(path, &tests)).transpose()?;
+    let earlier = arguments.compare.as_deref().map(|path| earlier(path, &tests, &profile.name)).transpose()?;
+    let save = arguments.save.as_deref().map(create).transpose()?;
     let csv = arguments.csv.as_deref().map(create).transpose()?;
     let hdr_log = arguments.hdr_log.as_deref().map(create).transpose()?;
     let most = tests.iter().map(|test| test.settings.max_connections()).max().unwrap_or(1);
     enough_files(&tests, most)?;
-    let faults: Vec<Fault> = tests.iter().flat_map(|test| test.load.faults.clone()).collect();
 
     let (cancel, finish) = (CancellationToken::new(), CancellationToken::new());
     let signals = tokio::task::JoinSet::from_iter([run::stop_on_signal(cancel.clone())?]);
@@ -71,8 +74,23 @@ pub(super) async fn stress(global: &Arguments, arguments: &StressArguments) -> R
         () = cancel.cancelled() => return Err(interrupted()),
         opened = opened => opened?,
     };
+    if arguments.full_suite {
+        let mut left_out = Vec::new();
+        tests.retain(|test| match stage.can_make(&test.load.faults) {
+            Ok(()) => true,
+            Err(why) => {
+                left_out.push((test.name.clone(), why));
+                false
+            }
+        });
+        if let Some((_, why)) = left_out.first() {
+            let names: Vec<_> = left_out.iter().map(|(name, _)| name.as_str()).collect();
+            errln!("note: left out, for what cannot be made here: {}; the first would {why}", names.join(", "));
+        }
+    }
+    let faults: Vec<Fault> = tests.iter().flat_map(|test| test.load.faults.clone()).collect();
     if let Err(error) = stage.allow_faults(&faults, seed).await {
-        stage.close().await;
+        Box::pin(stage.close()).await;
         return Err(error.into());
     }
     let about = About {
@@ -88,12 +106,15 @@ pub(super) async fn stress(global: &Arguments, arguments: &StressArguments) -> R
     let (reports, error) = run_all(session, &tests, &mut display, hdr_log).await;
     // The terminal is given back before anything is printed.
     drop(display);
-    stage.close().await;
+    Box::pin(stage.close()).await;
     drop(signals);
     if let Some((mut file, path)) = csv {
         let rows: String =
             reports.iter().map(|report| export::stress_csv_rows(&report.scenario, &report.series)).collect();
         write(&mut file, &path, (export::stress_csv_header() + &rows).as_bytes())?;
+    }
+    if let Some((mut file, path)) = save.filter(|_| !reports.is_empty()) {
+        write(&mut file, &path, (document(&reports, tests.len())? + "\n").as_bytes())?;
     }
     let exit = if reports.is_empty() && error.is_some() {
         ExitCode::SUCCESS
@@ -125,7 +146,7 @@ fn planned(arguments: &StressArguments, profile: &Profile) -> Result<Vec<Test>> 
 }
 
 /// The workload of pgbench's scripts.
-fn scripts(arguments: &StressArguments) -> Result<Workload> {
+fn scripts(arguments: &StressArguments) -> Result<Profile> {
     let mut scripts = arguments.file.iter().map(|file| from_script::file_script(file)).collect::<Result<Vec<_>>>()?;
     for name in &arguments.builtin {
         let (name, weight) = split_weight(name).map_err(bad_input)?;
@@ -137,7 +158,7 @@ fn scripts(arguments: &StressArguments) -> Result<Workload> {
         workers: arguments.workers.unwrap_or(1),
         tables: !arguments.builtin.is_empty(),
     };
-    Ok(from_scripts(&scripts, &options).map_err(bad_input)?.workload)
+    from_scripts(&scripts, &options).map_err(bad_input)
 }
 
 fn scenarios(arguments: &StressArguments) -> Result<Vec<Scenario>> {
@@ -173,6 +194,39 @@ fn list() -> Result<ExitCode> {
     outln!("{}", drawn(&grid));
     outln!("Write your own as profiles/scenarios/*.yaml are written, and run it by --scenario ./mine.yaml");
     Ok(ExitCode::SUCCESS)
+}
+
+/// What thresholds can be about. The figures of a distribution are many, so that each distribution is told once.
+fn list_metrics() -> ExitCode {
+    let header = ["metric", "in", "about", "--abort-on-fail"].map(str::to_owned).to_vec();
+    let mut grid = Grid { header, ..Grid::default() };
+    let figures = ["mean", "p50", "p90", "p95", "p99", "p999", "max"];
+    for metric in Metric::all() {
+        let unit = match metric.unit {
+            MetricUnit::Seconds => "time (50ms)",
+            MetricUnit::Share => "share (99%)",
+            MetricUnit::Number => "number",
+        };
+        let figure = metric.name.split_once('_').filter(|(figure, _)| figures.contains(figure));
+        let (name, about) = match figure {
+            Some(("max", of)) => (format!("FIGURE_{of}"), metric.about.trim_start_matches("max of the ")),
+            Some(_) => continue,
+            None => (metric.name.to_owned(), metric.about),
+        };
+        let aborts = match (metric.only_grows(), figure, metric.name) {
+            (true, Some(_), _) => "upper limits of max",
+            (true, None, _) => "upper limits",
+            (false, _, "success_rate") => "when out of reach",
+            _ => "",
+        };
+        grid.rows.push([name, unit.to_owned(), about.to_owned(), aborts.to_owned()].to_vec());
+    }
+    outln!("{}", drawn(&grid));
+    outln!(
+        "FIGURE is one of {}. Write METRIC<LIMIT, or with <=, >, >=: --threshold 'p95_query<50ms'",
+        figures.join(", ")
+    );
+    ExitCode::SUCCESS
 }
 
 fn schema() -> Result<ExitCode> {
@@ -290,7 +344,7 @@ pub(super) fn read_reports(path: &Path) -> Result<Vec<StressReport>> {
 }
 
 /// Reads an earlier test to compare with.
-fn earlier(path: &Path, tests: &[Test]) -> Result<StressReport> {
+fn earlier(path: &Path, tests: &[Test], profile: &str) -> Result<StressReport> {
     let [test] = tests else {
         return Err(bad_input(format!(
             "failed to compare: {} tests are to be made, and --compare takes one",
@@ -299,7 +353,11 @@ fn earlier(path: &Path, tests: &[Test]) -> Result<StressReport> {
     };
     let reports = read_reports(path)?;
     let found = reports.into_iter().find(|report| report.scenario == test.name);
-    found.ok_or_else(|| bad_input(format!("failed to compare: `{}` has no test of `{}`", path.display(), test.name)))
+    let found = found
+        .ok_or_else(|| bad_input(format!("failed to compare: `{}` has no test of `{}`", path.display(), test.name)))?;
+    report::comparable(profile, &test.offers(), &found)
+        .map_err(|error| bad_input(format!("failed to compare: {error}")))?;
+    Ok(found)
 }
 
 fn interrupted() -> anyhow::Error {
@@ -308,6 +366,15 @@ fn interrupted() -> anyhow::Error {
         message: "interrupted; nothing was kept (press `q`, or give --duration, to end a test early with its results)"
             .to_owned(),
     })
+}
+
+/// The document of a test; of several planned ones a list.
+fn document(reports: &[StressReport], planned: usize) -> Result<String> {
+    let text = match reports {
+        [report] if planned == 1 => serde_json::to_string_pretty(report),
+        reports => serde_json::to_string_pretty(reports),
+    };
+    text.context("failed to write JSON")
 }
 
 /// Prints the answer.
@@ -319,11 +386,7 @@ fn show(
     earlier: Option<&StressReport>,
 ) -> Result<ExitCode> {
     if arguments.json {
-        let text = match reports {
-            [report] if planned == 1 => serde_json::to_string_pretty(report),
-            reports => serde_json::to_string_pretty(reports),
-        };
-        outln!("{}", text.context("failed to write JSON")?);
+        outln!("{}", document(reports, planned)?);
     } else {
         for report in reports {
             let (headline, grids) = report::sections(report);
@@ -355,10 +418,17 @@ fn show(
     Ok(if passed { ExitCode::SUCCESS } else { ExitCode::from(code::THRESHOLD) })
 }
 
+/// The width of tables that go to a file or a pipe.
+const FILE_WIDTH: u16 = 120;
+
 /// A table as text.
 pub(super) fn drawn(grid: &Grid) -> Table {
     let mut table = Table::new();
     table.load_style(presets::UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Dynamic);
+    // A file has no width of its own, and sentences would make lines of hundreds of columns.
+    if !std::io::stdout().is_terminal() {
+        table.set_width(FILE_WIDTH);
+    }
     if !grid.header.is_empty() {
         table.set_header(grid.header.clone());
     }

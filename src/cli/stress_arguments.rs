@@ -13,8 +13,9 @@ pub(super) struct StressArguments {
     /// A profile's name (`pool-tune profiles` lists them) or the path of a profile's file: workload and settings
     #[arg(short, long, value_name = "NAME|FILE", default_value = "medium")]
     pub(super) profile: String,
-    /// The database to load: postgres://user:password@host:port/name?sslmode=…, or `private` for a throw-away PostgreSQL
-    /// that the test starts and removes [default: private]
+    /// The database to load: postgres://user:password@host:port/name?sslmode=…, mysql://…, sqlite:path/to/file.db; or
+    /// `postgres:private`, `mariadb:private` or `sqlite:private` for a throw-away one that the test makes and removes
+    /// [default: a private PostgreSQL; SQLite where none is installed]
     #[arg(short, long, value_name = "URL", env = "DATABASE_URL", hide_env_values = true)]
     pub(super) target: Option<SecretString>,
     /// A scenario's name or file, once or several times; `list` lists those that are built in [default: basic]
@@ -38,10 +39,13 @@ pub(super) struct StressArguments {
     /// Pause between a worker's requests [default: the profile's]
     #[arg(long, value_name = "TIME", value_parser = pause)]
     pub(super) think_time: Option<Duration>,
-    /// What has to hold, instead of what the scenario expects: success_rate>=0.99, p95_query<50ms; several times
+    /// What has to hold, instead of what the scenario expects: success_rate>=0.99, p95_query<50ms; several times; `list` lists
+    /// what can be measured
     #[arg(long, value_name = "CONDITION")]
     pub(super) threshold: Vec<String>,
-    /// End a test as soon as its success rate cannot be reached any more; tests with faults run to their end
+    /// End a test as soon as one of its thresholds cannot be met any more: an upper limit of failed, errors, opened,
+    /// breaker_open, recovery, restored or a max_… that was passed, or a success_rate out of reach; all others are judged at
+    /// the end
     #[arg(long)]
     pub(super) abort_on_fail: bool,
     /// Stress pgbench's scripts instead of the profile's workload: FILE or FILE@WEIGHT, once or several times
@@ -74,7 +78,10 @@ pub(super) struct StressArguments {
     /// Write an HdrHistogram log of the response times to a file
     #[arg(long, value_name = "FILE")]
     pub(super) hdr_log: Option<PathBuf>,
-    /// Set the test against an earlier one: a file that --json wrote
+    /// Write the JSON document to a file as well, for --compare and `pool-tune diagnose`
+    #[arg(long, value_name = "FILE")]
+    pub(super) save: Option<PathBuf>,
+    /// Set the test against an earlier one: a file that --save or --json wrote
     #[arg(long, value_name = "FILE", conflicts_with_all = ["full_suite", "json"])]
     pub(super) compare: Option<PathBuf>,
     /// Plain lines instead of the live display

@@ -1,6 +1,6 @@
 use std::{fs, io, os::unix::fs::chown, path::Path};
 
-/// A user of this machine that PostgreSQL runs as.
+/// A user of this machine that a private database runs as.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Account {
     pub(super) name: String,
@@ -9,14 +9,14 @@ pub(super) struct Account {
 }
 
 impl Account {
-    /// The user to change to: none unless we are root, as whom PostgreSQL refuses to run.
-    pub(super) fn needed() -> Option<Self> {
+    /// The user to change to, `usual` or `nobody`; none unless we are root, as whom PostgreSQL refuses to run.
+    pub(super) fn needed(usual: &str) -> Option<Self> {
         if !rustix::process::geteuid().is_root() {
             return None;
         }
         let accounts = fs::read_to_string("/etc/passwd").unwrap_or_default();
         let nobody = Self { name: "nobody".to_owned(), uid: 65534, gid: 65534 };
-        Some(find(&accounts, "postgres").or_else(|| find(&accounts, "nobody")).unwrap_or(nobody))
+        Some(find(&accounts, usual).or_else(|| find(&accounts, "nobody")).unwrap_or(nobody))
     }
 
     /// Gives a file or folder to the account.

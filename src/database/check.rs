@@ -1,10 +1,7 @@
-use sqlx::{
-    AssertSqlSafe, Executor, Postgres, SqlSafeStr as _,
-    postgres::{PgConnection, PgTypeInfo},
-};
+use sqlx::{AssertSqlSafe, Executor, Postgres, SqlSafeStr as _, SqlStr, postgres::PgTypeInfo};
 
 use super::{
-    DatabaseError, Server,
+    Connection, DatabaseError, Server,
     excerpt::{excerpt, position_in_source},
     failure::{message, position},
 };
@@ -17,46 +14,58 @@ impl Server {
     /// # Errors
     /// [`DatabaseError::Check`] for the first statement that cannot be run; others when the server cannot be reached.
     pub async fn check(&self, workload: &Workload) -> Result<(), DatabaseError> {
-        let mut connection = self.control().await?;
+        let mut connection = self.connect_control().await?;
         for operation in &workload.operations {
             for (place, statement) in operation.statements.iter().enumerate() {
                 self.check_statement(&mut connection, operation, place, statement).await?;
             }
         }
         // Nothing depends on the goodbye.
-        drop(sqlx::Connection::close(connection).await);
+        drop(connection.close().await);
         Ok(())
     }
 
     async fn check_statement(
         &self,
-        connection: &mut PgConnection,
+        connection: &mut Connection,
         operation: &Operation,
         place: usize,
         statement: &Statement,
     ) -> Result<(), DatabaseError> {
-        let types: Vec<PgTypeInfo> = statement
-            .arguments
-            .iter()
-            .filter_map(|&argument| operation.parameters.get(argument))
-            .map(|parameter| match parameter.generator {
-                Generator::Integer(_) => <i64 as sqlx::Type<Postgres>>::type_info(),
-                Generator::Real { .. } => <f64 as sqlx::Type<Postgres>>::type_info(),
-                Generator::Text(_) => <str as sqlx::Type<Postgres>>::type_info(),
-            })
-            .collect();
-        let sql = AssertSqlSafe(statement.sql.as_str()).into_sql_str();
-        match self.bounded(async { Ok(connection.prepare_with(sql, &types).await) }).await? {
-            Ok(_) => Ok(()),
+        match self.bounded(async { Ok(prepare(connection, operation, statement).await) }).await? {
+            Ok(()) => Ok(()),
             Err(error @ sqlx::Error::Database(_)) => Err(DatabaseError::Check {
                 operation: operation.name.clone(),
                 number: place + 1,
                 count: operation.statements.len(),
                 message: message(&error),
                 excerpt: marked(statement, position(&error)),
+                remedy: self.remedy_of_sql(),
             }),
             Err(error) => Err(DatabaseError::statement(self, "check the workload's statements", &error)),
         }
+    }
+}
+
+/// Has a statement prepared; PostgreSQL wants to know the types of its arguments.
+async fn prepare(connection: &mut Connection, operation: &Operation, statement: &Statement) -> Result<(), sqlx::Error> {
+    let sql: SqlStr = AssertSqlSafe(statement.sql.as_str()).into_sql_str();
+    match connection {
+        Connection::Postgres(connection) => {
+            let types: Vec<PgTypeInfo> = statement
+                .arguments
+                .iter()
+                .filter_map(|&argument| operation.parameters.get(argument))
+                .map(|parameter| match parameter.generator {
+                    Generator::Integer(_) => <i64 as sqlx::Type<Postgres>>::type_info(),
+                    Generator::Real { .. } => <f64 as sqlx::Type<Postgres>>::type_info(),
+                    Generator::Text(_) => <str as sqlx::Type<Postgres>>::type_info(),
+                })
+                .collect();
+            connection.prepare_with(sql, &types).await.map(drop)
+        }
+        Connection::MySql(connection) => connection.prepare(sql).await.map(drop),
+        Connection::Sqlite(connection) => connection.prepare(sql).await.map(drop),
     }
 }
 

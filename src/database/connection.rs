@@ -1,12 +1,19 @@
-use sqlx::{Arguments, AssertSqlSafe, Connection as _, Executor, PgConnection, SqlStr, postgres::PgArguments};
+use sqlx::{
+    Arguments, AssertSqlSafe, Connection as _, Executor, MySqlConnection, PgConnection, SqlStr, SqliteConnection,
+    mysql::MySqlArguments, postgres::PgArguments, sqlite::SqliteArguments,
+};
 
 use super::QueryError;
 
-/// One open connection, of whichever kind the server is.
+/// One open connection, of whichever kind the database is.
 #[derive(Debug)]
 pub enum Connection {
     /// To PostgreSQL.
     Postgres(PgConnection),
+    /// To MySQL or MariaDB.
+    MySql(MySqlConnection),
+    /// To a SQLite file.
+    Sqlite(SqliteConnection),
 }
 
 /// A value bound to a placeholder.
@@ -20,6 +27,37 @@ pub enum Argument<'a> {
     Text(&'a str),
 }
 
+/// Binds arguments in a database's own way.
+macro_rules! bind {
+    ($kind:ty, $arguments:expr) => {{
+        let mut bound = <$kind>::default();
+        for argument in $arguments {
+            match *argument {
+                Argument::Integer(value) => bound.add(value),
+                Argument::Real(value) => bound.add(value),
+                Argument::Text(value) => bound.add(value),
+            }
+            .map_err(|error| QueryError {
+                code: None,
+                message: error.to_string(),
+                connection_lost: false,
+            })?;
+        }
+        bound
+    }};
+}
+
+/// Does the same with whichever connection it is.
+macro_rules! with_each {
+    ($of:expr, $connection:ident => $work:expr) => {
+        match $of {
+            Connection::Postgres($connection) => $work,
+            Connection::MySql($connection) => $work,
+            Connection::Sqlite($connection) => $work,
+        }
+    };
+}
+
 impl Connection {
     /// Runs a statement as a prepared one (prepared once a connection) and discards its rows.
     ///
@@ -28,20 +66,13 @@ impl Connection {
     pub async fn execute(&mut self, sql: SqlStr, arguments: &[Argument<'_>]) -> Result<(), QueryError> {
         match self {
             Self::Postgres(connection) => {
-                let mut bound = PgArguments::default();
-                for argument in arguments {
-                    match *argument {
-                        Argument::Integer(value) => bound.add(value),
-                        Argument::Real(value) => bound.add(value),
-                        Argument::Text(value) => bound.add(value),
-                    }
-                    .map_err(|error| QueryError {
-                        code: None,
-                        message: error.to_string(),
-                        connection_lost: false,
-                    })?;
-                }
-                connection.execute(sqlx::query_with(sql, bound)).await?;
+                connection.execute(sqlx::query_with(sql, bind!(PgArguments, arguments))).await?;
+            }
+            Self::MySql(connection) => {
+                connection.execute(sqlx::query_with(sql, bind!(MySqlArguments, arguments))).await?;
+            }
+            Self::Sqlite(connection) => {
+                connection.execute(sqlx::query_with(sql, bind!(SqliteArguments, arguments))).await?;
             }
         }
         Ok(())
@@ -52,12 +83,29 @@ impl Connection {
     /// # Errors
     /// As [`Self::execute`].
     pub async fn execute_raw(&mut self, sql: &str) -> Result<(), QueryError> {
-        match self {
-            Self::Postgres(connection) => {
-                connection.execute(sqlx::raw_sql(AssertSqlSafe(sql))).await?;
-            }
-        }
-        Ok(())
+        Ok(self.raw(sql).await?)
+    }
+
+    /// As [`Self::execute_raw`], with the error as it came.
+    pub(super) async fn raw(&mut self, sql: &str) -> Result<(), sqlx::Error> {
+        with_each!(self, connection => connection.execute(sqlx::raw_sql(AssertSqlSafe(sql))).await.map(drop))
+    }
+
+    /// The first column of all rows of a statement, which has to be text.
+    pub(super) async fn texts(&mut self, sql: &str) -> Result<Vec<String>, sqlx::Error> {
+        with_each!(self, connection => {
+            sqlx::query_scalar(AssertSqlSafe(sql)).persistent(false).fetch_all(connection).await
+        })
+    }
+
+    /// Begins a transaction. `writes` is whether one of its statements does: SQLite has to know at once, since a
+    /// transaction that has begun by reading may not go on to write when another one has written meanwhile.
+    ///
+    /// # Errors
+    /// As [`Self::execute`].
+    pub async fn begin(&mut self, writes: bool) -> Result<(), QueryError> {
+        let immediate = writes && matches!(self, Self::Sqlite(_));
+        self.execute_raw(if immediate { "BEGIN IMMEDIATE" } else { "BEGIN" }).await
     }
 
     /// Sees whether the server answers, in one round trip and without a statement.
@@ -65,9 +113,7 @@ impl Connection {
     /// # Errors
     /// As [`Self::execute`].
     pub async fn ping(&mut self) -> Result<(), QueryError> {
-        match self {
-            Self::Postgres(connection) => Ok(connection.ping().await?),
-        }
+        Ok(with_each!(self, connection => connection.ping().await)?)
     }
 
     /// Closes the connection, telling the server.
@@ -75,8 +121,6 @@ impl Connection {
     /// # Errors
     /// [`QueryError`] when the server could not be told; the connection is closed all the same.
     pub async fn close(self) -> Result<(), QueryError> {
-        match self {
-            Self::Postgres(connection) => Ok(connection.close().await?),
-        }
+        Ok(with_each!(self, connection => connection.close().await)?)
     }
 }

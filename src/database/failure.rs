@@ -1,8 +1,12 @@
 use std::{io, time::Duration};
 
-use sqlx::postgres::{PgDatabaseError, PgErrorPosition};
+use sqlx::{
+    mysql::MySqlDatabaseError,
+    postgres::{PgDatabaseError, PgErrorPosition},
+};
 
 use super::{Server, excerpt::excerpt};
+use crate::model::Dialect;
 
 /// Why the program's own work with a database failed, in words for the person who named the database.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -128,7 +132,7 @@ pub enum DatabaseError {
         remedy: &'static str,
     },
     /// A statement that prepares the workload failed.
-    #[error("run statement {number} of {count} in `prepare`: {message}\n{excerpt}\ncorrect it in the profile")]
+    #[error("run statement {number} of {count} in `prepare`: {message}\n{excerpt}\ncorrect it in the profile{remedy}")]
     Prepare {
         /// Which one, from 1.
         number: usize,
@@ -138,10 +142,12 @@ pub enum DatabaseError {
         message: String,
         /// The statement, shortened, with a mark where the error is.
         excerpt: String,
+        /// What else may be to blame, after the advice to correct it; or nothing.
+        remedy: &'static str,
     },
     /// A statement of the workload cannot be run.
     #[error(
-        "check operation `{operation}`, statement {number} of {count}: {message}\n{excerpt}\ncorrect it in the profile"
+        "check operation `{operation}`, statement {number} of {count}: {message}\n{excerpt}\ncorrect it in the profile{remedy}"
     )]
     Check {
         /// The operation's name.
@@ -154,6 +160,8 @@ pub enum DatabaseError {
         message: String,
         /// The statement, shortened, with a mark where the error is.
         excerpt: String,
+        /// What else may be to blame, after the advice to correct it; or nothing.
+        remedy: &'static str,
     },
     /// The schema is gone or in the hands of another run.
     #[error("use the schema `{schema}` on {server}: {message}")]
@@ -168,17 +176,23 @@ pub enum DatabaseError {
 }
 
 const REMEDY_HBA: &str = "the server's pg_hba.conf decides who may connect from where";
+const REMEDY_HOST: &str = "the server's accounts (`mysql.user`) decide who may connect from where";
 const REMEDY_TLS: &str = "add `?sslmode=require` to the URL";
 const REMEDY_NO_TLS: &str = "take `sslmode` out of the URL, or turn on `ssl` on the server";
 const REMEDY_CERTIFICATE: &str = "name the certificate authority by `?sslrootcert=FILE`, or, if the host is trusted all \
                                   the same, say `?sslmode=require` without it";
+const REMEDY_MY_NO_TLS: &str = "take `ssl-mode` out of the URL, or turn on TLS on the server";
+const REMEDY_MY_CERTIFICATE: &str = "name the certificate authority by `?ssl-ca=FILE`, or, if the host is trusted all the \
+                                     same, say `?ssl-mode=REQUIRED` without it";
 
 impl DatabaseError {
     /// Why a connection could not be opened.
-    pub(super) fn connect(server: &Server, error: &sqlx::Error) -> Self {
-        let options = server.options();
-        let (server, message) = (server.to_string(), message(error));
+    pub(super) fn connect(to: &Server, error: &sqlx::Error) -> Self {
+        let (server, message) = (to.to_string(), message(error));
+        let is_mysql = to.dialect() == Dialect::MySql;
+        let certificate = if is_mysql { REMEDY_MY_CERTIFICATE } else { REMEDY_CERTIFICATE };
         match error {
+            sqlx::Error::Database(_) if is_mysql => Self::connect_mysql(server, message, number(error)),
             sqlx::Error::Database(database) => {
                 let code = database.code().unwrap_or_default();
                 match &*code {
@@ -197,41 +211,64 @@ impl DatabaseError {
                 }
             }
             sqlx::Error::Tls(_) if message.contains("does not support TLS") => {
-                Self::Tls { server, message, remedy: REMEDY_NO_TLS }
+                Self::Tls { server, message, remedy: if is_mysql { REMEDY_MY_NO_TLS } else { REMEDY_NO_TLS } }
             }
-            sqlx::Error::Tls(_) => Self::Tls { server, message, remedy: REMEDY_CERTIFICATE },
-            sqlx::Error::Io(io) => {
-                let socket = options.get_socket().is_some() || options.get_host().starts_with('/');
-                match io.kind() {
-                    io::ErrorKind::ConnectionRefused => Self::Refused { server },
-                    io::ErrorKind::NotFound if socket => Self::NoSocket { server },
-                    io::ErrorKind::TimedOut => Self::Connect { server, message },
-                    io::ErrorKind::ConnectionReset | io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe => {
-                        Self::NotReady { server, message }
-                    }
-                    io::ErrorKind::InvalidData => Self::Tls { server, message, remedy: REMEDY_CERTIFICATE },
-                    _ if message.contains("lookup address") => Self::UnknownHost { server, message },
-                    _ => Self::Connect { server, message },
+            sqlx::Error::Tls(_) => Self::Tls { server, message, remedy: certificate },
+            sqlx::Error::Io(io) => match io.kind() {
+                io::ErrorKind::ConnectionRefused => Self::Refused { server },
+                io::ErrorKind::NotFound if to.is_by_socket() => Self::NoSocket { server },
+                io::ErrorKind::TimedOut => Self::Connect { server, message },
+                io::ErrorKind::ConnectionReset | io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe => {
+                    Self::NotReady { server, message }
                 }
-            }
+                io::ErrorKind::InvalidData => Self::Tls { server, message, remedy: certificate },
+                _ if message.contains("lookup address") => Self::UnknownHost { server, message },
+                _ => Self::Connect { server, message },
+            },
+            _ => Self::Connect { server, message },
+        }
+    }
+
+    /// By the numbers of MySQL's reference of error messages.
+    fn connect_mysql(server: String, message: String, number: Option<u16>) -> Self {
+        match number {
+            Some(1045) => Self::WrongPassword { server, message },
+            Some(1049) => Self::NoSuchDatabase { server, message },
+            Some(1040 | 1203 | 1226) => Self::TooManyConnections { server, message },
+            Some(1044 | 1129 | 1130 | 1698) => Self::NotAllowed { server, message, remedy: REMEDY_HOST },
+            Some(3159) => Self::NotAllowed { server, message, remedy: "add `?ssl-mode=REQUIRED` to the URL" },
+            Some(1053) => Self::NotReady { server, message },
             _ => Self::Connect { server, message },
         }
     }
 
     /// Why a statement of the program itself failed.
     pub(super) fn statement(server: &Server, action: impl Into<String>, error: &sqlx::Error) -> Self {
-        let remedy = match error.as_database_error().and_then(sqlx::error::DatabaseError::code).as_deref() {
-            Some("25006") => "; it takes no writes: it is a standby or read-only, so give the URL of the primary",
-            Some("42501") => "; grant the right to the URL's user, or give the URL of another user",
-            Some("53100") => "; free some disk space on the server, or lower the profile's scale",
+        const STANDBY: &str = "; it takes no writes: it is a standby or read-only, so give the URL of the primary";
+        const RIGHT: &str = "; grant the right to the URL's user, or give the URL of another user";
+        const DISK: &str = "; free some disk space on the server, or lower the profile's scale";
+        let remedy = match code(error).as_deref() {
+            Some("25006" | "1290" | "1836" | "SQLITE_READONLY") => STANDBY,
+            Some("42501" | "1142" | "1227") => RIGHT,
+            Some("1044") => {
+                "; grant it: GRANT ALL ON `pool\\_tune\\_%`.* TO the URL's user, or give the URL of another user"
+            }
+            Some("53100" | "1021" | "1114" | "SQLITE_FULL") => DISK,
+            Some("SQLITE_NOTADB") => "; name a SQLite database",
             _ => "",
         };
         Self::Statement { action: action.into(), server: server.to_string(), message: message(error), remedy }
     }
 
     /// The same, as the reason why a statement of `prepare` failed.
-    pub(super) fn prepare(number: usize, count: usize, sql: &str, error: &sqlx::Error) -> Self {
-        Self::Prepare { number, count, message: message(error), excerpt: excerpt(sql, position(error)) }
+    pub(super) fn prepare(server: &Server, number: usize, count: usize, sql: &str, error: &sqlx::Error) -> Self {
+        Self::Prepare {
+            number,
+            count,
+            message: message(error),
+            excerpt: excerpt(sql, position(error)),
+            remedy: server.remedy_of_sql(),
+        }
     }
 
     /// Whether trying again later may help: the server, not the request, is at fault.
@@ -246,6 +283,61 @@ impl DatabaseError {
                 | Self::TooManyConnections { .. }
         )
     }
+}
+
+impl Server {
+    /// What a person should think of when SQL of the profile is refused.
+    pub(super) fn remedy_of_sql(&self) -> &'static str {
+        match self.dialect() {
+            Dialect::Postgres => "",
+            Dialect::MySql => {
+                "; where it is right for another database, give MySQL a statement of its own: `sql: {postgres: …, mysql: …}`"
+            }
+            Dialect::Sqlite => {
+                "; where it is right for another database, give SQLite a statement of its own: `sql: {postgres: …, sqlite: …}`"
+            }
+        }
+    }
+}
+
+/// The code of an error, where it has one: PostgreSQL's SQLSTATE, MySQL's number (which says more than its SQLSTATE),
+/// SQLite's name of it, or the operating system's.
+pub(super) fn code(error: &sqlx::Error) -> Option<String> {
+    match error {
+        sqlx::Error::Database(database) => match (number(error), database.code()) {
+            (Some(number), _) => Some(number.to_string()),
+            (None, Some(code)) if database.try_downcast_ref::<sqlx::sqlite::SqliteError>().is_some() => {
+                Some(sqlite_name(&code))
+            }
+            (None, code) => code.map(std::borrow::Cow::into_owned),
+        },
+        sqlx::Error::Io(io) => io.raw_os_error().map(|code| format!("os {code}")),
+        _ => None,
+    }
+}
+
+/// MySQL's number of an error.
+pub(super) fn number(error: &sqlx::Error) -> Option<u16> {
+    error.as_database_error()?.try_downcast_ref::<MySqlDatabaseError>().map(MySqlDatabaseError::number)
+}
+
+/// The name of a result code of SQLite, whose lowest byte is the primary one.
+fn sqlite_name(code: &str) -> String {
+    let primary = code.parse::<u32>().unwrap_or(0) & 0xff;
+    let name = match primary {
+        1 => "ERROR",
+        5 => "BUSY",
+        6 => "LOCKED",
+        8 => "READONLY",
+        10 => "IOERR",
+        11 => "CORRUPT",
+        13 => "FULL",
+        14 => "CANTOPEN",
+        19 => "CONSTRAINT",
+        26 => "NOTADB",
+        _ => code,
+    };
+    format!("SQLITE_{name}")
 }
 
 /// What the server or the system said, beneath sqlx's own heading, with the server's details and hints.

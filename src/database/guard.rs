@@ -1,6 +1,7 @@
 use std::{fmt::Write as _, ops::RangeInclusive};
 
 use super::{Bound, Inspection, OtherClients};
+use crate::model::Dialect;
 
 /// What a run wants of a database.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,7 +110,7 @@ pub fn guard(inspection: &Inspection, demand: &Demand) -> Result<Allowance, Refu
     let (low, high) = (*demand.connections.start(), *demand.connections.end());
     let room = inspection.free.saturating_sub(demand.own);
     if room < low.max(1) {
-        let remedy = remedy(&inspection.bound);
+        let remedy = remedy(inspection);
         let (own, free) = (demand.own, inspection.free);
         return Err(Refusal::TooFewFree { needed: low.max(1), own, free, why: sum(inspection), remedy });
     }
@@ -135,8 +136,11 @@ fn sum(inspection: &Inspection) -> String {
     }
 }
 
-fn remedy(bound: &Bound) -> String {
-    match bound {
+fn remedy(inspection: &Inspection) -> String {
+    match &inspection.bound {
+        Bound::Role { name, .. } if inspection.dialect == Dialect::MySql => {
+            format!("raise the limit by `ALTER USER {name} WITH MAX_USER_CONNECTIONS …`")
+        }
         Bound::Server => "close other connections or raise the server's `max_connections`".to_owned(),
         Bound::Role { name, .. } => format!("raise the limit by `ALTER ROLE {name} CONNECTION LIMIT …`"),
         Bound::Database { name, .. } => format!("raise the limit by `ALTER DATABASE {name} CONNECTION LIMIT …`"),
@@ -175,11 +179,11 @@ fn describe(clients: &[OtherClients]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::Kind, *};
+    use super::*;
 
     fn inspection() -> Inspection {
         Inspection {
-            kind: Kind::Postgres,
+            dialect: Dialect::Postgres,
             version: "PostgreSQL 15.18".to_owned(),
             max_connections: 100,
             reserved: 3,

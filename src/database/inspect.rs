@@ -1,22 +1,14 @@
-use sqlx::{Row, postgres::PgRow};
-
-use super::{DatabaseError, Server, server::application_name};
-
-/// A kind of database.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// PostgreSQL, or something that speaks its protocol.
-    Postgres,
-}
+use super::{Connection, DatabaseError, Server, mysql, postgres, server::Way, sqlite};
+use crate::model::Dialect;
 
 /// What a server is, allows and is doing, as seen by the user of its URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Inspection {
     /// The kind of database.
-    pub kind: Kind,
-    /// Name and version, such as `PostgreSQL 15.18`.
+    pub dialect: Dialect,
+    /// Name and version, such as `PostgreSQL 15.18` or `MariaDB 10.11.14`.
     pub version: String,
-    /// Most connections that the server takes.
+    /// Most connections that the server takes; the largest number where there is no limit.
     pub max_connections: u32,
     /// Those of them that are kept for superusers and the like.
     pub reserved: u32,
@@ -41,7 +33,7 @@ pub struct Inspection {
 pub enum Bound {
     /// The server's `max_connections`.
     Server,
-    /// The role's `CONNECTION LIMIT`.
+    /// The role's `CONNECTION LIMIT`, or the user's `MAX_USER_CONNECTIONS`.
     Role {
         /// The role.
         name: String,
@@ -64,7 +56,7 @@ pub enum Bound {
 /// Connections of others that look alike.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OtherClients {
-    /// The name that the application gives itself; may be empty.
+    /// The name that the application gives itself, or where it comes from; may be empty.
     pub application: String,
     /// The role.
     pub user: String,
@@ -76,138 +68,55 @@ pub struct OtherClients {
     pub count: u32,
 }
 
-const RECORDED: [&str; 9] = [
-    "max_connections",
-    "shared_buffers",
-    "work_mem",
-    "synchronous_commit",
-    "fsync",
-    "full_page_writes",
-    "max_wal_size",
-    "autovacuum",
-    "ssl",
-];
-
-const FACTS: &str = "
-    select split_part(current_setting('server_version'), ' ', 1) as version,
-           current_setting('max_connections')::bigint as max_connections,
-           current_setting('superuser_reserved_connections')::bigint
-               + coalesce(nullif(current_setting('reserved_connections', true), '')::bigint, 0) as reserved,
-           pg_is_in_recovery() as is_replica,
-           has_database_privilege(current_database(), 'CREATE') as may_create_schema,
-           session_user::text as role,
-           current_database()::text as database,
-           coalesce((select rolconnlimit from pg_roles where rolname = session_user and not rolsuper), -1)::bigint
-               as role_limit,
-           coalesce((select datconnlimit from pg_database where datname = current_database()
-                     and not exists (select from pg_roles where rolname = session_user and rolsuper)), -1)::bigint
-               as database_limit,
-           array(select name || '=' || coalesce(current_setting(name, true), '')
-                 from unnest($1::text[]) with ordinality as wanted (name, place) order by place) as settings";
-
-// Where the user may not see more of a row, backend_type and state are null; background processes then have no
-// database or no user.
-const CLIENTS: &str = "
-    select coalesce(application_name, '') as application, usename::text as user, coalesce(datname::text, '') as database,
-           state, count(*) as count
-    from pg_stat_activity
-    where (backend_type = 'client backend' or backend_type is null and datid is not null and usesysid is not null)
-      and pid <> pg_backend_pid() and not starts_with(coalesce(application_name, ''), $1)
-    group by 1, 2, 3, 4
-    order by 5 desc, 1, 2, 3, 4";
-
 impl Server {
     /// Looks at the server: what it is, how many connections it has left, who else is connected.
     ///
-    /// Connections of this process (the program's own and those of the pool under test) do not count as in use.
+    /// Connections of this process (the program's own, and on PostgreSQL those of the pool under test) do not count as in
+    /// use.
     ///
     /// # Errors
-    /// [`DatabaseError`] when it cannot be reached, or does not answer as PostgreSQL does.
+    /// [`DatabaseError`] when it cannot be reached, or does not answer as its kind does.
     pub async fn inspect(&self) -> Result<Inspection, DatabaseError> {
-        let mut connection = self.control().await?;
+        let mut connection = self.connect_control().await?;
         let inspection = self
             .bounded(async {
-                let failed = |error: sqlx::Error| DatabaseError::statement(self, "look at the limits", &error);
-                let facts = sqlx::query(FACTS).bind(&RECORDED[..]).fetch_one(&mut connection).await.map_err(failed)?;
-                let clients =
-                    sqlx::query(CLIENTS).bind(application_name()).fetch_all(&mut connection).await.map_err(failed)?;
-                read(&facts, &clients).map_err(failed)
+                let inspected = match (&mut connection, self.way()) {
+                    (Connection::MySql(connection), Way::MySql(way)) => mysql::inspect(way, connection).await,
+                    (Connection::Sqlite(connection), Way::Sqlite(way)) => sqlite::inspect(way, connection).await,
+                    (Connection::Postgres(connection), _) => postgres::inspect(connection).await,
+                    _ => unreachable!("a connection is of its server's kind"),
+                };
+                inspected.map_err(|error| DatabaseError::statement(self, "look at the limits", &error))
             })
             .await?;
         // The answer is complete; whether the server hears the goodbye does not matter.
-        drop(sqlx::Connection::close(connection).await);
+        drop(connection.close().await);
         Ok(inspection)
     }
 }
 
-fn read(facts: &PgRow, clients: &[PgRow]) -> Result<Inspection, sqlx::Error> {
-    let other_clients = clients
-        .iter()
-        .map(|row| {
-            Ok(OtherClients {
-                application: row.try_get("application")?,
-                user: row.try_get::<Option<String>, _>("user")?.unwrap_or_default(),
-                database: row.try_get("database")?,
-                state: row.try_get("state")?,
-                count: count(row.try_get("count")?),
-            })
-        })
-        .collect::<Result<Vec<_>, sqlx::Error>>()?;
-    let (role, database): (String, String) = (facts.try_get("role")?, facts.try_get("database")?);
-    let in_use = |wanted: &dyn Fn(&OtherClients) -> bool| {
-        other_clients.iter().filter(|clients| wanted(clients)).map(|clients| clients.count).sum::<u32>()
-    };
-    let limits = Limits {
-        server: count(facts.try_get("max_connections")?),
-        reserved: count(facts.try_get("reserved")?),
-        in_use: in_use(&|_| true),
-        role: limit(facts.try_get("role_limit")?).map(|limit| (limit, in_use(&|clients| clients.user == role))),
-        database: limit(facts.try_get("database_limit")?)
-            .map(|limit| (limit, in_use(&|clients| clients.database == database))),
-    };
-    let (free, bound) = limits.free(role, database);
-    let settings: Vec<String> = facts.try_get("settings")?;
-    Ok(Inspection {
-        kind: Kind::Postgres,
-        version: format!("PostgreSQL {}", facts.try_get::<String, _>("version")?),
-        max_connections: limits.server,
-        reserved: limits.reserved,
-        in_use: limits.in_use,
-        free,
-        bound,
-        other_clients,
-        is_replica: facts.try_get("is_replica")?,
-        may_create_schema: facts.try_get("may_create_schema")?,
-        settings: settings
-            .iter()
-            .filter_map(|setting| setting.split_once('='))
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .collect(),
-    })
-}
-
 /// A count that the server gave; it gives no negative ones.
-fn count(number: i64) -> u32 {
+pub(super) fn count(number: i64) -> u32 {
     u32::try_from(number.max(0)).unwrap_or(u32::MAX)
 }
 
 /// A limit that the server gave, where −1 stands for none.
-fn limit(number: i64) -> Option<u32> {
+pub(super) fn limit(number: i64) -> Option<u32> {
     (number >= 0).then(|| count(number))
 }
 
 /// The limits on connections; of role and database with those in use.
-struct Limits {
-    server: u32,
-    reserved: u32,
-    in_use: u32,
-    role: Option<(u32, u32)>,
-    database: Option<(u32, u32)>,
+pub(super) struct Limits {
+    pub(super) server: u32,
+    pub(super) reserved: u32,
+    pub(super) in_use: u32,
+    pub(super) role: Option<(u32, u32)>,
+    pub(super) database: Option<(u32, u32)>,
 }
 
 impl Limits {
     /// What is left, and which limit leaves the least.
-    fn free(&self, role: String, database: String) -> (u32, Bound) {
+    pub(super) fn free(&self, role: String, database: String) -> (u32, Bound) {
         let mut least = (self.server.saturating_sub(self.reserved).saturating_sub(self.in_use), Bound::Server);
         if let Some((limit, in_use)) = self.role
             && limit.saturating_sub(in_use) < least.0

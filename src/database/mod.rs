@@ -2,7 +2,7 @@
 //!
 //! In: a URL or the programs of a database on this machine. Out: a [`Server`] that connects, an [`Inspection`] of it, a
 //! [`Schema`] with the workload's tables, a [`PrivateServer`]. This room knows nothing of searches, and what is specific
-//! to one kind of database stays inside it.
+//! to one kind of database stays inside it, in a room of that kind where it is more than a line.
 
 mod account;
 mod check;
@@ -12,18 +12,21 @@ mod excerpt;
 mod failure;
 mod guard;
 mod inspect;
+mod mysql;
+mod postgres;
 mod private;
 mod schema;
 mod server;
-mod statements;
+mod sqlite;
 mod url;
+mod words;
 
 pub use connection::{Argument, Connection};
 pub use error::{ConnectError, QueryError, UrlError};
 pub use failure::DatabaseError;
 pub use guard::{Allowance, Demand, Refusal, guard};
-pub use inspect::{Bound, Inspection, Kind, OtherClients};
-pub use private::{Binaries, PrivateError, PrivateOptions, PrivateServer, Removed, StateFolder};
+pub use inspect::{Bound, Inspection, OtherClients};
+pub use postgres::{StatementsError, Top};
+pub use private::{Binaries, PrivateError, PrivateFile, PrivateOptions, PrivateServer, Programs, Removed, StateFolder};
 pub use schema::Schema;
 pub use server::Server;
-pub use statements::{StatementsError, Top};

@@ -1,12 +1,9 @@
 use std::{fmt, net::SocketAddr, sync::OnceLock, time::Duration};
 
 use secrecy::SecretString;
-use sqlx::{
-    ConnectOptions as _, Connection as _, PgConnection,
-    postgres::{PgConnectOptions, PgSslMode},
-};
 
-use super::{ConnectError, Connection, DatabaseError, UrlError, url};
+use super::{ConnectError, Connection, DatabaseError, UrlError, mysql, postgres, sqlite, url};
+use crate::model::Dialect;
 
 /// How long a control connection to a server of our own may take to open.
 const OWN_SERVER_TIMEOUT: Duration = Duration::from_secs(30);
@@ -14,94 +11,94 @@ const OWN_SERVER_TIMEOUT: Duration = Duration::from_secs(30);
 /// How to reach one database. It shows itself without its password.
 #[derive(Clone)]
 pub struct Server {
-    options: PgConnectOptions,
-    /// The same for the pool's connections, whose name tells them from the program's own.
-    pooled: PgConnectOptions,
+    way: Way,
     shown: String,
     connect_timeout: Duration,
 }
 
+/// The way to a database, by its kind.
+#[derive(Clone)]
+pub(super) enum Way {
+    Postgres(postgres::Way),
+    MySql(mysql::Way),
+    Sqlite(sqlite::Way),
+}
+
 impl Server {
-    /// Reads a URL (`postgres://user:password@host:port/name?sslmode=require`).
+    /// Reads a URL: `postgres://user:password@host:port/name?sslmode=require`, `mysql://…` (`mariadb://…`) or
+    /// `sqlite:path/to/file`.
     ///
-    /// What the URL leaves out comes from the `PG…` variables of the environment, then from libpq's defaults. A
-    /// `connect_timeout` (seconds) bounds control connections.
+    /// What the URL of a PostgreSQL leaves out comes from the `PG…` variables of the environment, then from libpq's
+    /// defaults. A `connect_timeout` (seconds) bounds control connections.
     ///
     /// # Errors
     /// [`UrlError`] when it is no URL or of another kind of database. The error never repeats the URL.
     pub fn from_url(url: &SecretString) -> Result<Self, UrlError> {
-        let parsed = url::parse(url)?;
-        let shown = shown(&parsed.options);
-        Ok(Self::new(parsed.options, shown, parsed.connect_timeout))
+        let (way, connect_timeout) = url::parse(url)?;
+        Ok(Self::new(way, None, connect_timeout))
     }
 
-    /// Reaches a server that the program itself has started, by its options.
+    /// Reaches a server that the program itself has started.
+    pub(super) fn of_our_own(way: Way, shown: String) -> Self {
+        Self::new(way, Some(shown), OWN_SERVER_TIMEOUT)
+    }
+
+    fn new(way: Way, shown: Option<String>, connect_timeout: Duration) -> Self {
+        let shown = shown.unwrap_or_else(|| match &way {
+            Way::Postgres(way) => way.to_string(),
+            Way::MySql(way) => way.to_string(),
+            Way::Sqlite(way) => way.to_string(),
+        });
+        Self { way, shown, connect_timeout }
+    }
+
+    /// The kind of database, and so the SQL that it takes.
     #[must_use]
-    pub fn from_options(options: PgConnectOptions, shown: String) -> Self {
-        Self::new(options, shown, OWN_SERVER_TIMEOUT)
+    pub fn dialect(&self) -> Dialect {
+        match &self.way {
+            Way::Postgres(_) => Dialect::Postgres,
+            Way::MySql(_) => Dialect::MySql,
+            Way::Sqlite(_) => Dialect::Sqlite,
+        }
     }
 
-    fn new(options: PgConnectOptions, shown: String, connect_timeout: Duration) -> Self {
-        let options = ours(options);
-        let pooled = options.clone().application_name(&pool_name());
-        Self { options, pooled, shown, connect_timeout }
-    }
-
-    /// Its host and port.
+    /// Its host and port; none for a file.
     #[must_use]
-    pub fn host_and_port(&self) -> (&str, u16) {
-        (self.options.get_host(), self.options.get_port())
+    pub fn host_and_port(&self) -> Option<(&str, u16)> {
+        match &self.way {
+            Way::Postgres(way) => Some(way.host_and_port()),
+            Way::MySql(way) => Some(way.host_and_port()),
+            Way::Sqlite(_) => None,
+        }
     }
 
     /// The same server, reached by the pool through a proxy at `address`; the program's own connections go straight.
     ///
     /// # Errors
     /// When the server's certificate has to bear its name, which a proxy's address is not; or when it is reached by a
-    /// socket.
+    /// socket, or is a file.
     pub fn via(&self, address: SocketAddr) -> Result<Self, UrlError> {
-        if matches!(self.options.get_ssl_mode(), PgSslMode::VerifyFull) {
-            return Err(UrlError::Malformed(
-                "`sslmode=verify-full` checks the host's name, and faults of the network go through a proxy of another \
-                 name: use verify-ca for this test"
-                    .to_owned(),
-            ));
-        }
-        if self.options.get_socket().is_some() || self.options.get_host().starts_with('/') {
-            return Err(UrlError::Malformed(
-                "it names a socket, and faults of the network need a host and a port: give them instead".to_owned(),
-            ));
-        }
-        let pooled = self.pooled.clone().host(&address.ip().to_string()).port(address.port());
-        Ok(Self { pooled, ..self.clone() })
+        let way = match &self.way {
+            Way::Postgres(way) => Way::Postgres(way.via(address)?),
+            Way::MySql(way) => Way::MySql(way.via(address)?),
+            Way::Sqlite(_) => return Err(url::malformed("it names a file, and faults of the network need a network")),
+        };
+        Ok(Self { way, ..self.clone() })
     }
 
-    /// Ends the sessions of a share of this process's pool connections, at least one where there are any. Gives how many.
-    ///
-    /// # Errors
-    /// [`DatabaseError`] when the server cannot be reached, or does not let us.
-    pub async fn terminate(&self, share: f64) -> Result<u64, DatabaseError> {
-        const TERMINATE: &str = "
-            with pool as (select pid from pg_stat_activity where application_name = $1 and pid <> pg_backend_pid()),
-                 chosen as (select pid from pool order by random()
-                            limit ceil($2::float8 * (select count(*) from pool))::bigint)
-            select count(*) from chosen where pg_terminate_backend(pid)";
-        let mut connection = self.control().await?;
-        let ended: i64 = sqlx::query_scalar(TERMINATE)
-            .bind(pool_name())
-            .bind(share)
-            .fetch_one(&mut connection)
-            .await
-            .map_err(|error| DatabaseError::statement(self, "end sessions of the pool", &error))?;
-        drop(sqlx::Connection::close(connection).await);
-        Ok(u64::try_from(ended).unwrap_or(0))
+    /// The same server, with the names of tables looked up in `schema` first.
+    pub(super) fn in_schema(&self, schema: &str) -> Self {
+        let way = match &self.way {
+            Way::Postgres(way) => Way::Postgres(way.in_schema(schema)),
+            Way::MySql(way) => Way::MySql(way.in_schema(schema)),
+            Way::Sqlite(way) => Way::Sqlite(way.clone()),
+        };
+        Self { way, ..self.clone() }
     }
 
-    /// The same server, with unqualified names looked up in `schema` first.
-    #[must_use]
-    pub fn in_schema(&self, schema: &str) -> Self {
-        let options = self.options.clone().options([("search_path", format!("{schema},public"))]);
-        let pooled = self.pooled.clone().options([("search_path", format!("{schema},public"))]);
-        Self { options, pooled, ..self.clone() }
+    /// The same kind of database in another file.
+    pub(super) fn in_file(&self, way: sqlite::Way) -> Self {
+        Self { way: Way::Sqlite(way), ..self.clone() }
     }
 
     /// Opens a connection for the pool under test, which has a timeout of its own.
@@ -109,7 +106,11 @@ impl Server {
     /// # Errors
     /// [`ConnectError`] with the server's or the operating system's code.
     pub async fn connect(&self) -> Result<Connection, ConnectError> {
-        Ok(Connection::Postgres(PgConnection::connect_with(&self.pooled).await?))
+        Ok(match &self.way {
+            Way::Postgres(way) => Connection::Postgres(way.connect_pooled().await?),
+            Way::MySql(way) => Connection::MySql(way.connect_pooled().await?),
+            Way::Sqlite(way) => Connection::Sqlite(way.connect().await?),
+        })
     }
 
     /// Opens a connection for the program's own use, in bounded time, with errors that say what to do.
@@ -117,15 +118,29 @@ impl Server {
     /// # Errors
     /// [`DatabaseError`], by cause.
     pub async fn connect_control(&self) -> Result<Connection, DatabaseError> {
-        Ok(Connection::Postgres(self.control().await?))
-    }
-
-    /// As [`Self::connect_control`], for this room.
-    pub(super) async fn control(&self) -> Result<PgConnection, DatabaseError> {
         self.bounded(async {
-            PgConnection::connect_with(&self.options).await.map_err(|error| DatabaseError::connect(self, &error))
+            let opened = match &self.way {
+                Way::Postgres(way) => way.connect().await.map(Connection::Postgres),
+                Way::MySql(way) => way.connect().await.map(Connection::MySql),
+                Way::Sqlite(way) => way.connect().await.map(Connection::Sqlite),
+            };
+            opened.map_err(|error| DatabaseError::connect(self, &error))
         })
         .await
+    }
+
+    /// Ends the sessions of a share of this process's pool connections, at least one where there are any. Gives how many.
+    ///
+    /// # Errors
+    /// [`DatabaseError`] when the server cannot be reached, or does not let us.
+    pub async fn terminate(&self, share: f64) -> Result<u64, DatabaseError> {
+        let ended = match (&self.way, self.connect_control().await?) {
+            (Way::MySql(way), Connection::MySql(connection)) => mysql::terminate(way, connection, share).await,
+            (_, Connection::Postgres(connection)) => postgres::terminate(connection, share).await,
+            // Who opens a file has no session that another could end.
+            _ => Ok(0),
+        };
+        ended.map_err(|error| DatabaseError::statement(self, "end sessions of the pool", &error))
     }
 
     /// Gives a piece of work with the server as long as a connection may take.
@@ -139,8 +154,17 @@ impl Server {
         }
     }
 
-    pub(super) fn options(&self) -> &PgConnectOptions {
-        &self.options
+    /// Whether it is reached by a socket of this machine.
+    pub(super) fn is_by_socket(&self) -> bool {
+        match &self.way {
+            Way::Postgres(way) => way.is_by_socket(),
+            Way::MySql(way) => way.is_by_socket(),
+            Way::Sqlite(_) => false,
+        }
+    }
+
+    pub(super) fn way(&self) -> &Way {
+        &self.way
     }
 }
 
@@ -149,31 +173,6 @@ impl Server {
 pub(super) fn application_name() -> &'static str {
     static NAME: OnceLock<String> = OnceLock::new();
     NAME.get_or_init(|| format!("pool-tune {:08x}", rand::random::<u32>()))
-}
-
-/// The name of the pool's connections. It begins with that of all.
-fn pool_name() -> String {
-    format!("{} pool", application_name())
-}
-
-/// Options of every connection: our name, and nothing that a pooler in between refuses without need (the digits of
-/// numbers as text; values here are binary).
-fn ours(options: PgConnectOptions) -> PgConnectOptions {
-    // sqlx would log every statement over a second, and all of them at debug level: a load test has millions.
-    options.application_name(application_name()).extra_float_digits(None).disable_statement_logging()
-}
-
-/// The options as a URL without a password.
-fn shown(options: &PgConnectOptions) -> String {
-    let (user, port) = (options.get_username(), options.get_port());
-    let database = options.get_database().unwrap_or(user);
-    let host = options.get_host();
-    match options.get_socket() {
-        Some(socket) => format!("postgres://{user}@/{database}?host={}&port={port}", socket.display()),
-        None if host.starts_with('/') => format!("postgres://{user}@/{database}?host={host}&port={port}"),
-        None if host.contains(':') => format!("postgres://{user}@[{host}]:{port}/{database}"),
-        None => format!("postgres://{user}@{host}:{port}/{database}"),
-    }
 }
 
 impl fmt::Display for Server {
@@ -200,6 +199,10 @@ mod tests {
             ("postgres://me:hunter2@%2Frun%2Fpg/app", "postgres://me@/app?host=/run/pg&port=5432"),
             ("postgres:///app?host=/run/pg&user=me&password=hunter2", "postgres://me@/app?host=/run/pg&port=5432"),
             ("postgres://me@db.example:5432", "postgres://me@db.example:5432/me"),
+            ("mysql://me:hunter2@db.example/app", "mysql://me@db.example:3306/app"),
+            ("mariadb://me:hunter2@[::1]:6000/app", "mysql://me@[::1]:6000/app"),
+            ("mysql://me:hunter2@/app?socket=/run/my.sock", "mysql://me@/app?socket=/run/my.sock"),
+            ("sqlite:Cargo.toml?mode=ro", "sqlite:Cargo.toml"),
         ] {
             let server = Server::from_url(&SecretString::from(url)).unwrap();
             assert_eq!(server.to_string(), expected);

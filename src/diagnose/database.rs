@@ -1,7 +1,7 @@
 //! Rules about what stands behind and in front of the pool.
 
-use super::{Facts, Found, percent, time};
-use crate::model::{ErrorClass, Severity};
+use super::{Facts, Found, percent, rate, sizes::better_than, time};
+use crate::model::{ErrorClass, Severity, is_conflict};
 
 /// The load generator, and not the database, was the limit.
 pub(super) fn load_generator_saturated(facts: &Facts<'_>) -> Option<Found> {
@@ -33,7 +33,7 @@ pub(super) fn overload(facts: &Facts<'_>) -> Option<Found> {
         evidence: vec![
             format!("{} of {} requests due were not begun by the end", offered.not_started, offered.requests),
             format!("the oldest had been due for {}", time(offered.longest_wait)),
-            format!("{:.0} a second offered, {:.0} served", offered.rate, facts.measurement.throughput),
+            format!("{} a second offered, {} served", rate(offered.rate), rate(facts.measurement.throughput)),
         ],
         remedy:
             "capacity has to grow (a faster database, fewer or cheaper statements, more connections if they wait for \
@@ -58,24 +58,23 @@ pub(super) fn server_saturated(facts: &Facts<'_>) -> Option<Found> {
 /// Statements wait for each other's locks: the server says so, or more connections made them slower while processors
 /// were free.
 pub(super) fn lock_contention(facts: &Facts<'_>) -> Option<Found> {
-    /// Deadlock, serialization failure, lock not available.
-    const CODES: [&str; 3] = ["40P01", "40001", "55P03"];
+    /// PostgreSQL's lock not available, MySQL's the same (`NOWAIT`).
+    const NO_LOCK: [&str; 2] = ["55P03", "3572"];
     let conflicts: u64 = facts
         .measurement
         .errors
         .iter()
         .filter(|error| error.class == ErrorClass::Query)
-        .filter(|error| error.code.as_deref().is_some_and(|code| CODES.contains(&code)))
+        .filter(|error| error.code.as_deref().is_some_and(|code| is_conflict(code) || NO_LOCK.contains(&code)))
         .map(|error| error.count)
         .sum();
     let smallest = facts.sizes.iter().min_by_key(|size| size.connections);
     let largest = facts.sizes.iter().max_by_key(|size| size.connections);
-    let best = facts.sizes.iter().map(|size| size.throughput).fold(0.0, f64::max);
     let slower = smallest.zip(largest).filter(|(smallest, largest)| {
         largest.connections > smallest.connections
             && largest.query_p99 > 4.0 * smallest.query_p99
-            && largest.throughput < 0.9 * best
             && facts.busy() < 0.9
+            && better_than(facts, largest, |_| true).is_some()
     });
     if conflicts == 0 && slower.is_none() {
         return None;

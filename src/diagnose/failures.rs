@@ -1,6 +1,6 @@
 //! Rules about requests that fail. A pool's timeout hides its cause, so each cause has a rule of its own.
 
-use super::{Facts, Found, percent};
+use super::{Facts, Found, percent, time};
 use crate::model::{ErrorClass, Severity};
 
 /// Requests that hold a connection wait for a second one: with enough of them all wait for each other.
@@ -82,9 +82,9 @@ pub(super) fn cascading_failures(facts: &Facts<'_>) -> Option<Found> {
     let mut evidence = Vec::new();
     if turned_away > 0 {
         evidence.push(format!(
-            "{turned_away} requests turned away by the circuit breaker ({} of all), which was not closed for {:.1} s",
+            "{turned_away} requests turned away by the circuit breaker ({} of all), which was not closed for {}",
             percent(a_request(turned_away)),
-            of.breaker.open_seconds
+            time(of.breaker.open_seconds)
         ));
     }
     if amplified {

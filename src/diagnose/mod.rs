@@ -7,9 +7,13 @@
 mod database;
 mod failures;
 mod pool;
+mod sizes;
 mod trend;
 
-use crate::model::{ErrorClass, Finding, Measurement, Point, Settings, Severity, StressReport};
+use crate::model::{
+    ErrorClass, Finding, Measurement, Point, Settings, Severity, StressReport,
+    figures::{percent, rate, time},
+};
 
 /// What the rules look at.
 #[derive(Clone, Copy, Debug)]
@@ -29,12 +33,12 @@ pub struct Facts<'a> {
 }
 
 /// What one size of the pool did.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct SizeFacts {
     /// `max_connections`.
     pub connections: u32,
-    /// Mean throughput, requests a second.
-    pub throughput: f64,
+    /// The throughput of each trial, requests a second.
+    pub throughput: Vec<f64>,
     /// Mean 99th percentile of query time, in seconds.
     pub query_p99: f64,
 }
@@ -115,16 +119,6 @@ pub fn findings(facts: &Facts<'_>) -> Vec<Finding> {
     let mut findings: Vec<Finding> = found.collect();
     findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
     findings
-}
-
-/// A share as per cent.
-fn percent(share: f64) -> String {
-    format!("{:.0} %", share * 100.0)
-}
-
-/// A time in the unit that suits it.
-fn time(seconds: f64) -> String {
-    if seconds >= 1.0 { format!("{seconds:.1} s") } else { format!("{:.1} ms", seconds * 1e3) }
 }
 
 #[cfg(test)]

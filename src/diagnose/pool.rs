@@ -1,6 +1,10 @@
 //! Rules about the pool itself.
 
-use super::{Facts, Found, percent, time, trend};
+use super::{
+    Facts, Found, percent,
+    sizes::{Better, better_than},
+    time, trend,
+};
 use crate::model::{ErrorClass, Severity};
 
 /// The share of the pool that counts as all of it being in use.
@@ -20,9 +24,11 @@ pub(super) fn too_small(facts: &Facts<'_>) -> Option<Found> {
     if !full || !(waits || timeouts > 0) || elsewhere || leak(facts).is_some() {
         return None;
     }
-    let best = facts.sizes.iter().max_by(|a, b| a.throughput.total_cmp(&b.throughput));
     // Where other sizes were tried, they know better.
-    if best.is_some_and(|best| best.connections <= max) {
+    let tried = facts.sizes.iter().any(|size| size.connections != max);
+    let present = facts.sizes.iter().find(|size| size.connections == max);
+    let larger = present.and_then(|present| better_than(facts, present, |size| size.connections > max));
+    if tried && larger.is_none() {
         return None;
     }
     let mut evidence = vec![
@@ -42,6 +48,7 @@ pub(super) fn too_small(facts: &Facts<'_>) -> Option<Found> {
     if timeouts > 0 {
         evidence.push(format!("{timeouts} timeouts while all connections were in use"));
     }
+    evidence.extend(larger.iter().flat_map(Better::evidence));
     Some(Found {
         severity: if timeouts > 0 { Severity::Serious } else { Severity::Warning },
         title: "The pool is too small for this load".to_owned(),
@@ -57,22 +64,15 @@ pub(super) fn too_small(facts: &Facts<'_>) -> Option<Found> {
 pub(super) fn too_large(facts: &Facts<'_>) -> Option<Found> {
     let of = facts.measurement;
     let max = facts.settings.max_connections();
-    let best = facts.sizes.iter().max_by(|a, b| a.throughput.total_cmp(&b.throughput));
     let present = facts.sizes.iter().find(|size| size.connections == max);
-    if let (Some(best), Some(present)) = (best, present)
-        && best.connections < max
-        && present.throughput < 0.9 * best.throughput
-    {
+    if let Some(better) = present.and_then(|present| better_than(facts, present, |size| size.connections < max)) {
         return Some(Found {
             severity: Severity::Warning,
             title: "The pool is too large".to_owned(),
-            evidence: vec![
-                format!("{:.0} QPS at {max} connections", present.throughput),
-                format!("{:.0} QPS at {}", best.throughput, best.connections),
-            ],
+            evidence: better.evidence(),
             remedy: format!(
                 "lower max_connections towards {}, as far as the verification bears it out",
-                best.connections
+                better.size.connections
             ),
         });
     }
@@ -88,15 +88,20 @@ pub(super) fn too_large(facts: &Facts<'_>) -> Option<Found> {
     })
 }
 
-/// Connections in use grow while the load is level and throughput does not grow.
+/// Connections in use grow while the load is level and throughput does not grow, and requests do not hold them for longer:
+/// a database that gets slower has more connections in use as well, but requests account for them.
 pub(super) fn leak(facts: &Facts<'_>) -> Option<Found> {
     if !facts.steady_load {
         return None;
     }
     let max = f64::from(facts.settings.max_connections());
     let active: Vec<f64> = facts.series.iter().map(|point| f64::from(point.active)).collect();
+    let unexplained: Option<Vec<f64>> =
+        facts.series.iter().map(|point| Some(f64::from(point.active) - point.held?)).collect();
     let throughput: Vec<f64> = facts.series.iter().map(|point| point.throughput).collect();
-    let grown = trend::rise(&active).filter(|grown| *grown >= f64::max(2.0, 0.2 * max))?;
+    let much = |grown: &f64| *grown >= f64::max(2.0, 0.2 * max);
+    let grown = trend::rise(&active).filter(much)?;
+    trend::rise(&unexplained?).filter(much)?;
     if trend::rise(&throughput).is_some() {
         return None;
     }
@@ -105,7 +110,8 @@ pub(super) fn leak(facts: &Facts<'_>) -> Option<Found> {
         title: "Connections in use grow, as if they were not given back".to_owned(),
         evidence: vec![
             format!("{grown:.1} more in use at the end than at the start (Mann–Kendall, 0.1 %)"),
-            "the load was level, and throughput did not grow".to_owned(),
+            "the load was level, throughput did not grow, and the times that requests held connections do not explain it"
+                .to_owned(),
         ],
         remedy: "find the code that keeps connections (a missing close, a transaction left open); a shorter \
                  connection_lifetime only bounds the damage of idle ones"
@@ -142,7 +148,7 @@ pub(super) fn frequent_reconnects(facts: &Facts<'_>) -> Option<Found> {
     Some(Found {
         severity: Severity::Warning,
         title: "Connections are replaced all the time".to_owned(),
-        evidence: [vec![format!("{replaced} opened in place of others in {:.0} s", of.seconds)], told].concat(),
+        evidence: [vec![format!("{replaced} opened in place of others in {}", time(of.seconds))], told].concat(),
         remedy: remedy.to_owned(),
     })
 }

@@ -39,6 +39,7 @@ fn well() -> Case {
             seconds: 1.0,
             throughput: 1000.0 + f64::from(i * 7 % 5),
             active: 12 + i * 3 % 4,
+            held: Some(f64::from(12 + i * 3 % 4) + 0.2 * f64::from(i % 3)),
             ..Point::default()
         })
         .collect();
@@ -90,6 +91,7 @@ fn timeouts_of_an_exhausted_pool_are_told_by_their_cause() {
     let mut leaking = well().full().error(ErrorClass::AcquireTimeoutWaiting, 9);
     for (i, point) in (0..).zip(&mut leaking.series) {
         point.active = 5 + i / 2;
+        point.held = Some(5.0 + f64::from(i % 3));
         point.throughput = 1000.0 - f64::from(i);
     }
     assert_eq!(leaking.found(), ["connection_leak"]);
@@ -116,7 +118,6 @@ fn growth_with_the_load_is_no_leak() {
 
 #[test]
 fn other_sizes_know_better_than_waiting_times() {
-    let size = |connections, throughput, query_p99| SizeFacts { connections, throughput, query_p99 };
     let mut case = well().full();
     case.sizes = vec![size(10, 1000.0, 0.02), size(20, 1200.0, 0.02), size(30, 1500.0, 0.02)];
     assert_eq!(case.found(), ["pool_too_small"]);
@@ -124,6 +125,51 @@ fn other_sizes_know_better_than_waiting_times() {
     assert_eq!(case.found(), ["pool_too_large"]);
     case.sizes = vec![size(10, 1500.0, 0.02), size(20, 1480.0, 0.03), size(30, 1200.0, 0.2)];
     assert_eq!(case.found(), ["lock_contention"]);
+    case.sizes = vec![size(20, 1200.0, 0.02)];
+    assert_eq!(case.found(), ["pool_too_small"], "where no other size was tried, waiting times are all there is");
+}
+
+#[test]
+fn sizes_that_noise_may_have_told_apart_are_no_finding() {
+    let mut case = well().full();
+    // A tenth apart on average, but so are trials of the same size.
+    let noisy = |connections, throughput: &[f64]| SizeFacts {
+        connections,
+        throughput: throughput.to_vec(),
+        query_p99: f64::from(connections) * 0.01,
+    };
+    case.sizes = vec![noisy(10, &[1350.0, 1000.0, 1290.0, 1080.0]), noisy(20, &[990.0, 1240.0, 1010.0, 1060.0])];
+    assert!(case.found().is_empty(), "{:?}", case.found());
+    // Far apart, but seen once or twice only.
+    case.sizes = vec![noisy(5, &[1500.0]), noisy(10, &[1500.0, 1510.0]), noisy(20, &[1200.0, 1210.0, 1190.0, 1220.0])];
+    assert!(case.found().is_empty(), "{:?}", case.found());
+    // What would do as the only comparison is too little as the best of eight.
+    let close = |connections| noisy(connections, &[1100.0, 1050.0, 1100.0, 1150.0]);
+    let present = noisy(20, &[1000.0, 1040.0, 980.0, 1000.0]);
+    case.sizes = vec![close(10), present.clone()];
+    assert_eq!(case.found(), ["pool_too_large"]);
+    case.sizes = (5..13).map(close).chain([present]).collect();
+    assert!(case.found().is_empty(), "{:?}", case.found());
+}
+
+#[test]
+fn a_database_that_gets_slower_is_no_leak() {
+    let mut slowing = well();
+    for (i, point) in (0..).zip(&mut slowing.series) {
+        point.active = 5 + i / 2;
+        point.held = Some(5.0 + f64::from(i) / 2.0 + f64::from(i % 3));
+        point.throughput = 1000.0 - f64::from(i);
+    }
+    assert!(slowing.found().is_empty(), "{:?}", slowing.found());
+    // An earlier version's document does not say how long connections were held.
+    slowing.series.iter_mut().for_each(|point| point.held = None);
+    assert!(slowing.found().is_empty(), "{:?}", slowing.found());
+}
+
+/// A size with four trials that spread by some per cent.
+fn size(connections: u32, throughput: f64, query_p99: f64) -> SizeFacts {
+    let throughput = [0.98, 1.03, 1.0, 0.99].map(|factor| factor * throughput).to_vec();
+    SizeFacts { connections, throughput, query_p99 }
 }
 
 #[test]

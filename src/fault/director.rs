@@ -34,6 +34,12 @@ pub enum OutOfReach {
     /// There is no connection that it could disturb.
     #[error("make the fault `{0}`: nothing goes through the network here")]
     NoNetwork(&'static str),
+    /// There is neither a server nor a network.
+    #[error(
+        "make the fault `{0}`: an embedded database has no server and no network that could fail; use `--target \
+         postgres:private` or `--target mariadb:private`"
+    )]
+    Embedded(&'static str),
 }
 
 /// What became of a planned fault: when it began and ended, in seconds from the start of the measured part.
@@ -53,22 +59,32 @@ impl Reach {
     /// # Errors
     /// [`OutOfReach`] for the first that cannot.
     pub fn check(&self, faults: &[Fault]) -> Result<(), OutOfReach> {
-        faults.iter().try_for_each(|fault| match fault.kind.place() {
-            FaultPlace::Server if self.private.is_none() => Err(OutOfReach::ForeignServer(fault.kind.name())),
-            FaultPlace::Network if self.proxy.is_none() => Err(OutOfReach::NoNetwork(fault.kind.name())),
-            _ => Ok(()),
-        })
+        within(faults, self.private.is_some(), self.proxy.is_some())
     }
 }
 
+/// Whether all faults can be made, given whether the server is the program's own and whether there is a network between.
+///
+/// # Errors
+/// [`OutOfReach`] for the first that cannot.
+pub fn within(faults: &[Fault], own_server: bool, network: bool) -> Result<(), OutOfReach> {
+    faults.iter().try_for_each(|fault| match fault.kind.place() {
+        FaultPlace::Server if !own_server => Err(OutOfReach::ForeignServer(fault.kind.name())),
+        FaultPlace::Network if !network => Err(OutOfReach::NoNetwork(fault.kind.name())),
+        _ => Ok(()),
+    })
+}
+
 /// Makes faults happen, each at its time from `start`, until all are over or `over` is cancelled: then those under way end
-/// at once and the others never begin. Gives what became of each.
+/// at once and the others never begin. Gives what became of each; `told` hears of it, with its place in `faults`, as soon
+/// as it is over.
 pub async fn make(
     faults: &[Fault],
     reach: &Reach,
     pool: &Pool,
     start: Instant,
     over: &CancellationToken,
+    told: impl Fn(usize, &Happened),
 ) -> Vec<Happened> {
     let mut all = JoinSet::new();
     for (index, fault) in faults.iter().enumerate() {
@@ -78,6 +94,7 @@ pub async fn make(
     let mut happened = vec![Happened::default(); faults.len()];
     while let Some(joined) = all.join_next().await {
         if let Ok((index, of)) = joined {
+            told(index, &of);
             happened[index] = of;
         }
     }

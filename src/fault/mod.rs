@@ -10,5 +10,5 @@ mod effects;
 mod proxy;
 mod pump;
 
-pub use director::{Happened, OutOfReach, Reach, make};
+pub use director::{Happened, OutOfReach, Reach, make, within};
 pub use proxy::Proxy;

@@ -330,6 +330,8 @@ pub enum Ended {
     Completed,
     /// Stopped early, because the success limit could not be met any more.
     SuccessLimitMissed,
+    /// Stopped early, because another threshold could not be met any more.
+    ThresholdMissed,
     /// Stopped early on request; what was measured until then counts.
     Stopped,
 }

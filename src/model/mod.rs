@@ -3,7 +3,9 @@
 //! Plain data and the rules that hold within it. In: nothing; out: types for every other room.
 //! This room does no I/O, so nothing here can fail but a rule.
 
+mod dialect;
 mod fault;
+pub(crate) mod figures;
 mod interval;
 mod measurement;
 mod observed;
@@ -18,6 +20,7 @@ mod stress;
 mod threshold;
 mod workload;
 
+pub use dialect::{Dialect, is_conflict};
 pub use fault::{Fault, FaultKind, FaultPart, FaultPlace};
 pub use interval::{Estimate, Interval};
 pub use measurement::{
@@ -35,5 +38,5 @@ pub use setting::{Evidence, Scale, Setting, Spec, Unit, UnknownSetting};
 pub use settings::{BrokenRule, Settings, Value, ValueError};
 pub use space::{Axis, Limits, Space, SpaceError};
 pub use stress::{Finding, Rung, Severity, StressLoad, StressReport};
-pub use threshold::{Metric, MetricUnit, Threshold, ThresholdError, ThresholdOutcome};
+pub use threshold::{Grown, Metric, MetricUnit, Threshold, ThresholdError, ThresholdOutcome};
 pub use workload::{Domain, Generator, Operation, Parameter, Statement, Workload};

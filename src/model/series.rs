@@ -22,6 +22,10 @@ pub struct Point {
     pub response: Latency,
     /// Connections in use at its end.
     pub active: u32,
+    /// Connections that requests had in use, on average: the hold times that ended in it over its length. What is in use
+    /// beyond that, somebody else keeps.
+    #[serde(default)]
+    pub held: Option<f64>,
     /// Connections open and not in use at its end.
     pub idle: u32,
     /// Requests waiting for a connection at its end.

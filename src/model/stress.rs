@@ -40,6 +40,9 @@ pub struct StressReport {
     pub findings: Vec<Finding>,
     /// The thresholds, each with what was measured.
     pub thresholds: Vec<ThresholdOutcome>,
+    /// The threshold that ended the test early, because it could not be met any more.
+    #[serde(default)]
+    pub ended_by: Option<String>,
     /// Whether all thresholds hold.
     pub passed: bool,
     /// What a reader must know before trusting the figures.

@@ -143,6 +143,55 @@ const NUMBERS: [Metric; 12] = [
     }),
 ];
 
+/// What only grows while a test goes on, so that a limit that it has passed stays passed. Times are seconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Grown {
+    /// Requests that failed for good.
+    pub failed: u64,
+    /// Attempts that failed.
+    pub errors: u64,
+    /// Connections opened.
+    pub opened: u64,
+    /// Time that the circuit was not closed.
+    pub breaker_open: f64,
+    /// The slowest recovery from a fault; of one that goes on, what has passed.
+    pub recovery: f64,
+    /// The slowest return to half.
+    pub restored: f64,
+    /// The longest response.
+    pub response: f64,
+    /// The longest time in the database.
+    pub query: f64,
+    /// The longest acquisition.
+    pub acquire: f64,
+    /// The longest wait for a free connection.
+    pub wait: f64,
+    /// The longest opening of a connection.
+    pub open: f64,
+    /// The longest time that a connection was held.
+    pub hold: f64,
+}
+
+/// A metric that only grows, by its name.
+type Growing = (&'static str, fn(&Grown) -> f64);
+
+/// All of them.
+#[expect(clippy::cast_precision_loss, reason = "counts of requests are far below 2^53")]
+const GROWING: [Growing; 12] = [
+    ("failed", |of| of.failed as f64),
+    ("errors", |of| of.errors as f64),
+    ("opened", |of| of.opened as f64),
+    ("breaker_open", |of| of.breaker_open),
+    ("recovery", |of| of.recovery),
+    ("restored", |of| of.restored),
+    ("max_response", |of| of.response),
+    ("max_query", |of| of.query),
+    ("max_acquire", |of| of.acquire),
+    ("max_wait", |of| of.wait),
+    ("max_open", |of| of.open),
+    ("max_hold", |of| of.hold),
+];
+
 /// A figure of a distribution that has any times in it.
 fn figure(times: &Latency, figure: fn(&Latency) -> f64) -> Option<f64> {
     (times.count > 0).then(|| figure(times))
@@ -164,6 +213,12 @@ impl Metric {
         const ALL_NUMBERS: &[Metric] = &NUMBERS;
         const ALL_TIMES: &[[Metric; 6]] = &TIMES;
         ALL_NUMBERS.iter().chain(ALL_TIMES.iter().flatten())
+    }
+
+    /// Whether an upper limit of it can be lost for certain before the end.
+    #[must_use]
+    pub fn only_grows(&self) -> bool {
+        GROWING.iter().any(|(name, _)| *name == self.name)
     }
 
     fn find(name: &str) -> Option<&'static Self> {
@@ -213,15 +268,28 @@ impl Threshold {
     #[must_use]
     pub fn evaluate(&self, measurement: &Measurement) -> ThresholdOutcome {
         let measured = (self.metric.read)(measurement);
-        let holds = measured.is_some_and(|measured| match self.comparison {
+        let holds = measured.is_some_and(|measured| self.is_met_by(measured));
+        // JSON has no infinity; what was never got over has no figure.
+        let measured = measured.filter(|measured| measured.is_finite());
+        ThresholdOutcome { threshold: self.text.clone(), measured, unit: self.metric.unit, holds }
+    }
+
+    fn is_met_by(&self, measured: f64) -> bool {
+        match self.comparison {
             Comparison::Below => measured < self.limit,
             Comparison::AtMost => measured <= self.limit,
             Comparison::Above => measured > self.limit,
             Comparison::AtLeast => measured >= self.limit,
-        });
-        // JSON has no infinity; what was never got over has no figure.
-        let measured = measured.filter(|measured| measured.is_finite());
-        ThresholdOutcome { threshold: self.text.clone(), measured, unit: self.metric.unit, holds }
+        }
+    }
+
+    /// Whether it is certain, by what a test has shown so far, that it will not be met at the end. Upper limits of what
+    /// only grows can be certain; of all else this says no.
+    #[must_use]
+    pub fn is_lost(&self, so_far: &Grown) -> bool {
+        let upper = matches!(self.comparison, Comparison::Below | Comparison::AtMost);
+        let figure = GROWING.iter().find(|(name, _)| *name == self.metric.name).map(|(_, figure)| figure(so_far));
+        upper && figure.is_some_and(|figure| !self.is_met_by(figure))
     }
 
     /// The success rate that it asks for, if it asks for one.
@@ -297,6 +365,27 @@ mod tests {
         ] {
             assert_eq!(Threshold::parse(text).unwrap().evaluate(&measurement).holds, holds, "{text}");
         }
+    }
+
+    #[test]
+    fn only_what_cannot_come_back_is_lost_before_the_end() {
+        let so_far = Grown { failed: 3, errors: 7, opened: 2, query: 0.2, ..Grown::default() };
+        for (text, lost) in [
+            ("errors<7", true),
+            ("errors<=7", false),
+            ("errors>9", false),
+            ("failed<1", true),
+            ("opened<=2", false),
+            ("max_query<200ms", true),
+            ("max_query<201ms", false),
+            ("max_hold<1ms", false),
+            ("p99_query<1ms", false),
+            ("success_rate>=0.99", false),
+            ("throughput>1000000", false),
+        ] {
+            assert_eq!(Threshold::parse(text).unwrap().is_lost(&so_far), lost, "{text}");
+        }
+        assert!(GROWING.iter().all(|(name, _)| Metric::find(name).is_some()));
     }
 
     #[test]

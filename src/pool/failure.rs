@@ -1,6 +1,7 @@
 use crate::{
     database::{ConnectError, QueryError},
     model::ErrorClass,
+    policy::is_retryable,
 };
 
 /// Why no connection was handed out.
@@ -108,30 +109,9 @@ impl Failure {
         Self { class: ErrorClass::CircuitOpen, code: None, message, attempt }
     }
 
-    /// Whether trying again may help: no connection was had, or it was lost, or the transaction has lost against
-    /// another one (40001 serialization failure, 40P01 deadlock). Any other answer of the server is final, and a circuit
-    /// that is open says "not now".
+    /// Whether trying again may help ([`is_retryable`]).
     #[must_use]
     pub fn is_retryable(&self) -> bool {
-        match self.class {
-            ErrorClass::Query => matches!(self.code.as_deref(), Some("40001" | "40P01")),
-            class => is_infrastructure(class),
-        }
-    }
-}
-
-/// Whether the circuit breaker counts it: every failure to get a connection (pool exhausted, refused, too slow, dead)
-/// and a connection lost in use. An error that the server answered a statement with shows that the server is there.
-pub(super) fn is_infrastructure(class: ErrorClass) -> bool {
-    match class {
-        ErrorClass::AcquireTimeoutWaiting
-        | ErrorClass::AcquireTimeoutOpening
-        | ErrorClass::AcquireTimeoutValidating
-        | ErrorClass::AcquireTimeoutNested
-        | ErrorClass::TooManyConnections
-        | ErrorClass::Connect
-        | ErrorClass::Validation
-        | ErrorClass::ConnectionLost => true,
-        ErrorClass::Query | ErrorClass::CircuitOpen | ErrorClass::Unfinished => false,
+        is_retryable(self.class, self.code.as_deref())
     }
 }

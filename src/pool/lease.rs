@@ -4,7 +4,7 @@ use std::{
 };
 
 use super::{
-    Acquired, Attempt, Work, WorkError,
+    Acquired, Attempt, Second, Work, WorkError,
     gauges::Closed,
     shared::Shared,
     slot::{Content, Kept, Place},
@@ -82,7 +82,16 @@ impl<'a> Lease<'a> {
             acquired: Some(self.acquired),
             query: Some(now.saturating_duration_since(self.ready)),
             hold: Some(now.saturating_duration_since(self.since)),
+            second: None,
         }
+    }
+
+    /// Gives back a connection that a request had beside another.
+    #[must_use]
+    pub fn give_back_second(self) -> Second {
+        let (acquired, now, since) = (self.acquired, Instant::now(), self.since);
+        drop(self);
+        Second { acquired, hold: now.saturating_duration_since(since) }
     }
 
     /// Closes the connection but keeps the place.

@@ -29,4 +29,4 @@ pub use acquire::{Acquired, Pool};
 pub use failure::{AcquireError, Failure, WorkError};
 pub use gauges::Status;
 pub use lease::Lease;
-pub use request::{Attempt, Observer, Work};
+pub use request::{Attempt, Observer, Second, Work};

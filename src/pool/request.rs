@@ -2,18 +2,29 @@ use std::time::{Duration, Instant};
 
 use tokio::{task::yield_now, time::sleep};
 
-use super::{Acquired, Failure, Pool, WorkError, failure::is_infrastructure};
-use crate::database::Connection;
+use super::{Acquired, Failure, Pool, WorkError};
+use crate::{database::Connection, policy::is_infrastructure};
 
 /// The times of one attempt, as far as it came.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Attempt {
     /// How the connection was got; `None` when none was.
     pub acquired: Option<Acquired>,
-    /// From having the connection to the end of the work.
+    /// From having the connection to the end of the work, but for the time that the work waited for a second one.
     pub query: Option<Duration>,
     /// How long the connection was set aside for the request: its validation and the work.
     pub hold: Option<Duration>,
+    /// The second connection that the work asked for, where it got one.
+    pub second: Option<Second>,
+}
+
+/// A second connection that a request had while it held one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Second {
+    /// How it was got.
+    pub acquired: Acquired,
+    /// How long it was set aside for the request.
+    pub hold: Duration,
 }
 
 /// Told of every attempt of a request. A worker has its own, so nothing need be locked; when an attempt succeeds nothing
@@ -35,6 +46,11 @@ pub trait Work {
     /// Does it, from the beginning: it is called once an attempt. A transaction that it begins it has to end, also when
     /// a statement in it fails.
     fn run(&mut self, connection: &mut Connection) -> impl Future<Output = Result<(), WorkError>> + Send;
+
+    /// The second connection that the last run asked for and got; taken, so that each is told once.
+    fn second(&mut self) -> Option<Second> {
+        None
+    }
 }
 
 impl Pool {
@@ -81,6 +97,11 @@ impl Pool {
             Err(error) => return (Attempt::default(), Err(Failure::acquiring(error, attempt))),
         };
         let result = lease.run(work).await;
-        (lease.give_back(Instant::now()), result.map_err(|error| Failure::running(error, attempt)))
+        let mut times = lease.give_back(Instant::now());
+        times.second = work.second();
+        if let (Some(query), Some(second)) = (&mut times.query, &times.second) {
+            *query = query.saturating_sub(second.acquired.total);
+        }
+        (times, result.map_err(|error| Failure::running(error, attempt)))
     }
 }

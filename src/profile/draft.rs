@@ -106,10 +106,11 @@ impl Draft {
             out.push_str(&format!("  think_time: {}\n", humantime::format_duration(time)));
         }
         if !self.prepare.is_empty() {
-            out.push_str("  prepare:\n");
+            // pgbench's tables are made in PostgreSQL's own words.
+            out.push_str("  prepare:\n    postgres:\n");
         }
         for sql in &self.prepare {
-            out.push_str(&format!("    - {}\n", text(sql, 6)));
+            out.push_str(&format!("      - {}\n", text(sql, 8)));
         }
         out.push_str("  operations:\n");
         for operation in &self.operations {

@@ -24,8 +24,9 @@ pub use pgbench::{Script, ScriptOptions, from_scripts, split_weight};
 pub use scenario::{HIGHEST_RATE, Level, LevelStage, MOST_WORKERS, Scenario};
 use space::Searched;
 use tree::{Entry, Node};
+use workload::Workloads;
 
-use crate::model::{Axis, FaultPart, Limits, Setting, Space, Workload};
+use crate::model::{Axis, Dialect, FaultPart, Limits, Setting, Space, Workload};
 
 /// What a run tunes: a load, the settings in use, what to search, and within which limits.
 #[derive(Clone, Debug, PartialEq)]
@@ -38,7 +39,7 @@ pub struct Profile {
     pub source: String,
     /// Concurrent workers.
     pub workers: u32,
-    /// What each of them does.
+    /// What each of them does, in the dialect chosen by [`Profile::speak`]; the first that it has at the beginning.
     pub workload: Workload,
     /// The settings in use today, and what to search.
     pub space: Space,
@@ -53,6 +54,7 @@ pub struct Profile {
     faults_out_of_reach: bool,
     pinned: std::collections::BTreeSet<Setting>,
     warnings: Vec<String>,
+    workloads: Workloads,
 }
 
 /// The length of a trial.
@@ -121,9 +123,9 @@ fn profile(root: Node, text: &str) -> Result<Profile, Problem> {
     let limits = limits(map.take("limits"))?;
     let trial = trial(map.take("trial"))?;
     let budget = budget(map.take("budget"))?;
-    let workload = workload::workload(map.need("workload", "{operations: [{name: read, sql: select 1}]}")?)?;
+    let workloads = workload::workload(map.need("workload", "{operations: [{name: read, sql: select 1}]}")?)?;
     map.end()?;
-    let source = text.to_owned();
+    let (source, workload) = (text.to_owned(), workloads.first()?.clone());
     Ok(Profile {
         name,
         about,
@@ -138,6 +140,7 @@ fn profile(root: Node, text: &str) -> Result<Profile, Problem> {
         faults_out_of_reach: false,
         pinned,
         warnings,
+        workloads,
     })
 }
 
@@ -230,6 +233,21 @@ impl Profile {
     #[must_use]
     pub fn faults_out_of_reach(&self) -> bool {
         self.faults_out_of_reach
+    }
+
+    /// Takes the workload in the dialect of the database that is to be loaded.
+    ///
+    /// # Errors
+    /// [`ProfileError`] naming what the profile lacks for it.
+    pub fn speak(&mut self, dialect: Dialect) -> Result<(), ProfileError> {
+        let workload = self.workloads.of(dialect).cloned().map_err(|problem| problem.clone().of_profile(&self.name))?;
+        self.workload = workload;
+        Ok(())
+    }
+
+    /// Does what another profile does, with all else as it is.
+    pub fn do_as(&mut self, other: Self) {
+        (self.workload, self.workloads) = (other.workload, other.workloads);
     }
 
     /// Whether a person has pinned the setting.

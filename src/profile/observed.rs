@@ -5,7 +5,7 @@ use super::{
     draft::{Draft, DraftOperation, DraftParameter},
     placeholders,
 };
-use crate::model::{Nature, Observed, ObservedParameter, ObservedStatement};
+use crate::model::{Dialect, Nature, Observed, ObservedParameter, ObservedStatement};
 
 /// The most characters of a statement in an operation's name.
 const NAME: usize = 48;
@@ -153,7 +153,7 @@ fn named(sql: &str, parameters: &[ObservedParameter]) -> String {
     let mut out = String::with_capacity(sql.len());
     let mut rest = sql;
     while let Some(first) = rest.chars().next() {
-        if let Some(length) = placeholders::quoted(rest) {
+        if let Some(length) = placeholders::quoted(rest, Dialect::Postgres) {
             out.push_str(&rest[..length]);
             rest = &rest[length..];
             continue;

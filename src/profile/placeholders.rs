@@ -1,13 +1,17 @@
 //! Named placeholders (`:name`) in SQL.
 
-/// A statement with `:name` turned into `$1`, `$2` …, and the names in the order of their numbers. A name used twice
-/// gets one number. What stands in quotes, comments and `::casts` is left alone.
-pub(super) fn number(sql: &str) -> (String, Vec<String>) {
+use crate::model::Dialect;
+
+/// A statement with `:name` turned into what the dialect takes, and the names of the values to bind, in their order.
+///
+/// PostgreSQL has `$1`, `$2` …, and SQLite `?1`, `?2` …, where a name used twice gets one number; MySQL has `?`, bound
+/// once for each place. What stands in quotes, comments and `::casts` is left alone.
+pub(super) fn number(sql: &str, dialect: Dialect) -> (String, Vec<String>) {
     let mut names: Vec<String> = Vec::new();
     let mut out = String::with_capacity(sql.len());
     let mut rest = sql;
     while let Some(first) = rest.chars().next() {
-        let skipped = quoted(rest).or_else(|| rest.starts_with("::").then_some(2));
+        let skipped = quoted(rest, dialect).or_else(|| rest.starts_with("::").then_some(2));
         if let Some(length) = skipped {
             let (copied, after) = rest.split_at(length);
             out.push_str(copied);
@@ -16,11 +20,16 @@ pub(super) fn number(sql: &str) -> (String, Vec<String>) {
         }
         let name = rest.strip_prefix(':').map(identifier).filter(|name| !name.is_empty());
         if let Some(name) = name {
-            let number = names.iter().position(|known| known == name).unwrap_or_else(|| {
+            let known = names.iter().position(|known| known == name).filter(|_| dialect != Dialect::MySql);
+            let number = known.unwrap_or_else(|| {
                 names.push(name.to_owned());
                 names.len() - 1
             });
-            out.push_str(&format!("${}", number + 1));
+            match dialect {
+                Dialect::Postgres => out.push_str(&format!("${}", number + 1)),
+                Dialect::MySql => out.push('?'),
+                Dialect::Sqlite => out.push_str(&format!("?{}", number + 1)),
+            }
             rest = &rest[1 + name.len()..];
         } else {
             out.push(first);
@@ -48,17 +57,20 @@ pub(super) fn identifier(text: &str) -> &str {
 }
 
 /// The length of the quoted text or comment that `text` begins with, to its end or, when it has none, all of it.
-pub(super) fn quoted(text: &str) -> Option<usize> {
+pub(super) fn quoted(text: &str, dialect: Dialect) -> Option<usize> {
     let to = |start: usize, end: &str| text[start..].find(end).map_or(text.len(), |at| start + at + end.len());
-    if text.starts_with('\'') {
-        Some(to(1, "'"))
-    } else if text.starts_with('"') {
-        Some(to(1, "\""))
+    let first = text.chars().next()?;
+    if dialect == Dialect::MySql && matches!(first, '\'' | '"') {
+        Some(escaped(text, first))
+    } else if matches!(first, '\'' | '"') || (first == '`' && dialect != Dialect::Postgres) {
+        Some(to(1, first.encode_utf8(&mut [0; 4])))
+    } else if first == '#' && dialect == Dialect::MySql {
+        Some(to(1, "\n"))
     } else if text.starts_with("--") {
         Some(to(2, "\n"))
     } else if text.starts_with("/*") {
         Some(to(2, "*/"))
-    } else if let Some(tag) = text.strip_prefix('$') {
+    } else if let Some(tag) = text.strip_prefix('$').filter(|_| dialect == Dialect::Postgres) {
         let tag = identifier(tag);
         let quote = format!("${tag}$");
         text.starts_with(&quote).then(|| to(quote.len(), &quote))
@@ -67,14 +79,44 @@ pub(super) fn quoted(text: &str) -> Option<usize> {
     }
 }
 
+/// The length of a quoted text in which a backslash takes the meaning from what follows it.
+fn escaped(text: &str, quote: char) -> usize {
+    let mut characters = text.char_indices().skip(1);
+    while let Some((at, character)) = characters.next() {
+        if character == '\\' {
+            characters.next();
+        } else if character == quote {
+            return at + 1;
+        }
+    }
+    text.len()
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::number;
+    use crate::model::Dialect;
 
     fn numbered(sql: &str) -> (String, Vec<String>) {
-        number(sql)
+        number(sql, Dialect::Postgres)
+    }
+
+    #[test]
+    fn each_dialect_has_placeholders_of_its_own() {
+        let sql = "select :a, :b, :a";
+        assert_eq!(number(sql, Dialect::MySql), ("select ?, ?, ?".into(), vec!["a".into(), "b".into(), "a".into()]));
+        assert_eq!(number(sql, Dialect::Sqlite), ("select ?1, ?2, ?1".into(), vec!["a".into(), "b".into()]));
+    }
+
+    #[test]
+    fn each_dialect_has_quotes_of_its_own() {
+        for sql in [r"select 'it\'s :a', `:a`", "select 1 # :a\n", r#"select ":a \" :a""#] {
+            assert_eq!(number(sql, Dialect::MySql), (sql.to_owned(), vec![]), "{sql}");
+        }
+        assert_eq!(number("select `:a`, '\\'", Dialect::Sqlite).1, Vec::<String>::new());
+        assert_eq!(number("select $x$ :a $x$", Dialect::Sqlite).1, ["a"]);
     }
 
     #[test]
@@ -109,8 +151,11 @@ mod tests {
     proptest! {
         #[test]
         fn no_text_is_too_odd(sql in any::<String>()) {
-            let (numbered, names) = number(&sql);
+            let (numbered, names) = numbered(&sql);
             prop_assert!(names.is_empty() || numbered.contains('$'));
+            for dialect in Dialect::ALL {
+                number(&sql, dialect);
+            }
         }
     }
 }

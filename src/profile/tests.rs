@@ -2,7 +2,7 @@ use insta::assert_snapshot;
 use proptest::prelude::*;
 
 use super::{built_in, find, parse};
-use crate::model::{Domain, Generator, Setting, Value};
+use crate::model::{Dialect, Domain, Generator, Setting, Value};
 
 const HEAVY: &str = include_str!("../../profiles/heavy.yaml");
 
@@ -219,4 +219,27 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn statements_can_differ_by_database() {
+    let text = "name: a\nworkers: 1\nworkload:\n  prepare:\n    mysql: [create table t (id int)]\n  operations:\n    - name: read\n      sql: {mysql: 'select :id, :id', sqlite: 'select :id'}\n      parameters: {id: {uniform: [1, 2]}}\n";
+    let mut profile = parse("mine.yaml", text).unwrap();
+    // The first that it has at all.
+    assert_eq!(profile.workload.operations[0].statements[0].sql, "select ?, ?");
+    assert_eq!(profile.workload.operations[0].statements[0].arguments, [0, 0]);
+    let problem = profile.speak(Dialect::Sqlite).unwrap_err().to_string();
+    assert_eq!(
+        problem,
+        "failed to read profile `a`, line 4: `prepare` has statements for MySQL only, none for SQLite: add `sqlite: …` beside"
+    );
+    let problem = profile.speak(Dialect::Postgres).unwrap_err().to_string();
+    assert!(problem.contains("none for PostgreSQL"), "{problem}");
+    profile.speak(Dialect::MySql).unwrap();
+    assert_eq!(profile.workload.prepare, ["create table t (id int)"]);
+
+    let odd = text.replace("sqlite:", "sqlight:");
+    assert!(error(&odd).contains("`sqlight` is no kind of database: did you mean `sqlite`?"), "{}", error(&odd));
+    let empty = text.replace("{mysql: 'select :id, :id', sqlite: 'select :id'}", "{}");
+    assert!(error(&empty).contains("`sql` is empty"), "{}", error(&empty));
 }

@@ -5,35 +5,108 @@ use super::{
     placeholders,
     tree::{Entry, Kind, Map},
 };
-use crate::model::{Domain, Generator, Operation, Parameter, Statement, Workload};
+use crate::model::{Dialect, Domain, Generator, Operation, Parameter, Statement, Workload};
 
 /// The largest `scale`.
 const LARGEST_SCALE: u32 = 100_000;
 
+/// A workload as each kind of database is asked for it.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Workloads(Vec<(Dialect, Result<Workload, Problem>)>);
+
+impl Workloads {
+    /// The workload in a dialect, or what it lacks for it.
+    pub(super) fn of(&self, dialect: Dialect) -> Result<&Workload, &Problem> {
+        let found = self.0.iter().find(|(known, _)| *known == dialect).map(|(_, workload)| workload.as_ref());
+        found.unwrap_or_else(|| unreachable!("there is an answer for every dialect"))
+    }
+
+    /// The first dialect that it is there in.
+    pub(super) fn first(&self) -> Result<&Workload, Problem> {
+        let found = self.0.iter().find_map(|(_, workload)| workload.as_ref().ok());
+        let lacking = |(_, workload): &(Dialect, Result<Workload, Problem>)| workload.as_ref().err().cloned();
+        found.ok_or_else(|| self.0.iter().find_map(lacking).unwrap_or_else(|| Problem::at(0, "it has no statements")))
+    }
+}
+
 /// Reads the part `workload`.
-pub(super) fn workload(entry: Entry) -> Result<Workload, Problem> {
+pub(super) fn workload(entry: Entry) -> Result<Workloads, Problem> {
     let mut map = entry.node.map("workload")?;
     let scale = map.take("scale").map_or(Ok(1), |entry| entry.whole(1, LARGEST_SCALE))?;
     let prepare = match map.take("prepare") {
-        None => Vec::new(),
-        Some(entry) => entry.list("a list of statements in SQL")?.into_iter().map(sql).collect::<Result<_, _>>()?,
+        None => ByDialect::same(Vec::new()),
+        Some(entry) => ByDialect::read(entry, |entry| {
+            let list = entry.list("a list of statements in SQL")?;
+            list.into_iter().map(|entry| Ok(sql(entry)?.replace("{scale}", &scale.to_string()))).collect()
+        })?,
     };
-    let prepare = prepare.into_iter().map(|sql| sql.replace("{scale}", &scale.to_string())).collect();
     let think_time = match map.take("think_time") {
         None => None,
         Some(entry) => Some(entry.time(Duration::ZERO, Duration::from_secs(60))?).filter(|time| !time.is_zero()),
     };
     let entries = map.need("operations", "[{name: read, sql: select 1}]")?;
     let (line, list) = (entries.line, entries.list("a list of operations")?);
-    let operations = list.into_iter().map(|entry| operation(entry, scale)).collect::<Result<Vec<Operation>, _>>()?;
+    let operations = list.into_iter().map(|entry| operation(entry, scale)).collect::<Result<Vec<_>, _>>()?;
     if operations.is_empty() {
         return Err(Problem::at(line, "`operations` is empty: expected at least one operation"));
     }
-    if !operations.iter().any(|operation| operation.weight > 0.0) {
+    if !operations.iter().any(|operation| operation.common.weight > 0.0) {
         return Err(Problem::at(line, "every operation has weight 0: give at least one a positive `weight`"));
     }
     map.end()?;
-    Ok(Workload { prepare, operations, think_time })
+    let in_dialect = |dialect| {
+        let prepare = prepare.of(dialect, "`prepare`")?;
+        let operations = operations.iter().map(|operation| operation.of(dialect)).collect::<Result<_, _>>()?;
+        Ok(Workload { prepare, operations, think_time })
+    };
+    Ok(Workloads(Dialect::ALL.into_iter().map(|dialect| (dialect, in_dialect(dialect))).collect()))
+}
+
+/// What a profile says for each dialect: the same for all, or under the dialect's name.
+struct ByDialect<T> {
+    /// Where it says so.
+    line: u64,
+    said: Vec<(Dialect, T)>,
+}
+
+impl<T: Clone> ByDialect<T> {
+    fn same(value: T) -> Self {
+        Self { line: 0, said: Dialect::ALL.into_iter().map(|dialect| (dialect, value.clone())).collect() }
+    }
+
+    /// Reads a value, or a mapping of dialects to values.
+    fn read(entry: Entry, mut value: impl FnMut(Entry) -> Result<T, Problem>) -> Result<Self, Problem> {
+        let line = entry.line;
+        if !matches!(entry.node.kind, Kind::Map(_)) {
+            return Ok(Self { line, ..Self::same(value(entry)?) });
+        }
+        let key = entry.key.clone();
+        let mut said = Vec::new();
+        for entry in entry.node.map(&key)?.take_all() {
+            let Some(dialect) = Dialect::of_key(&entry.key) else {
+                let hint = did_you_mean(&entry.key, Dialect::ALL.map(Dialect::key));
+                return Err(Problem::at(entry.line, format!("`{}` is no kind of database: {hint}", entry.key)));
+            };
+            said.push((dialect, value(entry)?));
+        }
+        if said.is_empty() {
+            return Err(Problem::at(line, format!("`{key}` is empty: expected SQL, or SQL for each kind of database")));
+        }
+        Ok(Self { line, said })
+    }
+
+    fn of(&self, dialect: Dialect, what: &str) -> Result<T, Problem> {
+        let found = self.said.iter().find(|(known, _)| *known == dialect);
+        found.map(|(_, value)| value.clone()).ok_or_else(|| {
+            let has: Vec<_> = self.said.iter().map(|(dialect, _)| dialect.to_string()).collect();
+            let text = format!(
+                "{what} has statements for {} only, none for {dialect}: add `{}: …` beside",
+                has.join(" and "),
+                dialect.key()
+            );
+            Problem::at(self.line, text)
+        })
+    }
 }
 
 fn sql(entry: Entry) -> Result<String, Problem> {
@@ -45,7 +118,21 @@ fn sql(entry: Entry) -> Result<String, Problem> {
     Ok(text)
 }
 
-fn operation(entry: Entry, scale: u32) -> Result<Operation, Problem> {
+/// An operation, whose statements differ by dialect.
+struct ReadOperation {
+    /// All but the statements.
+    common: Operation,
+    statements: ByDialect<Vec<Statement>>,
+}
+
+impl ReadOperation {
+    fn of(&self, dialect: Dialect) -> Result<Operation, Problem> {
+        let statements = self.statements.of(dialect, &format!("operation `{}`", self.common.name))?;
+        Ok(Operation { statements, ..self.common.clone() })
+    }
+}
+
+fn operation(entry: Entry, scale: u32) -> Result<ReadOperation, Problem> {
     let mut map: Map = entry.node.map("operation")?;
     let name = map.need("name", "point read")?.text()?;
     let weight = match map.take("weight") {
@@ -58,16 +145,18 @@ fn operation(entry: Entry, scale: u32) -> Result<Operation, Problem> {
     let nested = map.take("nested").map_or(Ok(false), |entry| entry.truth())?;
     let body = map.one_of(&["sql", "transaction", "statements"])?;
     let transaction = body.key == "transaction";
+    let several = body.key != "sql";
     let (body_key, body_line) = (body.key.clone(), body.line);
-    let statements: Vec<(u64, String)> = if transaction || body.key == "statements" {
-        let list = body.list("a list of statements in SQL")?;
-        list.into_iter().map(|entry| Ok((entry.line, sql(entry)?))).collect::<Result<_, _>>()?
-    } else {
-        vec![(body.line, sql(body)?)]
-    };
-    if statements.is_empty() {
-        return Err(Problem::at(body_line, format!("`{body_key}` is empty: expected at least one statement")));
-    }
+    let texts: ByDialect<Vec<(u64, String)>> = ByDialect::read(body, |entry| {
+        if !several {
+            return Ok(vec![(entry.line, sql(entry)?)]);
+        }
+        let list = entry.list("a list of statements in SQL")?;
+        if list.is_empty() {
+            return Err(Problem::at(body_line, format!("`{body_key}` is empty: expected at least one statement")));
+        }
+        list.into_iter().map(|entry| Ok((entry.line, sql(entry)?))).collect()
+    })?;
     let mut lines = Vec::new();
     let mut parameters = Vec::new();
     if let Some(entry) = map.take("parameters") {
@@ -77,23 +166,26 @@ fn operation(entry: Entry, scale: u32) -> Result<Operation, Problem> {
         }
     }
     let mut used = vec![false; parameters.len()];
-    let mut checked = Vec::with_capacity(statements.len());
-    for (line, source) in statements {
-        let (sql, names) = placeholders::number(&source);
-        let mut arguments = Vec::with_capacity(names.len());
-        for placeholder in names {
-            let Some(place) = parameters.iter().position(|parameter| parameter.name == placeholder) else {
-                let hint = if parameters.is_empty() {
-                    format!("add `parameters: {{{placeholder}: {{uniform: [1, 100]}}}}`")
-                } else {
-                    did_you_mean(&placeholder, parameters.iter().map(|parameter| parameter.name.as_str()))
+    let mut said = Vec::with_capacity(texts.said.len());
+    for (dialect, statements) in texts.said {
+        let statements = statements.into_iter().map(|(line, source)| {
+            let (sql, names) = placeholders::number(&source, dialect);
+            let mut arguments = Vec::with_capacity(names.len());
+            for placeholder in names {
+                let Some(place) = parameters.iter().position(|parameter| parameter.name == placeholder) else {
+                    let hint = if parameters.is_empty() {
+                        format!("add `parameters: {{{placeholder}: {{uniform: [1, 100]}}}}`")
+                    } else {
+                        did_you_mean(&placeholder, parameters.iter().map(|parameter| parameter.name.as_str()))
+                    };
+                    return Err(Problem::at(line, format!("`:{placeholder}` is no parameter of `{name}`: {hint}")));
                 };
-                return Err(Problem::at(line, format!("`:{placeholder}` is no parameter of `{name}`: {hint}")));
-            };
-            used[place] = true;
-            arguments.push(place);
-        }
-        checked.push(Statement { source, sql, arguments });
+                used[place] = true;
+                arguments.push(place);
+            }
+            Ok(Statement { source, sql, arguments })
+        });
+        said.push((dialect, statements.collect::<Result<_, _>>()?));
     }
     if let Some(unused) = used.iter().position(|used| !used) {
         let parameter = &parameters[unused].name;
@@ -103,7 +195,8 @@ fn operation(entry: Entry, scale: u32) -> Result<Operation, Problem> {
         ));
     }
     map.end()?;
-    Ok(Operation { name, weight, statements: checked, transaction, nested, parameters })
+    let common = Operation { name, weight, statements: Vec::new(), transaction, nested, parameters };
+    Ok(ReadOperation { common, statements: ByDialect { line: texts.line, said } })
 }
 
 fn generator(entry: Entry, scale: u32) -> Result<Generator, Problem> {

@@ -1,9 +1,7 @@
 //! How figures are written, the same in every text that a person reads.
 
+pub(crate) use crate::model::figures::{NONE, rate, time};
 use crate::model::{Estimate, Interval};
-
-/// What stands where there is no figure.
-pub(crate) const NONE: &str = "–";
 
 /// A relative change as per cent with its sign: `+18.8 %`.
 pub(crate) fn change(value: f64) -> String {
@@ -14,6 +12,14 @@ pub(crate) fn change(value: f64) -> String {
 pub(crate) fn change_interval(change: Estimate) -> String {
     let Interval { low, high } = change.interval;
     format!("{} [{:+.1}, {:+.1}]", self::change(change.value), tenths_of_percent(low), tenths_of_percent(high))
+}
+
+/// A difference of shares in percentage points, with its interval: `-0.31 points [-0.52, -0.10]`.
+pub(crate) fn points_interval(difference: Estimate) -> String {
+    // Rounded first, so that nothing is written as `-0.00`.
+    let points = |share: f64| (share * 1e4).round() / 1e2 + 0.0;
+    let Interval { low, high } = difference.interval;
+    format!("{:+.2} points [{:+.2}, {:+.2}]", points(difference.value), points(low), points(high))
 }
 
 /// Per cent without the sign, for sentences that say "more" or "less": `18.8 %`.
@@ -44,29 +50,9 @@ fn bare_share(value: f64) -> String {
         .unwrap_or_else(|| "100".to_owned())
 }
 
-/// A rate: whole from a hundred on, with decimals below.
-pub(crate) fn rate(value: f64) -> String {
-    match value.abs() {
-        size if !size.is_finite() => NONE.to_owned(),
-        size if size >= 99.5 => format!("{value:.0}"),
-        _ => format!("{value:.1}"),
-    }
-}
-
 /// A rate with its interval: `14034 [12467, 15798]`.
 pub(crate) fn rate_interval(rate: Estimate) -> String {
     format!("{} [{}, {}]", self::rate(rate.value), self::rate(rate.interval.low), self::rate(rate.interval.high))
-}
-
-/// A time given in seconds, in the unit that suits it: `4.92 ms`, `12.3 s`.
-pub(crate) fn time(seconds: f64) -> String {
-    match seconds {
-        seconds if !seconds.is_finite() => NONE.to_owned(),
-        seconds if seconds >= 1.0 => format!("{seconds:.2} s"),
-        seconds if seconds >= 0.1 => format!("{:.0} ms", seconds * 1e3),
-        seconds if seconds >= 0.01 => format!("{:.1} ms", seconds * 1e3),
-        seconds => format!("{:.2} ms", seconds * 1e3),
-    }
 }
 
 /// A parameter of any size, to three significant digits: `1843`, `0.0101`, `1.02e-6`.
@@ -142,13 +128,5 @@ mod tests {
         assert_eq!(bar(0.5, 1.0, 3), "█▌");
         assert_eq!(bar(0.0, 1.0, 3), "");
         assert_eq!(bar(f64::NAN, 1.0, 3), "");
-    }
-
-    #[test]
-    fn times_have_the_unit_that_suits_them() {
-        assert_eq!(
-            [0.000_12, 0.004_918, 0.0123, 0.25, 12.0].map(time),
-            ["0.12 ms", "4.92 ms", "12.3 ms", "250 ms", "12.00 s"]
-        );
     }
 }

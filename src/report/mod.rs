@@ -17,7 +17,8 @@ mod tests;
 pub(crate) mod words;
 
 pub use stress::{
-    Comparison, Grid, Incomparable, breaker, compare, fault_in_words, findings_grid, ladder, sections, suite_grid,
+    Comparison, Grid, Incomparable, breaker, comparable, compare, fault_in_words, findings_grid, ladder, sections,
+    suite_grid,
 };
 pub use summary::summary_md;
 pub use words::{faults_sentence, table, timeline_in_words, verdict_sentence};

@@ -52,6 +52,35 @@ pub fn mean_estimate(values: &[f64], confidence: f64) -> Result<Estimate, StatsE
     Ok(Estimate { value, interval: Interval { low: value - reach, high: value + reach } })
 }
 
+/// By how much the values of one sample are larger than those of another (0.12 is 12 % more), with its interval at
+/// `confidence`: the ratio of geometric means, by Welch's t interval (Biometrika 34 (1947) 28–35) of their logarithms.
+///
+/// # Errors
+/// [`StatsError::TooFew`] for fewer than three positive values in one of them; two hardly say how much they spread.
+pub fn ratio_estimate(of: &[f64], over: &[f64], confidence: f64) -> Result<Estimate, StatsError> {
+    const FEWEST: usize = 3;
+    let logs = |values: &[f64]| {
+        let logs: Vec<f64> = values.iter().filter(|value| **value > 0.0).map(|value| value.ln()).collect();
+        let found = logs.len();
+        // A value without a logarithm must not vanish from its sample.
+        if found < FEWEST || found < values.len() {
+            Err(StatsError::TooFew { found, needed: FEWEST })
+        } else {
+            Ok(logs)
+        }
+    };
+    let (of, over) = (logs(of)?, logs(over)?);
+    let part = |logs: &[f64]| (sample_sd(logs).powi(2) / real(logs.len()), real(logs.len() - 1));
+    let ((one, one_free), (other, other_free)) = (part(&of), part(&over));
+    let value = mean(&of) - mean(&over);
+    let variance = one + other;
+    let free = variance.powi(2) / (one.powi(2) / one_free + other.powi(2) / other_free);
+    let reach =
+        if variance > 0.0 { student_quantile(0.5 + confidence / 2.0, free.max(1.0)) * variance.sqrt() } else { 0.0 };
+    let interval = Interval { low: (value - reach).exp_m1(), high: (value + reach).exp_m1() };
+    Ok(Estimate { value: value.exp_m1(), interval })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -63,6 +92,16 @@ mod tests {
         assert_eq!(quantile(&values, 0.5), Some(2.5));
         assert_eq!(quantile(&values, 1.0), Some(4.0));
         assert_eq!(quantile(&[], 0.5), None);
+    }
+
+    #[test]
+    fn the_interval_of_a_ratio_is_welchs() {
+        // Of the logarithms: difference −0.031902, standard error 0.087327, 4.2563 degrees of freedom, t(0.975) = 2.71175.
+        let (of, over) = ([27.5, 21.0, 19.0, 23.6], [27.1, 22.0, 20.8, 23.4, 23.4, 23.5]);
+        let found = ratio_estimate(&of, &over, 0.95).unwrap().interval;
+        assert!((found.low.ln_1p() + 0.268_710).abs() < 1e-5, "{found:?}");
+        assert!((found.high.ln_1p() - 0.204_907).abs() < 1e-5, "{found:?}");
+        assert_eq!(ratio_estimate(&[1.0, 2.0, 0.0], &over, 0.95), Err(StatsError::TooFew { found: 2, needed: 3 }));
     }
 
     #[test]

@@ -8,8 +8,11 @@ mod describe;
 mod normal;
 mod verify;
 
-pub use binomial::{clopper_pearson, clopper_pearson_lower, clopper_pearson_upper, clustered_success};
-pub use describe::{mean, mean_estimate, quantile, real, sample_sd};
+pub use binomial::{
+    Sampled, clopper_pearson, clopper_pearson_lower, clopper_pearson_upper, clustered_success, design_effect,
+    success_difference,
+};
+pub use describe::{mean, mean_estimate, quantile, ratio_estimate, real, sample_sd};
 pub use normal::{normal_cdf, normal_density, normal_quantile, standard_normal, student_quantile, student_two_sided};
 pub use verify::{Arm, Pair, Plan, Verdict, Verification, verify};
 

@@ -40,7 +40,7 @@ pub struct Overrides {
     pub settings: Vec<(Setting, Value)>,
     /// Thresholds instead of the scenario's.
     pub thresholds: Vec<Threshold>,
-    /// Whether a success rate that cannot be reached any more ends the test.
+    /// Whether a threshold that cannot be met any more ends the test.
     pub abort_on_fail: bool,
 }
 
@@ -78,7 +78,8 @@ pub fn tests(scenario: &Scenario, profile: &Profile, overrides: &Overrides) -> R
         about: format!("{}: retry and circuit breaker off, for comparison", test.about),
         settings,
         thresholds: Vec::new(),
-        ..test.clone()
+        // It is made to be compared, so that nothing ends it early.
+        load: Load { abort_on: Vec::new(), ..test.load.clone() },
     };
     Ok(vec![test, bare])
 }
@@ -157,7 +158,6 @@ fn test(scenario: &Scenario, profile: &Profile, overrides: &Overrides) -> Result
     }
     let pacing = if stages.is_empty() { Pacing::closed(workers) } else { Pacing { offered, stages } };
     let thresholds = if overrides.thresholds.is_empty() { &scenario.expect } else { &overrides.thresholds };
-    let strictest = thresholds.iter().filter_map(Threshold::success_limit).max_by(f64::total_cmp);
     let load = Load {
         workers,
         pacing,
@@ -165,8 +165,8 @@ fn test(scenario: &Scenario, profile: &Profile, overrides: &Overrides) -> Result
         think_time: think_time.filter(|time| !open && !time.is_zero()),
         measure: duration,
         warm_up_cap: if scenario.warm_up { WARM_UP_CAP } else { Duration::ZERO },
-        // While a fault lasts the success rate says nothing of the whole test yet.
-        success_limit: strictest.filter(|_| overrides.abort_on_fail && scenario.faults.is_empty()),
+        success_limit: None,
+        abort_on: if overrides.abort_on_fail { thresholds.clone() } else { Vec::new() },
         interval: Some(if duration <= SHORT { SHORT_INTERVAL } else { INTERVAL }),
         faults: scenario.faults.clone(),
     };

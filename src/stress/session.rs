@@ -3,7 +3,10 @@ use tokio_util::sync::CancellationToken;
 use super::{Event, StressError, Test};
 use crate::{
     diagnose,
-    model::{Ended, Measurement, StressLoad, StressReport},
+    model::{
+        Ended, Measurement, StressLoad, StressReport,
+        figures::{percent, time},
+    },
     report,
     trial::{Control, Details, Target, TrialError, UNIT, Watch},
 };
@@ -55,13 +58,13 @@ impl Session<'_> {
         let mut watch = |watch: Watch<'_>| events(Event::Trial(watch));
         let mut control = Control { cancel: self.cancel.clone(), finish: self.finish.clone(), watch: Some(&mut watch) };
         let result = self.target.run(&test.load, &test.settings, about.seed, &mut control).await;
-        let Details { measurement, series, response } = result.map_err(|cause| match cause {
+        let Details { measurement, series, response, ended_by } = result.map_err(|cause| match cause {
             TrialError::Cancelled => StressError::Interrupted,
             cause => StressError::Trial { test: test.name.clone(), cause },
         })?;
         let thresholds: Vec<_> = test.thresholds.iter().map(|threshold| threshold.evaluate(&measurement)).collect();
         let mut warnings = about.warnings.clone();
-        warnings.extend(doubts(&measurement));
+        warnings.extend(doubts(&measurement, ended_by.as_deref()));
         let mut report = StressReport {
             format: FORMAT,
             program: env!("CARGO_PKG_VERSION").to_owned(),
@@ -74,9 +77,10 @@ impl Session<'_> {
             started_at,
             seed: about.seed,
             settings: test.settings.clone(),
-            load: load(test),
+            load: test.offers(),
             passed: thresholds.iter().all(|outcome| outcome.holds),
             thresholds,
+            ended_by,
             findings: Vec::new(),
             ladder: report::ladder(&response, UNIT),
             measurement,
@@ -90,26 +94,26 @@ impl Session<'_> {
 }
 
 /// What must be known before the figures are trusted.
-fn doubts(measurement: &Measurement) -> Vec<String> {
+fn doubts(measurement: &Measurement, ended_by: Option<&str>) -> Vec<String> {
     let mut doubts = Vec::new();
-    let share = |of: f64| format!("{:.0} %", of * 100.0);
     if measurement.cpu.generator_limited {
         doubts.push(format!(
             "the load generator, not the database, was the limit (it took {} of the processors): drive the load from \
              another machine",
-            share(measurement.cpu.own)
+            percent(measurement.cpu.own)
         ));
     }
     if measurement.cpu.disturbed {
         doubts.push(format!(
             "other programs (or the hypervisor) took {} of the processors: repeat the test when the machine is quiet",
-            share(measurement.cpu.other)
+            percent(measurement.cpu.other)
         ));
     }
     if measurement.ended != Ended::Completed {
         doubts.push(format!(
-            "the test ended early, after {:.1} s: everything in it is of that time",
-            measurement.seconds
+            "the test ended early, after {}{}: everything in it is of that time",
+            time(measurement.seconds),
+            ended_by.map_or(String::new(), |threshold| format!(", since `{threshold}` could not be met any more"))
         ));
     }
     if !measurement.warm_up.steady {
@@ -117,19 +121,25 @@ fn doubts(measurement: &Measurement) -> Vec<String> {
     }
     if let Some(offered) = measurement.offered.filter(|offered| offered.not_started > 0) {
         doubts.push(format!(
-            "{} of {} requests that were due could not be begun before the end (the oldest was due for {:.1} s): more was \
+            "{} of {} requests that were due could not be begun before the end (the oldest was due for {}): more was \
              offered than could be served",
-            offered.not_started, offered.requests, offered.longest_wait
+            offered.not_started,
+            offered.requests,
+            time(offered.longest_wait)
         ));
     }
     doubts
 }
 
-fn load(test: &Test) -> StressLoad {
-    StressLoad {
-        workers: test.load.workers,
-        pacing: test.load.pacing.clone(),
-        think_time: test.load.think_time.map(|time| time.as_secs_f64()),
-        seconds: test.load.measure.as_secs_f64(),
+impl Test {
+    /// What it offers, as its report tells it.
+    #[must_use]
+    pub fn offers(&self) -> StressLoad {
+        StressLoad {
+            workers: self.load.workers,
+            pacing: self.load.pacing.clone(),
+            think_time: self.load.think_time.map(|time| time.as_secs_f64()),
+            seconds: self.load.measure.as_secs_f64(),
+        }
     }
 }

@@ -1,27 +1,29 @@
 //! Drives the phases of a trial and watches its time line.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
 use tokio_util::sync::CancellationToken;
 
 use super::{
     Control, Load, TrialError, Watch,
+    abort::Judge,
     recorder::{Count, Tally},
     recovery::Beat,
     steady,
     worker::Shared,
 };
 use crate::{
+    fault::Happened,
     model::{Ended, Point, WarmUp},
-    stats,
 };
 
 /// Length of a slice of throughput.
 const SLICE: Duration = Duration::from_millis(100);
 /// How often the pool's state is sampled and the stages are followed.
 const SAMPLE: Duration = Duration::from_millis(10);
-/// Confidence with which the success limit must be missed to stop a trial early; high, for it is looked at often.
-const EARLY_STOP_CONFIDENCE: f64 = 0.999;
 
 pub(super) struct Conductor<'a> {
     shared: &'a Shared,
@@ -34,6 +36,7 @@ pub(super) struct Measured {
     pub(super) active: f64,
     pub(super) total: f64,
     pub(super) ended: Ended,
+    pub(super) ended_by: Option<String>,
     pub(super) series: Vec<Point>,
     pub(super) beats: Vec<Beat>,
 }
@@ -75,18 +78,21 @@ impl<'a> Conductor<'a> {
         Ok(WarmUp { seconds: start.elapsed().as_secs_f64(), steady })
     }
 
-    /// Measures from `start` for the load's length, or until it is asked to finish.
+    /// Measures from `start` for the load's length, or until it is asked to finish. `happened` is what became of the faults
+    /// so far.
     pub(super) async fn measure(
         &mut self,
         load: &Load,
         start: Instant,
         control: &mut Control<'_>,
+        happened: &Mutex<Vec<Happened>>,
     ) -> Result<Measured, TrialError> {
         let shared = self.shared;
         let mut slices = Slices::new(shared, start);
         let mut line = TimeLine::new(shared, load, start);
         let (mut active, mut total, mut samples) = (0.0, 0.0, 0.0);
-        let mut ended = Ended::Completed;
+        let mut judge = Judge::new(load);
+        let (mut ended, mut ended_by) = (Ended::Completed, None);
         while start.elapsed() < load.measure {
             let end = slices.next_end().min(start.checked_add(load.measure).unwrap_or_else(|| slices.next_end()));
             self.wait(end, &control.cancel, || {
@@ -98,16 +104,15 @@ impl<'a> Conductor<'a> {
             })
             .await?;
             slices.close(shared);
-            let so_far = line.beat();
-            let hopeless = load.success_limit.is_some_and(|limit| {
-                so_far.failed > 0
-                    && stats::clopper_pearson_upper(so_far.succeeded, so_far.failed, EARLY_STOP_CONFIDENCE)
-                        .is_ok_and(|highest| highest < limit)
-            });
+            line.beat();
+            let lost = {
+                let happened = happened.lock().unwrap_or_else(PoisonError::into_inner);
+                judge.look(&line.beats, &happened, &shared.shards)
+            };
             if control.finish.is_cancelled() {
                 ended = Ended::Stopped;
-            } else if hopeless {
-                ended = Ended::SuccessLimitMissed;
+            } else if let Some(lost) = lost {
+                (ended, ended_by) = (lost.ended, lost.by);
             }
             let over = ended != Ended::Completed || start.elapsed() >= load.measure;
             line.point(control, over);
@@ -121,6 +126,7 @@ impl<'a> Conductor<'a> {
             active: active / samples,
             total: total / samples,
             ended,
+            ended_by,
             series: line.series,
             beats: line.beats,
         })
@@ -165,7 +171,7 @@ impl<'a> TimeLine<'a> {
     }
 
     /// Notes the totals of this moment.
-    fn beat(&mut self) -> Beat {
+    fn beat(&mut self) {
         let count = Tally::total(&self.shared.tallies);
         let (connections, breaker) = self.shared.pool.counts();
         let beat = Beat {
@@ -180,7 +186,6 @@ impl<'a> TimeLine<'a> {
             self.beats.clear();
         }
         self.beats.push(beat);
-        beat
     }
 
     /// Ends the interval, if it is time to, or if it is the last.
@@ -206,6 +211,7 @@ impl<'a> TimeLine<'a> {
             errors: recent.errors(),
             response: recent.response.latency(),
             active: status.active,
+            held: Some(recent.held.as_secs_f64() / seconds),
             idle: status.total.saturating_sub(status.active),
             waiting: status.waiting,
             backlog: self.shared.pacer.queued() as u64,

@@ -4,7 +4,7 @@ use super::{Control, Details, Load, Mix, TrialError, engine};
 use crate::{
     database::{Server, UrlError},
     fault::Reach,
-    model::{ErrorClass, FaultPlace, Measurement, Settings},
+    model::{Dialect, ErrorClass, FaultPlace, Measurement, Settings},
     pool::Pool,
 };
 
@@ -62,7 +62,12 @@ impl DatabaseTarget {
         let mix = Arc::clone(&self.mix);
         let result = engine::run(load, pool.clone(), mix, seed, &self.database_cpu, control, &self.reach).await;
         pool.close().await;
-        result
+        result.map(|mut details| {
+            // An embedded database runs in this very process: its work cannot be told from the load's.
+            let cpu = &mut details.measurement.cpu;
+            cpu.generator_limited &= self.server.dialect() != Dialect::Sqlite;
+            details
+        })
     }
 
     /// Lets faults touch what `reach` has.

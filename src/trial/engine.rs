@@ -1,7 +1,7 @@
 //! One trial on an open pool, from its first request to its measurement.
 
 use std::{
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -120,7 +120,12 @@ pub(super) async fn run(
         under_faults: None,
         ended: measured.ended,
     };
-    Ok(Details { measurement, series: measured.series, response: recorder.response.into_histogram() })
+    Ok(Details {
+        measurement,
+        series: measured.series,
+        response: recorder.response.into_histogram(),
+        ended_by: measured.ended_by,
+    })
 }
 
 /// Measures while the load's faults happen; what they are in the middle of is ended with the measured part.
@@ -133,9 +138,13 @@ async fn measure(
     pool: &Pool,
 ) -> Result<(Measured, Vec<Happened>), TrialError> {
     let over = CancellationToken::new();
-    let faults = fault::make(&load.faults, reach, pool, start, &over);
+    let so_far = Mutex::new(vec![Happened::default(); load.faults.len()]);
+    let told = |index: usize, of: &Happened| {
+        so_far.lock().unwrap_or_else(PoisonError::into_inner)[index] = of.clone();
+    };
+    let faults = fault::make(&load.faults, reach, pool, start, &over, told);
     let measuring = async {
-        let measured = conductor.measure(load, start, control).await;
+        let measured = conductor.measure(load, start, control, &so_far).await;
         over.cancel();
         measured
     };

@@ -4,6 +4,7 @@
 //! there is none. A [`Target`] is a real database or a simulated response; whoever asks for trials does not see which.
 //! This room knows nothing of searches, and stores nothing.
 
+mod abort;
 mod conductor;
 mod database;
 mod engine;
@@ -28,7 +29,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     database::UrlError,
     fault::{OutOfReach, Reach},
-    model::{Fault, Measurement, Pacing, Point, Settings},
+    model::{Fault, Measurement, Pacing, Point, Settings, Threshold},
 };
 
 /// The load of a trial; a run has the same for all of its trials.
@@ -48,6 +49,8 @@ pub struct Load {
     pub warm_up_cap: Duration,
     /// The success rate below which a trial has failed and is stopped early; `None` to let it go on.
     pub success_limit: Option<f64>,
+    /// Thresholds that stop the trial early as soon as one of them cannot be met any more.
+    pub abort_on: Vec<Threshold>,
     /// The length of the intervals in which the time line is told; `None` where nobody wants it.
     pub interval: Option<Duration>,
     /// What goes wrong meanwhile.
@@ -66,6 +69,7 @@ impl Load {
             measure,
             warm_up_cap: Duration::from_secs(2),
             success_limit: Some(success_limit),
+            abort_on: Vec::new(),
             interval: None,
             faults: Vec::new(),
         }
@@ -124,6 +128,8 @@ pub struct Details {
     pub series: Vec<Point>,
     /// The response times of all successful requests, in [`UNIT`]s.
     pub response: Histogram<u32>,
+    /// The threshold that ended it early, as it was written.
+    pub ended_by: Option<String>,
 }
 
 /// Why faults cannot be made.
@@ -195,7 +201,7 @@ impl Target {
     #[must_use]
     pub fn host_and_port(&self) -> Option<(&str, u16)> {
         match self {
-            Self::Database(target) => Some(target.server().host_and_port()),
+            Self::Database(target) => target.server().host_and_port(),
             Self::Simulated(_) => None,
         }
     }

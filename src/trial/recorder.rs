@@ -9,7 +9,7 @@ use std::{
 
 use hdrhistogram::Histogram;
 
-use crate::model::{Acquisition, ErrorClass, ErrorCount, Latency};
+use crate::model::{Acquisition, ErrorClass, ErrorCount, Grown, Latency};
 
 /// The unit of the histograms, in seconds: a tenth of a microsecond.
 pub const UNIT: f64 = 1e-7;
@@ -50,6 +50,13 @@ impl Times {
         if !other.histogram.is_empty() && self.histogram.add(&other.histogram).is_ok() {
             self.sum += other.sum;
         }
+    }
+
+    /// The longest so far, in seconds.
+    fn max(&self) -> f64 {
+        #[expect(clippy::cast_precision_loss, reason = "units of an hour are far below 2^53")]
+        let units = self.histogram.max() as f64;
+        units * UNIT
     }
 
     pub(super) fn histogram(&self) -> &Histogram<u32> {
@@ -112,12 +119,14 @@ pub(super) struct Recorder {
 #[derive(Debug)]
 pub(super) struct Recent {
     pub(super) response: Times,
+    /// How long connections were held, all together.
+    pub(super) held: Duration,
     classes: [u64; CLASSES],
 }
 
 impl Recent {
     pub(super) fn new() -> Self {
-        Self { response: Times::new(), classes: [0; CLASSES] }
+        Self { response: Times::new(), held: Duration::ZERO, classes: [0; CLASSES] }
     }
 
     /// Failed attempts by class, those that there were.
@@ -155,6 +164,14 @@ impl Recorder {
             }
         } else {
             self.failed += 1;
+        }
+    }
+
+    /// A connection was given back.
+    pub(super) fn held(&mut self, hold: Duration) {
+        self.hold.record(hold);
+        if let Some(recent) = &mut self.recent {
+            recent.held += hold;
         }
     }
 
@@ -238,12 +255,31 @@ impl Shards {
             if let Some(recent) = &mut shard.lock().recent {
                 all.response.add(&recent.response);
                 recent.response.clear();
+                all.held += std::mem::take(&mut recent.held);
                 for (sum, count) in all.classes.iter_mut().zip(&mut recent.classes) {
                     *sum += std::mem::take(count);
                 }
             }
         }
         all
+    }
+
+    /// What has grown so far; of connections and circuit the recorders know nothing.
+    pub(super) fn grown(&self) -> Grown {
+        self.0.iter().fold(Grown::default(), |sum, shard| {
+            let of = shard.lock();
+            Grown {
+                failed: sum.failed + of.failed,
+                errors: sum.errors + of.errors.values().map(|(count, _)| count).sum::<u64>(),
+                response: sum.response.max(of.response.max()),
+                query: sum.query.max(of.query.max()),
+                acquire: sum.acquire.max(of.acquire.max()),
+                wait: sum.wait.max(of.wait.max()),
+                open: sum.open.max(of.open.max()),
+                hold: sum.hold.max(of.hold.max()),
+                ..sum
+            }
+        })
     }
 
     pub(super) fn merged(&self) -> Recorder {

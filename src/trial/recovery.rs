@@ -33,25 +33,48 @@ pub(super) struct Beat {
 
 /// The record of each fault of a load; `beats` in order of time, `happened` as many as there are faults.
 pub(super) fn records(load: &Load, happened: Vec<Happened>, beats: &[Beat]) -> Vec<FaultRecord> {
-    let times: Vec<_> = happened.iter().map(|of| (of.began, of.ended)).collect();
-    load.faults
-        .iter()
-        .zip(happened)
-        .enumerate()
-        .map(|(index, (fault, Happened { began, ended, problem }))| {
-            // What an earlier fault did to throughput is no measure of what it was before this one.
-            let undisturbed_since = times
-                .iter()
-                .enumerate()
-                .filter(|(other, _)| *other != index)
-                .filter_map(|(_, (_, ended))| *ended)
-                .filter(|ended| Some(*ended) <= began)
-                .fold(0.0, f64::max);
-            let recovery =
-                began.zip(ended).and_then(|(began, ended)| recovery(load, began, ended, undisturbed_since, beats));
-            FaultRecord { fault: fault.clone(), began, ended, problem, recovery }
+    let recoveries: Vec<_> = (0..happened.len())
+        .map(|index| of_fault(load, index, &happened, beats).map(|(recovery, _)| recovery))
+        .collect();
+    let parts = load.faults.iter().zip(happened).zip(recoveries);
+    parts
+        .map(|((fault, Happened { began, ended, problem }), recovery)| FaultRecord {
+            fault: fault.clone(),
+            began,
+            ended,
+            problem,
+            recovery,
         })
         .collect()
+}
+
+/// Seconds that the slowest recovery, and the slowest return to half, will at least have taken, by what is known while the
+/// trial goes on: `happened` tells of the faults that are over.
+pub(super) fn at_least(load: &Load, happened: &[Happened], beats: &[Beat]) -> (f64, f64) {
+    let now = beats.last().map_or(0.0, |beat| beat.at);
+    let over = (0..happened.len()).filter_map(|index| of_fault(load, index, happened, beats));
+    over.fold((0.0, 0.0), |(full, half), (recovery, again)| {
+        // What is not back yet can be so only in a window that has not been seen whole.
+        let not_before = (now - WINDOW - again).max(0.0);
+        (
+            f64::max(full, recovery.seconds.unwrap_or(not_before)),
+            f64::max(half, recovery.half_seconds.unwrap_or(not_before)),
+        )
+    })
+}
+
+/// How the pool got over a fault, and since when the load was again as it had been before.
+fn of_fault(load: &Load, index: usize, happened: &[Happened], beats: &[Beat]) -> Option<(Recovery, f64)> {
+    let (began, ended) = (happened[index].began?, happened[index].ended?);
+    // What an earlier fault did to throughput is no measure of what it was before this one.
+    let undisturbed_since = happened
+        .iter()
+        .enumerate()
+        .filter(|(other, _)| *other != index)
+        .filter_map(|(_, of)| of.ended)
+        .filter(|ended| *ended <= began)
+        .fold(0.0, f64::max);
+    recovery(load, began, ended, undisturbed_since, beats)
 }
 
 /// What is offered at a time.
@@ -61,7 +84,7 @@ fn level(load: &Load, at: f64) -> f64 {
 
 /// Throughput before and after is compared under the same level of load only: a pause of the load is neither an outage nor
 /// a recovery. In a fault that begins in a pause, what was before the pause is compared with what comes after it.
-fn recovery(load: &Load, began: f64, ended: f64, undisturbed_since: f64, beats: &[Beat]) -> Option<Recovery> {
+fn recovery(load: &Load, began: f64, ended: f64, undisturbed_since: f64, beats: &[Beat]) -> Option<(Recovery, f64)> {
     let busy_until = beats.iter().rev().map(|beat| beat.at).find(|at| *at <= began && level(load, *at) > 0.0)?;
     let offered = level(load, busy_until);
     let alike = |at: f64| (level(load, at) - offered).abs() < 1e-9;
@@ -83,7 +106,7 @@ fn recovery(load: &Load, began: f64, ended: f64, undisturbed_since: f64, beats: 
         ((until.succeeded + until.failed) - (before.succeeded + before.failed)) as f64,
         (until.attempts - before.attempts) as f64,
     );
-    Some(Recovery {
+    let recovery = Recovery {
         prior_throughput: prior,
         seconds: back.map(|beat| (beat.at - again).max(0.0)),
         half_seconds: back_at(HALF).map(|beat| (beat.at - again).max(0.0)),
@@ -91,7 +114,8 @@ fn recovery(load: &Load, began: f64, ended: f64, undisturbed_since: f64, beats: 
         attempts: if requests > 0.0 { attempts / requests } else { 1.0 },
         opened: until.opened - before.opened,
         circuit_open: until.open_seconds - before.open_seconds,
-    })
+    };
+    Some((recovery, again))
 }
 
 /// The last beat at or before a time.
@@ -166,6 +190,27 @@ mod tests {
         assert!((recovery.half_seconds.unwrap() - 0.4).abs() < 0.11, "{recovery:?}");
         assert_eq!((recovery.failed, recovery.opened), (64, 16));
         assert!((recovery.attempts - 3.0).abs() < 1e-9 && (recovery.circuit_open - 1.6).abs() < 1e-9, "{recovery:?}");
+    }
+
+    #[test]
+    fn while_it_goes_on_a_recovery_takes_at_least_what_has_passed() {
+        let fault =
+            Fault { at: Duration::from_secs(4), lasts: Duration::from_secs(1), share: 1.0, kind: FaultKind::Refuse };
+        let load = load(Pacing::closed(4), fault);
+        let happened = [Happened { began: Some(4.0), ended: Some(5.0), problem: None }];
+        let beats = beats(4.0..8.0);
+        let whole = of_fault(&load, 0, &happened, &beats).unwrap().0;
+        let (mut full_before, mut half_before) = (0.0, 0.0);
+        for n in 1..=beats.len() {
+            let (full, half) = at_least(&load, &happened, &beats[..n]);
+            // Never more than it turns out to be, and never less than it was.
+            assert!(full >= full_before && full <= whole.seconds.unwrap() + 1e-9, "{full} of {whole:?} after {n}");
+            assert!(half >= half_before && half <= whole.half_seconds.unwrap() + 1e-9, "{half} of {whole:?} after {n}");
+            (full_before, half_before) = (full, half);
+        }
+        assert!((half_before - whole.half_seconds.unwrap()).abs() < 1e-9);
+        let going_on = [Happened { began: Some(4.0), ..Happened::default() }];
+        assert_eq!(at_least(&load, &going_on, &beats), (0.0, 0.0));
     }
 
     #[test]

@@ -44,6 +44,8 @@ pub(super) struct Operation {
     pub(super) name: String,
     pub(super) statements: Vec<(SqlStr, Vec<usize>)>,
     pub(super) transaction: bool,
+    /// Whether one of the statements may write.
+    pub(super) writes: bool,
     pub(super) nested: bool,
     parameters: Vec<Source>,
 }
@@ -85,12 +87,19 @@ impl Mix {
                 name: operation.name.clone(),
                 statements: statements.collect(),
                 transaction: operation.transaction,
+                writes: operation.statements.iter().any(|statement| may_write(&statement.sql)),
                 nested: operation.nested,
                 parameters,
             });
         }
         Ok(Self { operations, weights })
     }
+}
+
+/// Whether a statement may write, by its first word: only what plainly reads does not.
+fn may_write(sql: &str) -> bool {
+    let word = sql.trim_start().split(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or_default();
+    !["select", "values"].iter().any(|reads| word.eq_ignore_ascii_case(reads))
 }
 
 impl Source {

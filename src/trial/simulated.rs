@@ -99,6 +99,6 @@ impl SimulatedTarget {
             under_faults: None,
             ended: Ended::Completed,
         };
-        Details { measurement, series: Vec::new(), response: recorder::empty() }
+        Details { measurement, series: Vec::new(), response: recorder::empty(), ended_by: None }
     }
 }

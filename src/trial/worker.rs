@@ -19,7 +19,7 @@ use super::{
 use crate::{
     database::{Argument, Connection},
     model::ErrorClass,
-    pool::{Attempt, Failure, Observer, Pool, Work, WorkError},
+    pool::{Attempt, Failure, Observer, Pool, Second, Work, WorkError},
 };
 
 /// Pause of a worker after a request that failed for good, in a closed loop. A circuit that is open fails at once; without a
@@ -91,7 +91,8 @@ async fn work(shared: &Shared, index: u32, under_way: &AtomicBool) {
         under_way.store(true, Ordering::Relaxed);
         let operation = sampler.next(&mut drawn);
         let nested = operation.nested || shared.nested;
-        let mut request = Request { operation, drawn: &drawn, second_from: nested.then_some(&shared.pool) };
+        let second_from = nested.then_some(&shared.pool);
+        let mut request = Request { operation, drawn: &drawn, second_from, second: None };
         let mut observer = Recording { shared, index: index as usize, turn: &turn, operation };
         let result = shared.pool.request(&mut request, &mut observer).await;
         let (success, attempts) = match result {
@@ -121,23 +122,31 @@ struct Request<'a> {
     drawn: &'a [Argument<'a>],
     /// The pool that it asks for a second connection, if it does.
     second_from: Option<&'a Pool>,
+    /// The one that it got.
+    second: Option<Second>,
 }
 
 impl Work for Request<'_> {
     async fn run(&mut self, connection: &mut Connection) -> Result<(), WorkError> {
         let Some(pool) = self.second_from else { return self.whole(connection).await };
         let mut second = pool.acquire().await?;
-        second.run(&mut Second(self)).await.map_err(|error| match error {
+        let result = second.run(&mut OnSecond(self)).await;
+        self.second = Some(second.give_back_second());
+        result.map_err(|error| match error {
             WorkError::Query(error) => WorkError::Second(error),
             other => other,
         })
     }
+
+    fn second(&mut self) -> Option<Second> {
+        self.second.take()
+    }
 }
 
 /// The statements of a request, on the second connection that it asked for.
-struct Second<'a, 'b>(&'a Request<'b>);
+struct OnSecond<'a, 'b>(&'a Request<'b>);
 
-impl Work for Second<'_, '_> {
+impl Work for OnSecond<'_, '_> {
     async fn run(&mut self, connection: &mut Connection) -> Result<(), WorkError> {
         self.0.whole(connection).await
     }
@@ -148,7 +157,7 @@ impl Request<'_> {
         if !self.operation.transaction {
             return self.statements(connection).await;
         }
-        connection.execute_raw("BEGIN").await?;
+        connection.begin(self.operation.writes).await?;
         let result = self.statements(connection).await;
         match &result {
             Ok(()) => connection.execute_raw("COMMIT").await?,
@@ -188,7 +197,7 @@ impl Observer for Recording<'_> {
             return;
         }
         let recorder = &mut *self.shared.shards.of(self.index);
-        if let Some(acquired) = &attempt.acquired {
+        for acquired in attempt.acquired.iter().chain(attempt.second.iter().map(|second| &second.acquired)) {
             recorder.acquire.record(acquired.total);
             recorder.wait.record(acquired.wait);
             if let Some(open) = acquired.open {
@@ -198,8 +207,8 @@ impl Observer for Recording<'_> {
                 recorder.validate.record(validate);
             }
         }
-        if let Some(hold) = attempt.hold {
-            recorder.hold.record(hold);
+        for hold in attempt.hold.into_iter().chain(attempt.second.map(|second| second.hold)) {
+            recorder.held(hold);
         }
         match failure {
             None => recorder.query.record(attempt.query.unwrap_or_default()),

@@ -1,5 +1,6 @@
 use crate::{
     database::{DatabaseError, PrivateError, Refusal},
+    profile::ProfileError,
     store::StoreError,
     trial::{FaultError, WorkloadError},
 };
@@ -13,6 +14,9 @@ pub enum TuneError {
     /// The database could not be used.
     #[error("failed to {0}")]
     Database(#[from] DatabaseError),
+    /// The profile has nothing for this kind of database.
+    #[error(transparent)]
+    Profile(#[from] ProfileError),
     /// A private server could not be started.
     #[error("failed to {0}")]
     Private(#[from] PrivateError),

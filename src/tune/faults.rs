@@ -36,6 +36,7 @@ pub(super) fn load(part: &FaultPart, rate: f64) -> Load {
         measure: part.measure,
         warm_up_cap: WARM_UP,
         success_limit: None,
+        abort_on: Vec::new(),
         interval: None,
         faults: part.timeline.clone(),
     }

@@ -21,4 +21,4 @@ pub use error::TuneError;
 pub use event::{Event, Finished, Phase, Plan, Progress, TrialEnded};
 pub use machine::machine;
 pub use session::{Session, session_plan};
-pub use stage::{Choice, Stage};
+pub use stage::{Choice, Private, Stage};

@@ -2,25 +2,68 @@ use std::sync::Arc;
 
 use super::{Event, TuneError};
 use crate::{
-    database::{Demand, Inspection, PrivateOptions, PrivateServer, Refusal, Schema, Server, StateFolder, guard},
-    fault::{Proxy, Reach},
-    model::{Fault, FaultPlace, Setting},
+    database::{
+        Demand, Inspection, PrivateError, PrivateFile, PrivateOptions, PrivateServer, Programs, Refusal, Schema,
+        Server, StateFolder, guard,
+    },
+    fault::{self, OutOfReach, Proxy, Reach},
+    model::{Dialect, Fault, FaultPlace, Setting},
     profile::Profile,
-    trial::{DatabaseTarget, Mix, SimulatedTarget, Target},
+    trial::{DatabaseTarget, FaultError, Mix, SimulatedTarget, Target},
 };
 
 /// Connections that the program keeps beside the pool: one that holds the schema, one for looking whether the server
 /// is well.
 const OWN_CONNECTIONS: u32 = 2;
+/// What a reader must know of SQLite, and where it stands in for a PostgreSQL.
+const EMBEDDED: &str = "the database is embedded: what it takes of the processors is in what the load generator took";
+const INSTEAD: &str = "no PostgreSQL is installed here, so an embedded SQLite serves instead: a real database, but one that \
+                       writes one transaction at a time, in this process and without a network, so that the figures say \
+                       nothing of a server; `make deps` or `apt-get install postgresql` installs one, --target names one";
 /// Connections that a private server allows beyond what the search may use.
 const SPARE_CONNECTIONS: u32 = 10;
+
+/// A throw-away database that the run makes and removes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Private {
+    /// A server: PostgreSQL, or MariaDB for MySQL.
+    Server(Dialect),
+    /// A SQLite file.
+    File {
+        /// Whether it stands in for the PostgreSQL that this machine does not have.
+        instead: bool,
+    },
+}
+
+impl Private {
+    /// A PostgreSQL; where none is installed, SQLite.
+    #[must_use]
+    pub fn any() -> Self {
+        Self::with(&Programs::find(Dialect::Postgres))
+    }
+
+    fn with(postgres: &Result<Programs, PrivateError>) -> Self {
+        match postgres {
+            Err(PrivateError::NotInstalled) => Self::File { instead: true },
+            // What else is wrong is told when it is started.
+            _ => Self::Server(Dialect::Postgres),
+        }
+    }
+
+    fn dialect(self) -> Dialect {
+        match self {
+            Self::Server(dialect) => dialect,
+            Self::File { .. } => Dialect::Sqlite,
+        }
+    }
+}
 
 /// What a person chose to load.
 #[derive(Clone, Debug)]
 #[expect(clippy::large_enum_variant, reason = "there is one a run")]
 pub enum Choice {
-    /// A throw-away server that the run starts and removes.
-    Private,
+    /// A throw-away database that the run makes and removes.
+    Private(Private),
     /// A response computed from the settings; no database.
     Simulated,
     /// A server of the person's.
@@ -32,7 +75,9 @@ impl Choice {
     #[must_use]
     pub fn shown(&self) -> String {
         match self {
-            Self::Private => "private".to_owned(),
+            Self::Private(Private::Server(Dialect::MySql)) => "mariadb:private".to_owned(),
+            Self::Private(Private::Server(_)) => "private".to_owned(),
+            Self::Private(Private::File { .. }) => "sqlite:private".to_owned(),
             Self::Simulated => "simulated".to_owned(),
             Self::Server(server) => server.to_string(),
         }
@@ -47,6 +92,9 @@ pub struct Stage {
     target: Target,
     private: Option<Arc<PrivateServer>>,
     schema: Option<Schema>,
+    /// The private file, which goes with the stage.
+    _file: Option<PrivateFile>,
+    dialect: Option<Dialect>,
     shown: String,
     server: String,
     free: Option<u32>,
@@ -69,15 +117,27 @@ impl Stage {
         load_in_use: bool,
         events: &mut dyn FnMut(Event),
     ) -> Result<Self, TuneError> {
-        let (server, private) = match choice {
+        match choice {
             Choice::Simulated => return Ok(Self::simulated(seed)),
-            Choice::Server(server) => (server.clone(), None),
-            Choice::Private => {
-                let private = start_private(profile, events).await?;
-                (private.server(), Some(Arc::new(private)))
+            Choice::Server(server) => profile.speak(server.dialect())?,
+            Choice::Private(private) => profile.speak(private.dialect())?,
+        }
+        let (server, private, file) = match choice {
+            Choice::Simulated => return Ok(Self::simulated(seed)),
+            Choice::Server(server) => (server.clone(), None, None),
+            Choice::Private(Private::Server(dialect)) => {
+                let private = start_private(*dialect, profile, events).await?;
+                (private.server(), Some(Arc::new(private)), None)
+            }
+            Choice::Private(Private::File { .. }) => {
+                clean_leftovers(events).await?;
+                let file = PrivateFile::claim(&StateFolder::from_env())?;
+                (file.server(), None, Some(file))
             }
         };
-        let opened = Self::prepare(choice, &server, private.clone(), profile, run, load_in_use, events).await;
+        let preparing = Self::prepare(choice, &server, private.clone(), profile, run, load_in_use, events);
+        let opened = Box::pin(preparing).await;
+        let opened = opened.map(|stage| Self { _file: file, ..stage });
         if opened.is_err()
             && let Some(private) = private.and_then(Arc::into_inner)
         {
@@ -91,6 +151,8 @@ impl Stage {
             target: Target::Simulated(SimulatedTarget::new(seed)),
             private: None,
             schema: None,
+            _file: None,
+            dialect: None,
             shown: Choice::Simulated.shown(),
             server: "simulated response".to_owned(),
             free: None,
@@ -109,14 +171,25 @@ impl Stage {
         events: &mut dyn FnMut(Event),
     ) -> Result<Self, TuneError> {
         let mut warnings = Vec::new();
+        let mut warn = |warning: &str| {
+            events(Event::Notice(warning.to_owned()));
+            warnings.push(warning.to_owned());
+        };
+        if let Choice::Private(Private::File { instead: true }) = choice {
+            warn(INSTEAD);
+        }
+        if server.dialect() == Dialect::Sqlite {
+            warn(EMBEDDED);
+        }
+        let is_private = matches!(choice, Choice::Private(_));
         let makes_schema = !profile.workload.prepare.is_empty();
-        if private.is_none() && makes_schema {
+        if !is_private && makes_schema {
             for schema in Schema::clean_leftovers(server).await? {
                 events(Event::Notice(format!("removed the schema `{schema}`, which a dead run had left")));
             }
         }
         let inspection = server.inspect().await?;
-        for notice in allow(&inspection, profile, makes_schema, load_in_use || private.is_some())? {
+        for notice in allow(&inspection, profile, makes_schema, load_in_use || is_private)? {
             events(Event::Notice(notice.clone()));
             warnings.push(notice);
         }
@@ -135,18 +208,37 @@ impl Stage {
             }
         };
         let cpu = private.clone();
-        let database_cpu =
-            move || cpu.as_ref().and_then(|private| private.cpu_time().ok()).map(|time| time.as_secs_f64());
+        let dialect = loaded.dialect();
+        // What an embedded database takes is in what this process takes.
+        let embedded = (dialect == Dialect::Sqlite).then_some(0.0);
+        let database_cpu = move || {
+            embedded.or_else(|| cpu.as_ref().and_then(|private| private.cpu_time().ok()).map(|time| time.as_secs_f64()))
+        };
         Ok(Self {
             target: Target::Database(DatabaseTarget::new(loaded, mix, database_cpu)),
             private,
             schema,
+            _file: None,
+            dialect: Some(dialect),
             shown: choice.shown(),
             server: inspection.version.clone(),
-            free: Some(inspection.free),
+            free: Some(inspection.free).filter(|_| dialect != Dialect::Sqlite),
             settings: inspection.settings.iter().map(|(name, value)| (name.clone(), value.clone().into())).collect(),
             warnings,
         })
+    }
+
+    /// Whether faults can be made on this target.
+    ///
+    /// # Errors
+    /// [`OutOfReach`] for the first that cannot.
+    pub fn can_make(&self, faults: &[Fault]) -> Result<(), OutOfReach> {
+        if self.dialect == Some(Dialect::Sqlite)
+            && let Some(fault) = faults.iter().find(|fault| fault.kind.place() != FaultPlace::Client)
+        {
+            return Err(OutOfReach::Embedded(fault.kind.name()));
+        }
+        fault::within(faults, self.private.is_some(), self.target.host_and_port().is_some())
     }
 
     /// Makes ready for loads with these faults: puts a proxy in front of the server where the network is to be disturbed.
@@ -154,6 +246,7 @@ impl Stage {
     /// # Errors
     /// [`TuneError::Faults`] when they cannot be made on this target, [`TuneError::Proxy`] when there is no port for it.
     pub async fn allow_faults(&mut self, faults: &[Fault], seed: u64) -> Result<(), TuneError> {
+        self.can_make(faults).map_err(FaultError::from)?;
         let network = faults.iter().any(|fault| fault.kind.place() == FaultPlace::Network);
         let proxy = match self.target.host_and_port().filter(|_| network) {
             Some((host, port)) => Some(Arc::new(Proxy::start(host, port, seed).await.map_err(TuneError::Proxy)?)),
@@ -253,13 +346,23 @@ async fn stop(private: PrivateServer) {
     }
 }
 
-/// Starts a throw-away server with room for the largest pool of the search.
-async fn start_private(profile: &Profile, events: &mut dyn FnMut(Event)) -> Result<PrivateServer, TuneError> {
-    let options = PrivateOptions::default();
+/// Removes the private databases that dead runs left.
+async fn clean_leftovers(events: &mut dyn FnMut(Event)) -> Result<(), TuneError> {
     for left in StateFolder::from_env().clean_leftovers().await? {
         let folder = left.folder.display();
         events(Event::Notice(format!("removed the private server in {folder}, which a dead run had left")));
     }
+    Ok(())
+}
+
+/// Starts a throw-away server with room for the largest pool of the search.
+async fn start_private(
+    dialect: Dialect,
+    profile: &Profile,
+    events: &mut dyn FnMut(Event),
+) -> Result<PrivateServer, TuneError> {
+    clean_leftovers(events).await?;
+    let options = PrivateOptions { dialect, ..PrivateOptions::default() };
     let most = sizes(profile).1 + OWN_CONNECTIONS + SPARE_CONNECTIONS;
     Ok(PrivateServer::start(&PrivateOptions { max_connections: options.max_connections.max(most), ..options }).await?)
 }
@@ -301,4 +404,17 @@ fn allow(
         }
     }
     Ok(allowance.notices)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sqlite_stands_in_only_where_no_postgresql_is_installed() {
+        assert_eq!(Private::with(&Err(PrivateError::NotInstalled)), Private::File { instead: true });
+        // What a person has named wrongly is told, not passed over.
+        let wrong = Err(PrivateError::NoBinaries { folder: "/nowhere".into() });
+        assert_eq!(Private::with(&wrong), Private::Server(Dialect::Postgres));
+    }
 }

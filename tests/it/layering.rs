@@ -8,13 +8,14 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("stats", &["model"]),
     ("curve", &["model", "stats"]),
     ("search", &["model", "stats", "curve"]),
-    ("simulate", &["model", "stats", "curve"]),
+    ("policy", &["model"]),
+    ("simulate", &["model", "stats", "curve", "policy"]),
     ("profile", &["model"]),
     ("export", &["model", "stats", "curve", "report"]),
     ("report", &["model", "stats", "curve"]),
     ("diagnose", &["model", "stats"]),
     ("database", &["model"]),
-    ("pool", &["model", "database"]),
+    ("pool", &["model", "policy", "database"]),
     ("fault", &["model", "database", "pool"]),
     ("trial", &["model", "stats", "pool", "database", "simulate", "fault"]),
     ("store", &["model"]),
@@ -31,7 +32,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
 
 /// Crates that a pure room must not name: it does no I/O, has no clock and no tasks.
 const IMPURE: &[&str] = &["tokio::", "sqlx::", "std::fs", "std::net", "std::time::Instant", "SystemTime", "println!"];
-const PURE: &[&str] = &["model", "stats", "curve", "search", "simulate", "profile", "export", "report", "diagnose"];
+const PURE: &[&str] =
+    &["model", "stats", "curve", "search", "policy", "simulate", "profile", "export", "report", "diagnose"];
 
 /// Every source file but tests, which may use what they need.
 fn sources(folder: &Path, found: &mut Vec<(String, String)>) {

@@ -1,100 +1,174 @@
 //! The picture.
 
+use std::time::Instant;
+
 use ratatui::{
     Frame,
     layout::{Constraint, Layout, Rect},
     style::{Modifier, Style},
-    symbols::Marker,
-    text::Line,
-    widgets::{Axis, Block, Chart, Dataset, Gauge, GraphType, Paragraph},
+    text::{Line, Span},
+    widgets::{Block, Gauge, Paragraph},
 };
 
-use super::state::{BUCKETS, Phase, State};
+use super::{
+    charts::charts,
+    help::help,
+    state::{BUCKETS, FaultState, Phase, State, Wish},
+};
 use crate::{
-    model::{BreakerState, Point},
+    model::{
+        BreakerState, Fault, Point,
+        figures::{rate, time},
+    },
     report,
 };
 
-/// Heights below which a part gives way to the more important ones.
-const WITH_CHARTS: u16 = 14;
-const WITH_HISTOGRAM: u16 = 22;
-/// Width below which charts stand one above the other.
-const SIDE_BY_SIDE: u16 = 70;
+/// Lines that are always there: title, progress, figures, faults, keys.
+const ALWAYS: u16 = 8;
+/// The least height of charts, and that of the histogram.
+const CHARTS: u16 = 6;
+const HISTOGRAM: u16 = 8;
+/// Most lines of the list of faults.
+const FAULTS: u16 = 6;
 
-/// Draws everything that there is room for; text first, pictures where they fit.
-pub(super) fn draw(state: &State, frame: &mut Frame<'_>) {
+/// Draws everything that there is room for, as it is `now`; text first, pictures where they fit.
+pub(super) fn draw(state: &State, now: Instant, frame: &mut Frame<'_>) {
     let area = frame.area();
-    let charts = area.height >= WITH_CHARTS;
-    let histogram = area.height >= WITH_HISTOGRAM;
-    let [header, gauge, now, middle, bottom, help] = Layout::vertical([
+    let left = area.height.saturating_sub(ALWAYS);
+    let with_charts = left >= CHARTS;
+    let with_histogram = left >= CHARTS + HISTOGRAM;
+    let spare = left.saturating_sub(if with_charts { CHARTS } else { 0 }).saturating_sub(if with_histogram {
+        HISTOGRAM
+    } else {
+        0
+    });
+    // Half of what is spare goes to the list of faults, the rest to the charts.
+    let faults = u16::try_from(state.faults.len()).unwrap_or(u16::MAX).clamp(1, (spare.div_ceil(2) + 1).min(FAULTS));
+    let [header, gauge, now_area, list, middle, bottom, keys_area] = Layout::vertical([
         Constraint::Length(1),
         Constraint::Length(1),
-        Constraint::Length(5),
-        if charts { Constraint::Min(5) } else { Constraint::Length(0) },
-        if histogram { Constraint::Length(8) } else { Constraint::Length(0) },
+        Constraint::Length(4),
+        Constraint::Length(faults),
+        if with_charts { Constraint::Min(CHARTS) } else { Constraint::Fill(1) },
+        if with_histogram { Constraint::Length(HISTOGRAM) } else { Constraint::Length(0) },
         Constraint::Length(1),
     ])
     .areas(area);
     let bold = Style::new().add_modifier(Modifier::BOLD);
     frame.render_widget(Line::styled(format!("{}{}", state.number, state.title), bold), header);
-    frame.render_widget(progress(state), gauge);
-    frame.render_widget(Paragraph::new(figures(state)), now);
-    if charts {
-        let [left, right] = if area.width >= SIDE_BY_SIDE {
-            Layout::horizontal([Constraint::Fill(1), Constraint::Fill(1)]).areas(middle)
-        } else {
-            Layout::vertical([Constraint::Fill(1), Constraint::Fill(1)]).areas(middle)
-        };
-        throughput(state, frame, left);
-        latency(state, frame, right);
+    frame.render_widget(progress(state, now), gauge);
+    frame.render_widget(Paragraph::new(figures(state)), now_area);
+    frame.render_widget(Paragraph::new(fault_list(state, now, usize::from(list.height))), list);
+    if with_charts {
+        charts(state, now, frame, middle);
     }
-    if histogram {
+    if with_histogram {
         let [left, right] = Layout::horizontal([Constraint::Fill(3), Constraint::Fill(2)]).areas(bottom);
         response_times(state, frame, left);
         frame.render_widget(Paragraph::new(errors(state)).block(Block::bordered().title("failed attempts")), right);
     }
-    let keys = if state.finishing { "ending early …" } else { "q  end early, with results   Ctrl-C  give up" };
-    frame.render_widget(Line::from(keys), help);
+    frame.render_widget(Line::from(keys(state)), keys_area);
+    if state.help {
+        help(&state.palette, frame);
+    }
 }
 
-fn progress(state: &State) -> Gauge<'_> {
-    let elapsed = state.elapsed();
-    let ratio = if state.length > 0.0 { (elapsed / state.length).clamp(0.0, 1.0) } else { 0.0 };
-    let label = match state.phase {
+fn keys(state: &State) -> &'static str {
+    match state.wish {
+        Wish::GoOn => "q  end early, with results   ?  help   Ctrl-C  give up",
+        Wish::EndEarly => "ending early …   Ctrl-C  give up",
+        Wish::GiveUp => "giving up … (Ctrl-C again: at once)",
+    }
+}
+
+fn progress(state: &State, now: Instant) -> Gauge<'_> {
+    let (passed, elapsed) = (state.in_phase(now).as_secs_f64(), state.elapsed(now));
+    let name = state.phase.name();
+    // A line of seconds would shake if one of ten were written as long as one of a thousand.
+    let seconds = |seconds: f64| if state.length < 100.0 { format!("{seconds:.1}") } else { format!("{seconds:.0}") };
+    let (share, label) = match state.phase {
         Phase::Measuring => {
-            format!("measuring · {elapsed:.0} of {:.0} s · {:.0} s left", state.length, state.length - elapsed)
+            let left = state.length - elapsed;
+            let label = format!("{name} · {} of {} s · {} s left", seconds(elapsed), state.length, seconds(left));
+            (elapsed / state.length, label)
         }
-        phase => phase.name().to_owned(),
+        Phase::WarmUp if state.warm_up > 0.0 => (0.0, format!("{name} · {passed:.1} s, at most {} s", state.warm_up)),
+        Phase::Preparing | Phase::WarmUp => (0.0, format!("{name} · {passed:.1} s")),
+        Phase::Draining => (1.0, format!("{name} · {passed:.1} s")),
+        Phase::Ended => (1.0, name.to_owned()),
     };
-    Gauge::default().ratio(ratio).label(label)
+    let ratio = if share.is_finite() { share.clamp(0.0, 1.0) } else { 0.0 };
+    Gauge::default().ratio(ratio).label(label).gauge_style(state.palette.usual)
 }
 
 /// The figures of the last interval, a line each.
 fn figures(state: &State) -> Vec<Line<'_>> {
     let empty = Point::default();
     let point = state.points.back().unwrap_or(&empty);
+    let failure = state.palette.failure;
     let failing =
-        if point.failures > 0.0 { format!(" · {:.0} failed a second", point.failures) } else { String::new() };
+        if point.failures > 0.0 { format!(" · {} failed a second", rate(point.failures)) } else { String::new() };
     let backlog = if state.open_loop { format!(" · backlog {}", point.backlog) } else { String::new() };
-    let breaker = match point.breaker {
-        BreakerState::Closed => "closed".to_owned(),
-        other => format!("{}!", report::breaker(other).to_uppercase()),
-    };
+    let of =
+        |seconds: f64| if point.response.count > 0 { time(seconds) } else { crate::model::figures::NONE.to_owned() };
     vec![
-        Line::from(format!("throughput   {:.0} QPS{failing}", point.throughput)),
+        Line::from(vec![
+            Span::from(format!("throughput   {} QPS", rate(point.throughput))),
+            Span::styled(failing, failure),
+        ]),
         Line::from(format!(
             "response     p50 {}   p95 {}   p99 {}",
-            time(point.response.p50),
-            time(point.response.p95),
-            time(point.response.p99)
+            of(point.response.p50),
+            of(point.response.p95),
+            of(point.response.p99)
         )),
         Line::from(format!(
             "connections  {} used, {} idle of {} at most · {} waiting{backlog}",
             point.active, point.idle, state.most_connections, point.waiting
         )),
-        Line::from(format!("circuit      {breaker}")),
-        Line::from(format!("faults       {}", state.faults_now())),
+        match point.breaker {
+            BreakerState::Closed => Line::from("circuit      closed"),
+            other => Line::from(vec![
+                Span::from("circuit      "),
+                Span::styled(format!("{}!", report::breaker(other).to_uppercase()), failure),
+            ]),
+        },
     ]
+}
+
+/// The faults with their states, a line each; where there is no room for all, those that are next.
+fn fault_list(state: &State, now: Instant, rows: usize) -> Vec<Line<'_>> {
+    let name = |text: String| format!("{text:<13}");
+    if state.faults.is_empty() {
+        return vec![Line::from(name("faults".to_owned()) + "none")];
+    }
+    let all = state.faults.len();
+    let is_over = |fault: &Fault| state.of_fault(fault, now) == FaultState::Over;
+    let next = state.faults.iter().position(|fault| !is_over(fault)).unwrap_or(all);
+    let first = next.min(all.saturating_sub(rows));
+    let shown = state.faults.iter().enumerate().skip(first).take(rows);
+    let line = |(index, fault): (usize, &Fault)| {
+        let name = match index - first {
+            0 if all > rows => name(format!("fault {} of {all}", index + 1)),
+            0 => name("faults".to_owned()),
+            _ => name(String::new()),
+        };
+        let words = report::fault_in_words(fault);
+        let (bold, dim) = (Modifier::BOLD, Modifier::DIM);
+        let (text, style) = match state.of_fault(fault, now) {
+            FaultState::Due(seconds) if state.phase == Phase::WarmUp || state.phase == Phase::Preparing => {
+                (format!("▲ due at {seconds:<7}  {words}", seconds = format!("{seconds} s")), Style::new())
+            }
+            FaultState::Due(seconds) => (format!("▲ due in {:<8} {words}", format!("{seconds:.1} s")), Style::new()),
+            FaultState::UnderWay(left) if fault.lasts.as_secs() > 0 => {
+                (format!("━ now, {:<10} {words}", format!("{left:.1} s left")), state.palette.fault.add_modifier(bold))
+            }
+            FaultState::UnderWay(_) => (format!("━ {:<15} {words}", "now"), state.palette.fault.add_modifier(bold)),
+            FaultState::Over => (format!("△ {:<15} {words}", "over"), state.palette.fault.add_modifier(dim)),
+        };
+        Line::from(vec![Span::from(name), Span::styled(text, style)])
+    };
+    shown.map(line).collect()
 }
 
 fn errors(state: &State) -> Vec<Line<'_>> {
@@ -106,63 +180,11 @@ fn errors(state: &State) -> Vec<Line<'_>> {
     state
         .errors
         .iter()
-        .map(|(class, count)| Line::from(format!("{count:>8}  {}", words(class).unwrap_or_default())))
-        .collect()
-}
-
-/// A time in the unit that suits it.
-fn time(seconds: f64) -> String {
-    if seconds >= 1.0 {
-        format!("{seconds:.1} s")
-    } else if seconds >= 0.01 {
-        format!("{:.0} ms", seconds * 1e3)
-    } else {
-        format!("{:.2} ms", seconds * 1e3)
-    }
-}
-
-type Series<'a> = (&'a str, Marker, Vec<(f64, f64)>);
-
-fn throughput(state: &State, frame: &mut Frame<'_>, area: Rect) {
-    let points = state.points.iter().map(|point| (point.at, point.throughput)).collect();
-    chart(state, frame, area, "throughput, QPS", |value| format!("{value:.0}"), &[("", Marker::Braille, points)]);
-}
-
-fn latency(state: &State, frame: &mut Frame<'_>, area: Rect) {
-    let of = |figure: fn(&Point) -> f64| state.points.iter().map(|point| (point.at, figure(point))).collect::<Vec<_>>();
-    let series = [
-        ("p99", Marker::Dot, of(|point| point.response.p99)),
-        ("p50", Marker::Braille, of(|point| point.response.p50)),
-    ];
-    chart(state, frame, area, "response p50 (line), p99 (dots)", time, &series);
-}
-
-fn chart(
-    state: &State,
-    frame: &mut Frame<'_>,
-    area: Rect,
-    title: &str,
-    label: fn(f64) -> String,
-    series: &[Series<'_>],
-) {
-    let highest = series.iter().flat_map(|(_, _, points)| points).map(|(_, value)| *value).fold(0.0, f64::max);
-    let top = if highest > 0.0 { highest * 1.1 } else { 1.0 };
-    let first = state.points.front().map_or(0.0, |point| point.at - point.seconds).max(0.0);
-    let last = state.length.max(first + 1.0);
-    let datasets = series
-        .iter()
-        .map(|(name, marker, points)| {
-            let kind = if *marker == Marker::Dot { GraphType::Scatter } else { GraphType::Line };
-            Dataset::default().name(*name).marker(*marker).graph_type(kind).data(points)
+        .map(|(class, count)| {
+            let count = Span::styled(format!("{count:>8}"), state.palette.failure);
+            Line::from(vec![count, Span::from(format!("  {}", words(class).unwrap_or_default()))])
         })
-        .collect();
-    let seconds = |value: f64| format!("{value:.0} s");
-    let chart = Chart::new(datasets)
-        .block(Block::bordered().title(title.to_owned()))
-        .legend_position(None)
-        .x_axis(Axis::default().bounds([first, last]).labels([seconds(first), seconds(last)]))
-        .y_axis(Axis::default().bounds([0.0, top]).labels(["0".to_owned(), label(top)]));
-    frame.render_widget(chart, area);
+        .collect()
 }
 
 /// Where the decades of the histogram's buckets begin.
@@ -188,91 +210,11 @@ fn response_times(state: &State, frame: &mut Frame<'_>, area: Rect) {
                 let here = usize::try_from(eighths).unwrap_or(usize::MAX).saturating_sub(8 * row).min(8);
                 STEPS[here].to_string().repeat(width)
             };
-            Line::from(state.buckets.iter().map(bar).collect::<String>())
+            Line::styled(state.buckets.iter().map(bar).collect::<String>(), state.palette.usual)
         })
         .collect();
     // One mark a decade, where the decade begins.
     let marks = DECADES.map(|mark| format!("{mark:<0$}", 4 * width)).concat();
     lines.push(Line::from(marks));
     frame.render_widget(Paragraph::new(lines), inner);
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use hdrhistogram::Histogram;
-    use proptest::prelude::*;
-    use ratatui::{Terminal, backend::TestBackend};
-
-    use super::*;
-    use crate::{
-        model::{ErrorClass, Fault, FaultKind, Latency, Pacing, Settings},
-        stress::{Event, Test},
-        trial::{Load, Watch},
-    };
-
-    fn test() -> Test {
-        let fault =
-            Fault { at: Duration::from_secs(300), lasts: Duration::from_secs(3), share: 1.0, kind: FaultKind::Stall };
-        Test {
-            name: "brown-out".to_owned(),
-            about: "the network gets slow".to_owned(),
-            load: Load {
-                pacing: Pacing::closed(25),
-                faults: vec![fault],
-                ..Load::closed(25, None, Duration::from_secs(20), 0.99)
-            },
-            settings: Settings::default(),
-            thresholds: Vec::new(),
-        }
-    }
-
-    fn state() -> State {
-        let mut state = State::default();
-        state.take(&Event::Began { test: &test(), index: 2, of: 13 });
-        state.take(&Event::Trial(Watch::WarmUp));
-        for second in 1..=12_u32 {
-            let mut response = Histogram::<u32>::new(3).unwrap();
-            response.record_n(4_000, 900).unwrap();
-            response.record_n(200_000, 100).unwrap();
-            let times = Latency { count: 1000, p50: 4e-4, p95: 0.02, p99: 0.02, ..Latency::default() };
-            let point = Point {
-                at: f64::from(second),
-                seconds: 1.0,
-                throughput: 1000.0 + f64::from(second) * 10.0,
-                failures: if second > 10 { 40.0 } else { 0.0 },
-                errors: if second > 10 { vec![(ErrorClass::ConnectionLost, 40)] } else { vec![] },
-                response: times,
-                active: 8,
-                idle: 2,
-                waiting: 15,
-                breaker: if second > 11 { BreakerState::Open } else { BreakerState::Closed },
-                ..Point::default()
-            };
-            state.take(&Event::Trial(Watch::Point { point: &point, response: &response }));
-        }
-        state
-    }
-
-    fn picture(state: &State, width: u16, height: u16) -> String {
-        let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
-        terminal.draw(|frame| draw(state, frame)).unwrap();
-        terminal.backend().to_string()
-    }
-
-    #[test]
-    fn it_looks_well_in_small_and_large_terminals() {
-        insta::assert_snapshot!("80x24", picture(&state(), 80, 24));
-        insta::assert_snapshot!("120x40", picture(&state(), 120, 40));
-        insta::assert_snapshot!("60x15", picture(&state(), 60, 15));
-        insta::assert_snapshot!("empty", picture(&State::default(), 80, 24));
-    }
-
-    proptest! {
-        #[test]
-        fn no_size_is_too_small(width in 1_u16..200, height in 1_u16..60, empty in any::<bool>()) {
-            picture(&if empty { State::default() } else { state() }, width, height);
-        }
-    }
 }

@@ -3,7 +3,7 @@
 use std::{
     io::{self, Stderr},
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     thread::{self, JoinHandle},
@@ -14,33 +14,43 @@ use ratatui::{
     Terminal,
     backend::CrosstermBackend,
     crossterm::{
-        event::{self, KeyCode, KeyEventKind, KeyModifiers},
+        event::{self, KeyCode, KeyEvent, KeyEventKind, KeyModifiers},
         execute,
         terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode},
     },
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{draw::draw, state::State};
+use super::{
+    draw::draw,
+    palette::Palette,
+    state::{State, Wish},
+};
 use crate::{
     cli::{exit::code, out},
     stress::Event,
-    trial::Watch,
 };
 
-/// The least time between two pictures.
-const FRAME: Duration = Duration::from_millis(100);
-/// How often keys are looked for.
-const KEYS: Duration = Duration::from_millis(50);
+/// The longest time between two pictures; a key is answered at once.
+const FRAME: Duration = Duration::from_millis(200);
 
-/// A picture in the terminal; gone when dropped.
+/// A picture in the terminal; gone when dropped. A thread of its own draws it by the clock and looks for keys, so that
+/// seconds count down while nothing happens, and a slow terminal holds up no test.
 pub(in crate::cli) struct Live {
-    terminal: Terminal<CrosstermBackend<Stderr>>,
-    state: State,
-    drawn: Option<Instant>,
-    keys: Option<JoinHandle<()>>,
-    over: Arc<AtomicBool>,
-    finish: CancellationToken,
+    shared: Arc<Shared>,
+    painter: Option<JoinHandle<()>>,
+}
+
+/// What the test and the painter share.
+struct Shared {
+    state: Mutex<State>,
+    over: AtomicBool,
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Live {
@@ -58,34 +68,25 @@ impl Live {
             before(panic);
         }));
         out::hold();
-        let over = Arc::new(AtomicBool::new(false));
-        let keys = {
-            let (over, finish) = (Arc::clone(&over), finish.clone());
-            thread::spawn(move || keys(&over, &cancel, &finish))
+        let state = Mutex::new(State::new(Palette::of_environment()));
+        let shared = Arc::new(Shared { state, over: AtomicBool::new(false) });
+        let painter = {
+            let shared = Arc::clone(&shared);
+            thread::spawn(move || paint(terminal, &shared, &cancel, &finish))
         };
-        Ok(Self { terminal, state: State::default(), drawn: None, keys: Some(keys), over, finish })
+        Ok(Self { shared, painter: Some(painter) })
     }
 
-    pub(super) fn show(&mut self, event: &Event<'_>) {
-        self.state.take(event);
-        self.state.finishing = self.finish.is_cancelled();
-        let now = Instant::now();
-        let due = self.drawn.is_none_or(|drawn| now.saturating_duration_since(drawn) >= FRAME);
-        if due || !matches!(event, Event::Trial(Watch::Point { .. })) {
-            self.drawn = Some(now);
-            // A terminal that cannot be drawn to must not end the test.
-            if let Err(error) = self.terminal.draw(|frame| draw(&self.state, frame)) {
-                tracing::debug!("the display was not drawn: {error}");
-            }
-        }
+    pub(super) fn show(&self, event: &Event<'_>) {
+        self.shared.state().take(event, Instant::now());
     }
 }
 
 impl Drop for Live {
     fn drop(&mut self) {
-        self.over.store(true, Ordering::Relaxed);
-        if let Some(keys) = self.keys.take() {
-            drop(keys.join());
+        self.shared.over.store(true, Ordering::Relaxed);
+        if let Some(painter) = self.painter.take() {
+            drop(painter.join());
         }
         restore();
     }
@@ -98,38 +99,59 @@ pub(super) fn restore() {
     out::release();
 }
 
-/// Looks for keys until the display is over.
-fn keys(over: &AtomicBool, cancel: &CancellationToken, finish: &CancellationToken) {
-    while !over.load(Ordering::Relaxed) {
-        let key = match event::poll(KEYS) {
+/// Draws and answers keys until the display is over.
+fn paint(
+    mut terminal: Terminal<CrosstermBackend<Stderr>>,
+    shared: &Shared,
+    cancel: &CancellationToken,
+    finish: &CancellationToken,
+) {
+    while !shared.over.load(Ordering::Relaxed) {
+        let drawn = terminal.draw(|frame| {
+            let mut state = shared.state();
+            state.wish = match (cancel.is_cancelled(), finish.is_cancelled()) {
+                (true, _) => Wish::GiveUp,
+                (false, true) => Wish::EndEarly,
+                (false, false) => Wish::GoOn,
+            };
+            draw(&state, Instant::now(), frame);
+        });
+        // A terminal that cannot be drawn to must not end the test.
+        if let Err(error) = drawn {
+            tracing::debug!("the display was not drawn: {error}");
+        }
+        let event = match event::poll(FRAME) {
             Ok(false) => continue,
             Ok(true) => event::read(),
             Err(error) => Err(error),
         };
-        let key = match key {
-            Ok(event::Event::Key(key)) => key,
-            Ok(_) => continue,
+        match event {
+            Ok(event::Event::Key(key)) if key.kind != KeyEventKind::Release => answer(key, shared, cancel, finish),
+            Ok(_) => {}
             // The terminal has gone; asking it at once again would take a processor from what is measured.
-            Err(_) => {
-                thread::sleep(KEYS);
-                continue;
-            }
-        };
-        if key.kind == KeyEventKind::Release {
-            continue;
+            Err(_) => thread::sleep(FRAME),
         }
-        match key.code {
-            // In raw mode the terminal sends no signal for it.
-            KeyCode::Char('c') if key.modifiers.contains(KeyModifiers::CONTROL) => {
-                if cancel.is_cancelled() {
-                    restore();
-                    #[expect(clippy::exit, reason = "the user asked twice; the next start removes what is left")]
-                    std::process::exit(i32::from(code::INTERRUPTED));
-                }
-                cancel.cancel();
+    }
+}
+
+fn answer(key: KeyEvent, shared: &Shared, cancel: &CancellationToken, finish: &CancellationToken) {
+    match key.code {
+        // In raw mode the terminal sends no signal for it.
+        KeyCode::Char('c') if key.modifiers.contains(KeyModifiers::CONTROL) => {
+            if cancel.is_cancelled() {
+                restore();
+                #[expect(clippy::exit, reason = "the user asked twice; the next start removes what is left")]
+                std::process::exit(i32::from(code::INTERRUPTED));
             }
-            KeyCode::Char('q') | KeyCode::Esc => finish.cancel(),
-            _ => {}
+            cancel.cancel();
         }
+        KeyCode::Char('?') => {
+            let mut state = shared.state();
+            state.help = !state.help;
+        }
+        // Who reads the help and presses Esc wants the picture back, not the end of the test.
+        KeyCode::Esc if shared.state().help => shared.state().help = false,
+        KeyCode::Char('q') | KeyCode::Esc => finish.cancel(),
+        _ => {}
     }
 }

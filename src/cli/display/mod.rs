@@ -2,10 +2,15 @@
 //!
 //! In: the test's events. Out: what a person sees, and `q` (end early, with results) or Ctrl-C (give up) from them.
 
+mod charts;
 mod draw;
+mod help;
 mod live;
+mod palette;
 mod plain;
 mod state;
+#[cfg(test)]
+mod tests;
 
 use std::io::IsTerminal as _;
 
@@ -19,10 +24,10 @@ use crate::stress::Event;
 pub(super) enum Display {
     /// Nothing.
     Quiet,
-    /// A line an interval.
-    Plain(Plain),
+    /// Lines now and then.
+    Plain(Box<Plain>),
     /// A picture in the terminal.
-    Live(Box<Live>),
+    Live(Live),
 }
 
 /// Gives the terminal back if a picture holds it: for whoever ends the program at once.
@@ -42,11 +47,11 @@ impl Display {
         }
         if !plain && !dumb && std::io::stderr().is_terminal() {
             match Live::start(cancel.clone(), finish.clone()) {
-                Ok(live) => return Self::Live(Box::new(live)),
+                Ok(live) => return Self::Live(live),
                 Err(error) => tracing::warn!("no live display: {error}"),
             }
         }
-        Self::Plain(Plain::default())
+        Self::Plain(Box::default())
     }
 
     /// Shows one event.

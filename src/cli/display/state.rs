@@ -1,12 +1,15 @@
-//! What the live display shows; fed by events.
+//! What the live display shows; fed by events, read at a time.
 
-use std::{collections::VecDeque, time::Instant};
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
 
 use hdrhistogram::Histogram;
 
+use super::palette::Palette;
 use crate::{
     model::{ErrorClass, Fault, Point},
-    report,
     stress::{Event, Test},
     trial::{UNIT, Watch},
 };
@@ -41,51 +44,95 @@ impl Phase {
     }
 }
 
+/// What the person at the keys wants.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Wish {
+    #[default]
+    GoOn,
+    EndEarly,
+    GiveUp,
+}
+
+/// Where a fault stands.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum FaultState {
+    /// It begins in so many seconds.
+    Due(f64),
+    /// It ends in so many seconds. What is shorter than a second is shown for one, or nobody would see it.
+    UnderWay(f64),
+    Over,
+}
+
 #[derive(Debug, Default)]
 pub(super) struct State {
     pub(super) title: String,
     pub(super) number: String,
     pub(super) phase: Phase,
-    /// Since when the measured part goes on.
-    pub(super) measuring_since: Option<Instant>,
+    /// Since when it is in this phase.
+    since: Option<Instant>,
+    /// How long was measured, once that is over.
+    measured: Option<Duration>,
     /// The test's length, in seconds.
     pub(super) length: f64,
+    /// The longest warm-up, in seconds.
+    pub(super) warm_up: f64,
     pub(super) most_connections: u32,
     pub(super) open_loop: bool,
+    /// In order of time.
     pub(super) faults: Vec<Fault>,
     pub(super) points: VecDeque<Point>,
     /// Failed attempts by class, the most frequent first.
     pub(super) errors: Vec<(ErrorClass, u64)>,
     pub(super) buckets: [u64; BUCKETS],
-    pub(super) finishing: bool,
+    pub(super) wish: Wish,
+    /// Whether the page of help is open.
+    pub(super) help: bool,
+    pub(super) palette: Palette,
 }
 
 impl State {
-    pub(super) fn take(&mut self, event: &Event<'_>) {
+    pub(super) fn new(palette: Palette) -> Self {
+        Self { palette, ..Self::default() }
+    }
+
+    pub(super) fn take(&mut self, event: &Event<'_>, now: Instant) {
         match event {
-            Event::Began { test, index, of } => *self = Self::of(test, *index, *of, self.finishing),
-            Event::Trial(Watch::WarmUp) => self.phase = Phase::WarmUp,
-            Event::Trial(Watch::Measuring) => {
-                self.phase = Phase::Measuring;
-                self.measuring_since = Some(Instant::now());
+            Event::Began { test, index, of } => {
+                *self = self.of(test, *index, *of);
+                self.enter(Phase::Preparing, now);
             }
+            Event::Trial(Watch::WarmUp) => self.enter(Phase::WarmUp, now),
+            Event::Trial(Watch::Measuring) => self.enter(Phase::Measuring, now),
             Event::Trial(Watch::Point { point, response }) => self.point(point, response),
-            Event::Trial(Watch::Draining) => self.phase = Phase::Draining,
-            Event::Ended(_) => self.phase = Phase::Ended,
+            Event::Trial(Watch::Draining) => {
+                self.measured = Some(self.in_phase(now));
+                self.enter(Phase::Draining, now);
+            }
+            Event::Ended(_) => self.enter(Phase::Ended, now),
         }
     }
 
-    fn of(test: &Test, index: usize, of: usize, finishing: bool) -> Self {
+    /// Ready for the next test; what a person has chosen stays.
+    fn of(&self, test: &Test, index: usize, of: usize) -> Self {
+        let mut faults = test.load.faults.clone();
+        faults.sort_by_key(|fault| fault.at);
         Self {
             title: format!("{}: {}", test.name, test.about),
             number: if of > 1 { format!("{index} of {of} · ") } else { String::new() },
             length: test.load.measure.as_secs_f64(),
+            warm_up: test.load.warm_up_cap.as_secs_f64(),
             most_connections: test.settings.max_connections(),
             open_loop: test.load.pacing.is_open(),
-            faults: test.load.faults.clone(),
-            finishing,
+            faults,
+            wish: self.wish,
+            help: self.help,
+            palette: self.palette,
             ..Self::default()
         }
+    }
+
+    fn enter(&mut self, phase: Phase, now: Instant) {
+        (self.phase, self.since) = (phase, Some(now));
     }
 
     fn point(&mut self, point: &Point, response: &Histogram<u32>) {
@@ -107,25 +154,32 @@ impl State {
         }
     }
 
-    /// Seconds of the measured part that have passed.
-    pub(super) fn elapsed(&self) -> f64 {
-        let passed = self.measuring_since.map_or(0.0, |since| since.elapsed().as_secs_f64());
-        passed.min(self.length)
+    /// How long it has been in its phase.
+    pub(super) fn in_phase(&self, now: Instant) -> Duration {
+        self.since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since))
     }
 
-    /// The faults under way, and the next one, in words.
-    pub(super) fn faults_now(&self) -> String {
-        let now = self.elapsed();
-        let under_way = |fault: &&Fault| {
-            let (at, end) = (fault.at.as_secs_f64(), fault.end().as_secs_f64());
-            // A moment is shown for a second, or nobody would see it.
-            at <= now && now <= end.max(at + 1.0)
+    /// Seconds of the measured part that have passed.
+    pub(super) fn elapsed(&self, now: Instant) -> f64 {
+        let passed = match self.phase {
+            Phase::Measuring => self.in_phase(now),
+            _ => self.measured.unwrap_or_default(),
         };
-        let mut words: Vec<String> = self.faults.iter().filter(under_way).map(report::fault_in_words).collect();
-        if let Some(next) = self.faults.iter().find(|fault| fault.at.as_secs_f64() > now) {
-            words.push(format!("next: {} in {:.0} s", report::fault_in_words(next), next.at.as_secs_f64() - now));
+        passed.as_secs_f64().min(self.length)
+    }
+
+    /// Where a fault stands, by its plan.
+    pub(super) fn of_fault(&self, fault: &Fault, now: Instant) -> FaultState {
+        let begun = self.phase == Phase::Measuring || self.measured.is_some();
+        let (at, elapsed) = (fault.at.as_secs_f64(), self.elapsed(now));
+        let end = fault.end().as_secs_f64().max(at + 1.0);
+        if !begun || elapsed < at {
+            FaultState::Due(at - elapsed)
+        } else if elapsed < end {
+            FaultState::UnderWay(end - elapsed)
+        } else {
+            FaultState::Over
         }
-        if words.is_empty() { "none".to_owned() } else { words.join("; ") }
     }
 }
 

@@ -33,10 +33,9 @@ pub(super) fn signal_all(pid: u32, which: Signal) {
     }
 }
 
-/// Asks a server to end at once: its data is thrown away, so that there is nothing to write down first. Processes that
-/// were stopped must go on in order to hear it.
-pub(super) fn ask_to_end(pid: u32) {
-    signal(pid, Signal::QUIT);
+/// Asks a server to end. Processes that were stopped must go on in order to hear it.
+pub(super) fn ask_to_end(pid: u32, how: Signal) {
+    signal(pid, how);
     for child in children(pid).unwrap_or_default().into_iter().chain([pid]) {
         signal(child, Signal::CONT);
     }
@@ -51,11 +50,11 @@ pub(super) fn kill(pid: u32) {
     }
 }
 
-/// Stops every process of PostgreSQL that works on the cluster in `data`, and gives the first one's id.
+/// Stops every process of a database that works on the cluster in `data`, and gives the first one's id.
 pub(super) fn stop_servers_on(data: &Path) -> Option<u32> {
     let running = servers_on(data);
     for &pid in &running {
-        ask_to_end(pid);
+        ask_to_end(pid, Signal::QUIT);
     }
     let deadline = Instant::now() + GRACE;
     loop {
@@ -73,7 +72,7 @@ pub(super) fn stop_servers_on(data: &Path) -> Option<u32> {
     }
 }
 
-/// The processes `postgres -D data …` or `initdb -D data …`. The command line is compared, since an id in a file may
+/// The processes `postgres -D data …`, `initdb -D data …` or `mariadbd … --datadir=data`. The command line is compared, since an id in a file may
 /// meanwhile belong to another process.
 fn servers_on(data: &Path) -> Vec<u32> {
     let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
@@ -82,8 +81,11 @@ fn servers_on(data: &Path) -> Vec<u32> {
         fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| {
             let arguments: Vec<&[u8]> = line.split(|byte| *byte == 0).collect();
             let program = arguments.first().and_then(|program| Path::new(OsStr::from_bytes(program)).file_name());
-            program.is_some_and(|name| name == "postgres" || name == "initdb")
-                && arguments.windows(2).any(|pair| pair[0] == b"-D" && pair[1] == data.as_os_str().as_bytes())
+            let data = data.as_os_str().as_bytes();
+            let is_postgres = program.is_some_and(|name| name == "postgres" || name == "initdb");
+            let is_mariadb = program.is_some_and(|name| name == "mariadbd");
+            is_postgres && arguments.windows(2).any(|pair| pair[0] == b"-D" && pair[1] == data)
+                || is_mariadb && arguments.iter().any(|argument| argument.strip_prefix(b"--datadir=") == Some(data))
         })
     })
     .collect()

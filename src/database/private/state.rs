@@ -57,7 +57,7 @@ impl StateFolder {
     }
 
     /// Makes a folder for a cluster, and holds its lock.
-    pub(super) fn claim(&self) -> Result<ClusterFolder, PrivateError> {
+    pub(in crate::database) fn claim(&self) -> Result<ClusterFolder, PrivateError> {
         let failed = |cause| PrivateError::State { folder: self.path.clone(), cause };
         // Others may pass through (the server may run as another user), but not look around.
         DirBuilder::new().recursive(true).mode(0o711).create(&self.path).map_err(failed)?;
@@ -153,18 +153,18 @@ fn locked(lock: &File, path: &Path) -> io::Result<bool> {
 
 /// A cluster's folder, whose lock is held; deleted when dropped.
 #[derive(Debug)]
-pub(super) struct ClusterFolder {
+pub(in crate::database) struct ClusterFolder {
     path: PathBuf,
     lock_path: PathBuf,
     _lock: File,
 }
 
 impl ClusterFolder {
-    pub(super) fn path(&self) -> &Path {
+    pub(in crate::database) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The folder that PostgreSQL calls its data directory.
+    /// The folder with a server's files, which PostgreSQL calls its data directory.
     pub(super) fn data(&self) -> PathBuf {
         self.path.join("data")
     }

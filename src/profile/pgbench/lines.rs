@@ -1,4 +1,7 @@
-use crate::profile::{error::Problem, placeholders};
+use crate::{
+    model::Dialect,
+    profile::{error::Problem, placeholders},
+};
 
 /// A piece of a script: a meta command or a statement, and the line that it begins in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,7 +39,7 @@ pub(super) fn cut(text: &str) -> Result<Vec<Piece>, Problem> {
                 length
             }
             _ => {
-                let length = placeholders::quoted(rest).unwrap_or(first.len_utf8());
+                let length = placeholders::quoted(rest, Dialect::Postgres).unwrap_or(first.len_utf8());
                 if rest.starts_with("--") {
                     // The line still ends where the comment does.
                     sql.push('\n');

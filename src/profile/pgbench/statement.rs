@@ -1,5 +1,8 @@
 use super::variables::{Variable, Variables};
-use crate::profile::{error::Problem, placeholders};
+use crate::{
+    model::Dialect,
+    profile::{error::Problem, placeholders},
+};
 
 /// A statement with its constants written in, and the variables that are drawn as placeholders.
 pub(super) fn fill(sql: &str, line: u64, variables: &mut Variables) -> Result<String, Problem> {
@@ -7,7 +10,7 @@ pub(super) fn fill(sql: &str, line: u64, variables: &mut Variables) -> Result<St
     let mut rest = sql;
     while let Some(first) = rest.chars().next() {
         let here = line + u64::try_from(sql[..sql.len() - rest.len()].matches('\n').count()).unwrap_or(0);
-        if let Some(length) = placeholders::quoted(rest) {
+        if let Some(length) = placeholders::quoted(rest, Dialect::Postgres) {
             let (quoted, after) = rest.split_at(length);
             out.push_str(&fill_quoted(quoted, here, variables)?);
             rest = after;

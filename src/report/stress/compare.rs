@@ -3,11 +3,11 @@
 //! The spread lies between tests, not within them: identical trials of 2, 5 and 10 s on two shared cores spread by about
 //! 4.5 % (CV), however long they are. So the interval of a change has two parts: what the batches within each test say,
 //! and that spread, once for each test. A single test against a single one can thus never show a small change; the paired
-//! trials of `run` can.
+//! trials of `run` can. Success rates are compared as proportions, with the bursts in which requests fail counted in.
 
 use crate::{
-    model::{Ended, Estimate, Interval, Point, StressReport},
-    report::figures,
+    model::{Ended, ErrorClass, Estimate, Interval, Point, StressLoad, StressReport},
+    report::{figures, words},
     stats,
 };
 
@@ -40,17 +40,54 @@ pub struct Comparison {
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub struct ComparedRow {
     /// What it is.
-    pub metric: &'static str,
-    /// In the earlier test; seconds or a second.
+    pub metric: String,
+    /// What it counts in.
+    pub unit: ComparedUnit,
+    /// In the earlier test.
     pub before: f64,
     /// In this one.
     pub now: f64,
-    /// The relative change (0.12 is 12 % more) with its 95 % interval; `None` where it cannot be told.
+    /// The change with its 95 % interval, relative (0.12 is 12 % more), but of a share the difference; `None` where it
+    /// cannot be told.
     pub change: Option<Estimate>,
 }
 
+/// What a compared figure counts in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ComparedUnit {
+    /// A second.
+    Rate,
+    /// Seconds.
+    Time,
+    /// A share, 0 to 1.
+    Share,
+    /// A thousand requests; shown, not judged.
+    PerThousand,
+}
+
 /// A metric, read off a whole test and off a point of its time line.
-type Figure = (&'static str, fn(&StressReport) -> f64, fn(&Point) -> f64);
+type Figure = (&'static str, ComparedUnit, fn(&StressReport) -> f64, fn(&Point) -> f64);
+
+/// Whether a test of a profile under a load can be set against an earlier one: what can be told before it is made.
+///
+/// # Errors
+/// [`Incomparable`] when it cannot.
+pub fn comparable(profile: &str, load: &StressLoad, before: &StressReport) -> Result<(), Incomparable> {
+    let words = |load: &StressLoad| {
+        let stages = load.pacing.stages.iter().map(|stage| format!("{}", stage.level)).collect::<Vec<_>>();
+        format!("{} (levels {}; {} at once)", super::tables::load(load), stages.join(", "), load.workers)
+    };
+    alike([("profile", profile.to_owned(), before.profile.clone()), ("load", words(load), words(&before.load))])
+}
+
+/// Whether what is said of both tests is the same.
+fn alike<const N: usize>(pairs: [(&'static str, String, String); N]) -> Result<(), Incomparable> {
+    match pairs.into_iter().find(|(_, now, before)| now != before) {
+        Some((what, now, before)) => Err(Incomparable { what, now, before }),
+        None => Ok(()),
+    }
+}
 
 /// Sets `now` against `before`.
 ///
@@ -65,39 +102,88 @@ pub fn compare(now: &StressReport, before: &StressReport) -> Result<Comparison, 
     };
     let ended = |of: &StressReport| match of.measurement.ended {
         Ended::Completed => "ran to its end".to_owned(),
-        Ended::Stopped | Ended::SuccessLimitMissed => format!("ended early, after {:.1} s", of.measurement.seconds),
+        Ended::Stopped | Ended::SuccessLimitMissed | Ended::ThresholdMissed => {
+            format!("ended early, after {}", figures::time(of.measurement.seconds))
+        }
     };
-    let load = |of: &StressReport| {
-        let stages = of.load.pacing.stages.iter().map(|stage| format!("{}", stage.level)).collect::<Vec<_>>();
-        format!("{} (levels {}; {} at once)", super::tables::load(of), stages.join(", "), of.load.workers)
-    };
-    let pairs: [(&'static str, String, String); 7] = [
+    comparable(&now.profile, &now.load, before)?;
+    let pairs: [(&'static str, String, String); 5] = [
         ("scenario", now.scenario.clone(), before.scenario.clone()),
-        ("profile", now.profile.clone(), before.profile.clone()),
         ("server", now.server.clone(), before.server.clone()),
         ("machine", now.machine.clone(), before.machine.clone()),
-        ("load", load(now), load(before)),
         ("faults", faults(now), faults(before)),
         ("how they ended", ended(now), ended(before)),
     ];
-    if let Some((what, now, before)) = pairs.into_iter().find(|(_, now, before)| now != before) {
-        return Err(Incomparable { what, now, before });
-    }
+    alike(pairs)?;
     let changed = before.settings.iter().zip(now.settings.iter()).filter(|((_, was), (_, is))| was != is);
     let settings = changed.map(|((setting, was), (_, is))| format!("{setting} {is} (was {was})")).collect();
     let figures: [Figure; 4] = [
-        ("queries per second (QPS)", |of| of.measurement.throughput, |point| point.throughput),
-        ("response time, median", |of| of.measurement.response.p50, |point| point.response.p50),
-        ("response time, 95th percentile", |of| of.measurement.response.p95, |point| point.response.p95),
-        ("response time, 99th percentile", |of| of.measurement.response.p99, |point| point.response.p99),
+        ("queries per second (QPS)", ComparedUnit::Rate, |of| of.measurement.throughput, |point| point.throughput),
+        ("response time, median", ComparedUnit::Time, |of| of.measurement.response.p50, |point| point.response.p50),
+        (
+            "response time, 95th percentile",
+            ComparedUnit::Time,
+            |of| of.measurement.response.p95,
+            |point| point.response.p95,
+        ),
+        (
+            "response time, 99th percentile",
+            ComparedUnit::Time,
+            |of| of.measurement.response.p99,
+            |point| point.response.p99,
+        ),
     ];
-    let rows = figures.into_iter().map(|(metric, whole, part)| ComparedRow {
-        metric,
+    let mut rows = vec![success(now, before)];
+    rows.extend(figures.into_iter().map(|(metric, unit, whole, part)| ComparedRow {
+        metric: metric.to_owned(),
+        unit,
         before: whole(before),
         now: whole(now),
         change: change(whole(before), whole(now), &batches(before, part), &batches(now, part)),
-    });
-    Ok(Comparison { settings, rows: rows.collect() })
+    }));
+    rows.extend(ErrorClass::ALL.into_iter().filter_map(|class| errors(class, now, before)));
+    Ok(Comparison { settings, rows })
+}
+
+/// The success rates, and their difference.
+fn success(now: &StressReport, before: &StressReport) -> ComparedRow {
+    let sampled = |of: &StressReport| {
+        let requests = of.measurement.requests;
+        let parts: Vec<_> = of
+            .series
+            .iter()
+            .map(|point| (whole(point.throughput * point.seconds), whole(point.failures * point.seconds)))
+            .collect();
+        ((requests.succeeded, requests.failed), stats::design_effect(&parts))
+    };
+    let long_enough = now.series.len().min(before.series.len()) > 1;
+    let change = stats::success_difference(sampled(now), sampled(before), 0.95).ok().filter(|_| long_enough);
+    ComparedRow {
+        metric: "success rate".to_owned(),
+        unit: ComparedUnit::Share,
+        before: before.measurement.requests.success_rate,
+        now: now.measurement.requests.success_rate,
+        change,
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates by definition of `as`")]
+fn whole(count: f64) -> u64 {
+    count.round() as u64
+}
+
+/// Failed attempts of a class, where one of the tests has any.
+fn errors(class: ErrorClass, now: &StressReport, before: &StressReport) -> Option<ComparedRow> {
+    #[expect(clippy::cast_precision_loss, reason = "counts of requests are far below 2^53")]
+    let per_thousand = |of: &StressReport| {
+        let failed: u64 =
+            of.measurement.errors.iter().filter(|error| error.class == class).map(|error| error.count).sum();
+        let requests = of.measurement.requests.succeeded + of.measurement.requests.failed;
+        failed as f64 * 1e3 / requests.max(1) as f64
+    };
+    let (before, now) = (per_thousand(before), per_thousand(now));
+    let metric = format!("failed attempts in 1000 requests: {}", words::error(class));
+    (before + now > 0.0).then_some(ComparedRow { metric, unit: ComparedUnit::PerThousand, before, now, change: None })
 }
 
 /// The logarithms of a figure's means over batches of the time line.
@@ -146,26 +232,36 @@ impl Comparison {
     pub fn grid(&self) -> Grid {
         let title = match self.settings.as_slice() {
             [] => "Compared with the earlier test, of the same settings".to_owned(),
-            changed => format!("Compared with the earlier test; settings that differ: {}", changed.join(", ")),
+            changed => format!("Compared with the earlier test; settings that differ:\n{}", changed.join(", ")),
         };
         let title = format!(
-            "{title}\n(each interval has in it that tests which are alike spread by {:.1} %: paired trials, as `pool-tune run` \
-             makes them, show less)",
+            "{title}\n(the intervals of throughput and times have in them that tests which are alike\n\
+             spread by {:.1} %: paired trials, as `pool-tune run` makes them, show less)",
             BETWEEN * 100.0
         );
         let header = ["", "before", "now", "change (95 % interval)", ""].map(str::to_owned).to_vec();
-        let figure = |row: &ComparedRow, value: f64| {
-            if row.metric.contains("QPS") { figures::rate(value) } else { figures::time(value) }
+        let figure = |row: &ComparedRow, value: f64| match row.unit {
+            ComparedUnit::Rate => figures::rate(value),
+            ComparedUnit::Time => figures::time(value),
+            ComparedUnit::Share => figures::share(value),
+            ComparedUnit::PerThousand => figures::parameter(value),
         };
         let rows = self.rows.iter().map(|row| {
+            let written = |change| match row.unit {
+                ComparedUnit::Share => figures::points_interval(change),
+                _ => figures::change_interval(change),
+            };
             let (change, verdict) = match row.change {
+                None if row.unit == ComparedUnit::PerThousand => {
+                    (figures::NONE.to_owned(), "not judged: failures come in bursts")
+                }
                 None => (figures::NONE.to_owned(), "too short to compare"),
                 Some(change) if row.distinguishable() => {
-                    (figures::change_interval(change), if change.value > 0.0 { "more" } else { "less" })
+                    (written(change), if change.value > 0.0 { "more" } else { "less" })
                 }
-                Some(change) => (figures::change_interval(change), "no difference distinguishable"),
+                Some(change) => (written(change), "no difference distinguishable"),
             };
-            vec![row.metric.to_owned(), figure(row, row.before), figure(row, row.now), change, verdict.to_owned()]
+            vec![row.metric.clone(), figure(row, row.before), figure(row, row.now), change, verdict.to_owned()]
         });
         Grid { title, header, rows: rows.collect() }
     }

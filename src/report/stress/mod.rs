@@ -3,7 +3,7 @@
 mod compare;
 mod tables;
 
-pub use compare::{Comparison, Incomparable, compare};
+pub use compare::{Comparison, Incomparable, comparable, compare};
 use hdrhistogram::Histogram;
 pub use tables::{Grid, breaker, fault_in_words, findings_grid, sections, suite_grid};
 

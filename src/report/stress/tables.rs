@@ -1,7 +1,7 @@
 use crate::{
     model::{
         BreakerState, Ended, Estimate, Fault, FaultRecord, Finding, Latency, Measurement, MetricUnit, Offered,
-        Severity, StressReport,
+        Severity, StressLoad, StressReport, figures::percent,
     },
     report::{figures, words},
 };
@@ -47,9 +47,10 @@ fn headline(report: &StressReport) -> String {
     };
     let early = match report.measurement.ended {
         Ended::Completed => String::new(),
-        Ended::Stopped | Ended::SuccessLimitMissed => {
+        Ended::Stopped | Ended::SuccessLimitMissed | Ended::ThresholdMissed => {
             format!(
-                " · ended early, after {} of {}",
+                " · ended early{}, after {} of {}",
+                report.ended_by.as_ref().map_or(String::new(), |threshold| format!(" by {threshold}")),
                 figures::time(report.measurement.seconds),
                 figures::time(report.load.seconds)
             )
@@ -59,8 +60,7 @@ fn headline(report: &StressReport) -> String {
 }
 
 /// What was offered, in words.
-pub(crate) fn load(report: &StressReport) -> String {
-    let load = &report.load;
+pub(crate) fn load(load: &StressLoad) -> String {
     let highest = load.pacing.highest();
     let stages = match load.pacing.stages.len() {
         0 | 1 => String::new(),
@@ -81,7 +81,18 @@ fn key_metrics(report: &StressReport) -> Grid {
     let of = &report.measurement;
     let mut grid = Grid::new("Key metrics", &[]);
     let mut row = |name: &str, figure: String| grid.rows.push(vec![name.to_owned(), figure]);
-    row("load", load(report));
+    row("load", load(&report.load));
+    let settings = &report.settings;
+    row(
+        "pool",
+        format!(
+            "{} to {} connections, {} to get one, {} retries",
+            settings.min_connections(),
+            settings.max_connections(),
+            figures::time(settings.connection_timeout().as_secs_f64()),
+            settings.retry_attempts()
+        ),
+    );
     row("queries per second (QPS)", figures::rate(of.throughput));
     let success = Estimate { value: of.requests.success_rate, interval: of.requests.success_interval };
     let all = of.requests.succeeded + of.requests.failed;
@@ -133,30 +144,50 @@ fn key_metrics(report: &StressReport) -> Grid {
         "processors",
         format!(
             "load generator {}, database {}, others {}",
-            figures::share(of.cpu.own),
-            figures::share(of.cpu.database),
-            figures::share(of.cpu.other)
+            percent(of.cpu.own),
+            percent(of.cpu.database),
+            percent(of.cpu.other)
         ),
     );
     grid
 }
 
+/// A figure of a distribution of times, and how it is written.
+type TimesRow = (&'static str, fn(&Latency) -> String);
+
+/// A column a part, as thresholds name them; so it fits 80 columns.
 fn times(of: &Measurement) -> Grid {
-    let mut grid = Grid::new("Times", &["", "count", "mean", "p50", "p90", "p95", "p99", "p99.9", "max"]);
     let parts: [(&str, &Latency); 7] = [
-        ("response (from intended start)", &of.response),
+        ("response", &of.response),
         ("query", &of.query),
-        ("connection acquisition", &of.acquire.total),
-        ("  waiting for a slot", &of.acquire.wait),
-        ("  opening", &of.acquire.open),
-        ("  validating", &of.acquire.validate),
-        ("connection held", &of.hold),
+        ("acquire", &of.acquire.total),
+        ("wait", &of.acquire.wait),
+        ("open", &of.acquire.open),
+        ("validate", &of.acquire.validate),
+        ("hold", &of.hold),
     ];
-    for (name, part) in parts.into_iter().filter(|(_, part)| part.count > 0) {
-        let mut row = vec![name.to_owned(), part.count.to_string()];
-        row.extend([part.mean, part.p50, part.p90, part.p95, part.p99, part.p999, part.max].map(figures::time));
-        grid.rows.push(row);
+    let parts: Vec<_> = parts.into_iter().filter(|(_, part)| part.count > 0).collect();
+    let figures: [TimesRow; 8] = [
+        ("n", |part| part.count.to_string()),
+        ("mean", |part| figures::time(part.mean)),
+        ("p50", |part| figures::time(part.p50)),
+        ("p90", |part| figures::time(part.p90)),
+        ("p95", |part| figures::time(part.p95)),
+        ("p99", |part| figures::time(part.p99)),
+        ("p999", |part| figures::time(part.p999)),
+        ("max", |part| figures::time(part.max)),
+    ];
+    let title = "Times (response: from when a request was meant to start; acquire: to get a\n\
+                 connection, of which are wait, open and validate)";
+    let mut grid = Grid { title: title.to_owned(), ..Grid::default() };
+    if parts.is_empty() {
+        return grid;
     }
+    grid.header = std::iter::once("").chain(parts.iter().map(|(name, _)| *name)).map(str::to_owned).collect();
+    let row = |(name, figure): TimesRow| {
+        std::iter::once(name.to_owned()).chain(parts.iter().map(|(_, part)| figure(part))).collect()
+    };
+    grid.rows = figures.into_iter().map(row).collect();
     grid
 }
 
@@ -178,7 +209,8 @@ fn errors(of: &Measurement) -> Grid {
 pub fn fault_in_words(fault: &Fault) -> String {
     use crate::model::FaultKind as Kind;
     let share = if fault.kind.takes_share() && fault.share < 1.0 {
-        format!(" on {} of the connections", figures::share(fault.share))
+        // As many digits as it was given with, so that 50 % is no 50.00 %.
+        format!(" on {} % of the connections", (fault.share * 1e4).round() / 1e2)
     } else {
         String::new()
     };
@@ -319,7 +351,9 @@ pub fn suite_grid(reports: &[StressReport]) -> Grid {
             figures::time(of.response.p95),
             recovery,
             match of.breaker.opened {
-                0 if of.breaker.open_seconds > 0.0 => format!("open at first, {:.1} s", of.breaker.open_seconds),
+                0 if of.breaker.open_seconds > 0.0 => {
+                    format!("open at first, {}", figures::time(of.breaker.open_seconds))
+                }
                 0 => "closed".to_owned(),
                 opened => format!("opened {opened}×"),
             },

@@ -89,6 +89,7 @@ fn report() -> StressReport {
                 holds: false,
             },
         ],
+        ended_by: None,
         passed: false,
         warnings: vec![],
     }
@@ -112,7 +113,30 @@ fn a_test_against_itself_shows_no_difference() {
     let report = report();
     let comparison = compare(&report, &report).unwrap();
     assert!(comparison.settings.is_empty());
-    assert!(comparison.rows.iter().all(|row| row.change.is_some() && !row.distinguishable()), "{comparison:?}");
+    assert!(comparison.rows.iter().all(|row| !row.distinguishable()), "{comparison:?}");
+    let judged = comparison.rows.iter().filter(|row| row.change.is_some()).count();
+    assert_eq!(judged, 5, "success rate, throughput and times: {comparison:?}");
+}
+
+#[test]
+fn success_rates_and_failures_by_class_are_compared() {
+    let of = |failures: f64, bursts: bool| {
+        let mut report = report();
+        for (second, point) in (0..).zip(&mut report.series) {
+            point.failures = if bursts { failures * f64::from(u8::from(second == 0)) * 12.0 } else { failures };
+        }
+        report.measurement.requests.succeeded = 108_000;
+        report.measurement.requests.failed = if failures > 1.0 { 480 } else { 120 };
+        report.measurement.requests.success_rate = if failures > 1.0 { 0.9956 } else { 0.9989 };
+        report
+    };
+    let mut before = of(10.0 / 12.0, false);
+    before.measurement.errors.clear();
+    let row = |now: &StressReport| compare(now, &before).unwrap().rows[0].clone();
+    let evenly = row(&of(40.0, false));
+    assert!(evenly.distinguishable() && evenly.change.unwrap().value < 0.0, "{evenly:?}");
+    assert!(!row(&of(40.0, true)).distinguishable(), "one burst is one event, however many requests it hit");
+    insta::assert_snapshot!(text(&compare(&of(40.0, false), &before).unwrap().grid()));
 }
 
 #[test]
@@ -123,7 +147,7 @@ fn only_a_change_beyond_the_spread_between_tests_is_told() {
         now.measurement.throughput *= factor;
         now
     };
-    let qps = |now: &StressReport| compare(now, &before).unwrap().rows[0].distinguishable();
+    let qps = |now: &StressReport| compare(now, &before).unwrap().rows[1].distinguishable();
     assert!(!qps(&faster(1.08)) && qps(&faster(1.3)));
 }
 

@@ -39,7 +39,7 @@ fn bad_flags_are_told() {
     assert_refused(&["run", "--range", "max_connections=60..10"], 2, &["expected the lower end first"]);
     assert_refused(&["run", "--prefix", "1 bad"], 2, &["1 bad"]);
     assert_refused(&["run", "--name", "../../etc"], 2, &["--name"]);
-    assert_refused(&["run", "--target", "mysql://root@localhost/x"], 2, &["mysql", "postgres://"]);
+    assert_refused(&["run", "--target", "oracle://root@localhost/x"], 2, &["mysql", "postgres://"]);
 }
 
 #[test]

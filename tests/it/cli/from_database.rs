@@ -48,12 +48,12 @@ fn url(cluster: &Cluster, role: &str) -> String {
 }
 
 async fn run(server: &Server, sql: &str) {
-    let Connection::Postgres(mut connection) = server.connect_control().await.unwrap();
+    let Connection::Postgres(mut connection) = server.connect_control().await.unwrap() else { panic!("no PostgreSQL") };
     connection.execute(sqlx::raw_sql(sqlx::AssertSqlSafe(sql))).await.unwrap();
 }
 
 async fn state(server: &Server) -> (i64, String) {
-    let Connection::Postgres(mut connection) = server.connect_control().await.unwrap();
+    let Connection::Postgres(mut connection) = server.connect_control().await.unwrap() else { panic!("no PostgreSQL") };
     let sql = "select count(*), coalesce(sum(price), 0)::text from item";
     sqlx::query_as(sql).fetch_one(&mut connection).await.unwrap()
 }

@@ -1,6 +1,7 @@
 //! The program as a person or a script uses it: its output, its files, its exit codes.
 
 mod bad_input;
+mod databases;
 mod from_database;
 mod from_script;
 mod real;

@@ -45,7 +45,7 @@ fn url() -> String {
 #[test]
 fn a_test_gives_a_document_that_its_schema_describes_and_files_beside_it() {
     let folder = folder();
-    let files = ["--csv", "line.csv", "--hdr-log", "times.hlog"];
+    let files = ["--csv", "line.csv", "--hdr-log", "times.hlog", "--save", "first.json"];
     let (code, first) = document(folder.path(), &[&["--duration", "3"], files.as_slice()].concat());
     assert_eq!(code, 0, "{first}");
     let shipped = include_str!("../../../schemas/stress.schema.json");
@@ -64,11 +64,13 @@ fn a_test_gives_a_document_that_its_schema_describes_and_files_beside_it() {
     assert_eq!(csv.lines().count(), first["series"].as_array().unwrap().len() + 1, "{csv}");
     assert!(fs::read_to_string(folder.path().join("times.hlog")).unwrap().contains("Tag=basic,"));
 
-    fs::write(folder.path().join("first.json"), first.to_string()).unwrap();
+    let saved = fs::read_to_string(folder.path().join("first.json")).unwrap();
+    assert_eq!(serde_json::from_str::<Value>(&saved).unwrap(), first);
     let again = stress(folder.path(), &["--duration", "3", "--compare", "first.json"]);
     assert!(stdout(&again).contains("Compared with the earlier test, of the same settings"), "{}", stdout(&again));
     let other = stress(folder.path(), &["--duration", "1", "--compare", "first.json"]);
     assert_eq!(other.status.code(), Some(2), "a test of another length is not comparable: {}", stdout(&other));
+    assert!(!stderr(&other).contains("measuring"), "that is told before the test: {}", stderr(&other));
 
     let diagnosed = pool_tune(folder.path(), &["diagnose", "first.json", "--json"]);
     let found: Value = serde_json::from_str(&stdout(&diagnosed)).unwrap();
@@ -103,6 +105,8 @@ fn an_open_loop_and_flags_for_settings_do_what_they_say() {
 #[test]
 fn thresholds_decide_the_exit_code() {
     let folder = folder();
+    let list = stdout(&stress(folder.path(), &["--threshold", "list"]));
+    assert!(list.contains("success_rate") && list.contains("FIGURE_query"), "{list}");
     let arguments = ["--duration", "1", "--threshold", "p50_query<1ns", "--threshold", "success_rate>=0.99"];
     let bad = stress(folder.path(), &arguments);
     assert_eq!(bad.status.code(), Some(2), "`1ns` is no time that it knows: {}", stderr(&bad));
@@ -122,10 +126,24 @@ fn a_test_that_cannot_pass_any_more_ends_early_when_asked_to() {
     let (code, document) = document(folder.path(), &["--duration", "60", "--abort-on-fail"]);
     assert_eq!(code, 8);
     assert_eq!(document["measurement"]["ended"], "success_limit_missed");
+    assert_eq!(document["ended_by"], "success_rate>=0.99");
     assert!(document["measurement"]["seconds"].as_f64().unwrap() < 30.0);
     let error = &document["measurement"]["errors"][0];
     assert_eq!((&error["class"], &error["code"]), (&"query".into(), &"22012".into()));
     assert_eq!(error["example"], "operation `half`: division by zero");
+
+    // In a test with faults as well, and by a threshold of another kind.
+    let scenario =
+        "name: mine\nduration: 60s\nfaults: [{at: 500ms, fault: terminate}]\nexpect: [opened<1, errors<1000000]\n";
+    fs::write(folder.path().join("quick.yaml"), QUICK).unwrap();
+    fs::write(folder.path().join("mine.yaml"), scenario).unwrap();
+    let (code, document) = self::document(folder.path(), &["--scenario", "./mine.yaml", "--abort-on-fail"]);
+    assert_eq!(code, 8);
+    assert_eq!(
+        (&document["measurement"]["ended"], &document["ended_by"]),
+        (&"threshold_missed".into(), &"opened<1".into())
+    );
+    assert!(document["warnings"].to_string().contains("`opened<1` could not be met any more"), "{document}");
 }
 
 #[test]

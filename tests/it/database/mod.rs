@@ -1,8 +1,10 @@
-//! The database room on a real PostgreSQL.
+//! The database room on real databases: PostgreSQL, where it says nothing else.
 
 mod inspect;
+mod mysql;
 mod private;
 mod schema;
+mod sqlite;
 mod tls;
 mod url;
 
@@ -43,8 +45,10 @@ async fn start(max_connections: u32) -> (PrivateServer, TempDir) {
 
 /// A raw connection for a test's own statements.
 async fn connect(server: &Server) -> PgConnection {
-    let Connection::Postgres(connection) = server.connect_control().await.unwrap();
-    connection
+    match server.connect_control().await.unwrap() {
+        Connection::Postgres(connection) => connection,
+        other => panic!("{other:?} is no connection to PostgreSQL"),
+    }
 }
 
 async fn run(connection: &mut PgConnection, sql: &str) {

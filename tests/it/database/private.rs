@@ -6,7 +6,10 @@ use std::{
     process::{Command, Stdio},
 };
 
-use pool_tune::database::{DatabaseError, PrivateError, PrivateOptions, PrivateServer, StateFolder};
+use pool_tune::{
+    database::{DatabaseError, PrivateError, PrivateOptions, PrivateServer, StateFolder},
+    model::Dialect,
+};
 use rustix::process::{Pid, Signal, geteuid, kill_process};
 
 use super::{PASSWORD, at, connect, folder, folder_with, port, run, start, until};
@@ -121,7 +124,8 @@ async fn owner() {
     if env::var_os(IN_CHILD).is_none() {
         return;
     }
-    match PrivateServer::start(&PrivateOptions::default()).await {
+    let dialect = env::var(IN_CHILD).ok().and_then(|key| Dialect::of_key(&key)).unwrap();
+    match PrivateServer::start(&PrivateOptions { dialect, ..PrivateOptions::default() }).await {
         Err(error) => println!("\nfailed to {error}"),
         Ok(private) => {
             println!("\nstarted {}", private.pid());
@@ -131,11 +135,11 @@ async fn owner() {
 }
 
 /// The command for [`owner`] in a process of its own.
-fn owner_process(state: &Path) -> Command {
+fn owner_process(state: &Path, dialect: Dialect) -> Command {
     let mut command = Command::new(env::current_exe().unwrap());
     command
         .args(["--exact", "database::private::owner", "--nocapture"])
-        .env(IN_CHILD, "1")
+        .env(IN_CHILD, dialect.key())
         .env("POOL_TUNE_STATE", state)
         .stdout(Stdio::piped());
     command
@@ -143,9 +147,15 @@ fn owner_process(state: &Path) -> Command {
 
 #[tokio::test]
 async fn what_a_killed_owner_left_is_removed_and_nothing_before() {
+    for dialect in [Dialect::Postgres, Dialect::MySql] {
+        a_killed_owners_leftovers(dialect).await;
+    }
+}
+
+async fn a_killed_owners_leftovers(dialect: Dialect) {
     let folder = folder();
     let state = StateFolder::at(folder.path());
-    let mut owner = owner_process(folder.path()).spawn().unwrap();
+    let mut owner = owner_process(folder.path(), dialect).spawn().unwrap();
     let mut lines = BufReader::new(owner.stdout.take().unwrap()).lines();
     let pid: u32 = lines.find_map(|line| line.unwrap().strip_prefix("started ")?.parse().ok()).unwrap();
 
@@ -164,12 +174,17 @@ async fn what_a_killed_owner_left_is_removed_and_nothing_before() {
 }
 
 #[test]
-fn without_postgresql_the_remedy_is_told() {
+fn without_its_programs_the_remedy_is_told() {
     let folder = folder();
-    let output = owner_process(folder.path()).env("PG_BIN", folder.path()).env("PATH", "").output().unwrap();
-    let text = String::from_utf8(output.stdout).unwrap();
-    assert!(text.contains("failed to find PostgreSQL") && text.contains("PG_BIN"), "{text}");
-    assert!(is_empty(folder.path()));
+    for (dialect, variable, name) in
+        [(Dialect::Postgres, "PG_BIN", "PostgreSQL"), (Dialect::MySql, "MARIADB_BIN", "MariaDB")]
+    {
+        let mut owner = owner_process(folder.path(), dialect);
+        let output = owner.env(variable, folder.path()).env("PATH", "").output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(text.contains(&format!("failed to find {name}")) && text.contains(variable), "{text}");
+        assert!(is_empty(folder.path()));
+    }
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@ use std::time::{Duration, Instant};
 use pool_tune::{
     database::Connection,
     model::{ErrorClass, Setting, Settings},
-    pool::{Attempt, Failure, Observer, Pool, Work, WorkError},
+    pool::{Acquired, Attempt, Failure, Observer, Pool, Second, Work, WorkError},
 };
 use sqlx::SqlStr;
 
@@ -59,6 +59,31 @@ fn transitions(pool: &Pool) -> (u64, u64, u64) {
 fn retrying() -> Settings {
     let settings = count(quiet(), Setting::RetryAttempts, 3);
     millis(millis(settings, Setting::InitialRetryDelay, 1), Setting::MaxRetryDelay, 10)
+}
+
+/// Says that it waited an hour for a second connection.
+struct WithSecond(Option<Second>);
+
+impl Work for WithSecond {
+    async fn run(&mut self, _: &mut Connection) -> Result<(), WorkError> {
+        let acquired = Acquired { total: Duration::from_secs(3600), ..Acquired::default() };
+        self.0 = Some(Second { acquired, hold: Duration::ZERO });
+        Ok(())
+    }
+
+    fn second(&mut self) -> Option<Second> {
+        self.0.take()
+    }
+}
+
+#[tokio::test]
+async fn waiting_for_a_second_connection_is_no_query_time() {
+    let role = Role::new("second").await;
+    let pool = role.pool(&retrying());
+    let mut seen = Seen::default();
+    assert_eq!(pool.request(&mut WithSecond(None), &mut seen).await, Ok(1));
+    let attempt = seen.0[0].0;
+    assert_eq!((attempt.query, attempt.second.unwrap().acquired.total.as_secs()), (Some(Duration::ZERO), 3600));
 }
 
 #[tokio::test]

@@ -154,6 +154,9 @@ async fn requests_that_ask_for_a_second_connection_block_each_other_when_all_hol
     let roomy = trial("select 1", &load, &settings(16)).await.measurement;
     assert_eq!((roomy.requests.failed, roomy.errors.len()), (0, 0), "{:?}", roomy.errors);
     assert!(roomy.requests.succeeded > 0);
+    // Both connections are counted as acquired and held.
+    assert_eq!(roomy.acquire.total.count, 2 * roomy.query.count);
+    assert_eq!(roomy.hold.count, 2 * roomy.query.count);
 }
 
 #[tokio::test]

@@ -4,8 +4,8 @@ use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Row as _};
 
 use super::{StatementsError, nature};
 use crate::{
-    database::{DatabaseError, Server},
-    model::{Nature, Observed, ObservedStatement},
+    database::{Connection, DatabaseError, Server},
+    model::{Dialect, Nature, Observed, ObservedStatement},
 };
 
 /// What makes a statement a top one.
@@ -26,7 +26,11 @@ impl Server {
     /// # Errors
     /// [`StatementsError`] when the server does not count statements, the user may not see them, or there are none.
     pub async fn statements(&self, n: u32, top: Top) -> Result<Observed, StatementsError> {
-        let mut connection = self.control().await?;
+        let not_postgres = || StatementsError::NotPostgres { server: self.to_string() };
+        if self.dialect() != Dialect::Postgres {
+            return Err(not_postgres());
+        }
+        let Connection::Postgres(mut connection) = self.connect_control().await? else { return Err(not_postgres()) };
         let rows = read(self, &mut connection, top).await?;
         let mut observed = Observed {
             server: self.to_string(),

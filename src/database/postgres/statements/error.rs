@@ -3,6 +3,14 @@ use crate::database::DatabaseError;
 /// Why the statements of a server cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StatementsError {
+    /// Other databases count statements elsewhere.
+    #[error(
+        "read the statements of {server}: only PostgreSQL's are read (`pg_stat_statements`); give a URL postgres://…"
+    )]
+    NotPostgres {
+        /// The database.
+        server: String,
+    },
     /// The database has no such extension.
     #[error(
         "read the statements of {server}: the database has no extension `pg_stat_statements`; {install}run `CREATE \
