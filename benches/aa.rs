@@ -6,6 +6,9 @@
 
 use std::time::Duration;
 
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
 use pool_tune::{
     database::{PrivateOptions, PrivateServer},
     model::{Operation, Setting, Settings, Statement, Value, Workload},
@@ -23,7 +26,9 @@ fn main() {
         at.map_or(default, |at| arguments[at + 1].parse().unwrap())
     };
     println!("{}", pool_tune::tune::machine());
-    simulated(number("--simulated", 2000));
+    simulated(number("--simulated", 2000), None);
+    // The luck of a fault part is worst where the circuit opens at every second fault.
+    simulated(number("--simulated", 2000), Some(0.25));
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(real(number("--real", 50)));
 }
@@ -54,15 +59,23 @@ impl Claims {
     }
 }
 
-/// The order of a pair's trials alternates, as in a run.
-fn simulated(n: u64) {
+/// The share served in time in a part with three faults, at each of which the circuit opens or not, for 0.2 of 1.5 s.
+fn share_under_faults(rng: &mut ChaCha8Rng) -> f64 {
+    (0..3).map(|_| if rng.random::<bool>() { 0.2 / 1.5 } else { 0.0 }).fold(1.0, |share, lost| share - lost)
+}
+
+/// The order of a pair's trials alternates, as in a run. With a weight, faults are counted.
+fn simulated(n: u64, weight: Option<f64>) {
     let mut claims = Claims::default();
     for seed in 0..n {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let mut response = Response::heavy(1 + seed % 20).reseeded(seed);
         let settings = response.baseline().clone();
         let mut arm = || {
             let reading = response.measure(&settings);
-            Arm { throughput: reading.throughput, succeeded: reading.succeeded, failed: reading.failed }
+            let lost = weight.map_or(0.0, |weight| weight * (1.0 - share_under_faults(&mut rng)));
+            let throughput = reading.throughput * (1.0 - lost);
+            Arm { throughput, succeeded: reading.succeeded, failed: reading.failed }
         };
         let plan = Plan::new(12);
         let mut pairs = Vec::new();
@@ -80,7 +93,7 @@ fn simulated(n: u64) {
         };
         claims.count(verdict);
     }
-    claims.print("simulated");
+    claims.print(if weight.is_some() { "simulated, faults counted" } else { "simulated" });
 }
 
 async fn real(n: u64) {

@@ -6,9 +6,10 @@ use ratatui::crossterm;
 
 use crate::{
     model::{
-        Measurement, Setting, Settings, Unit,
+        Measurement, Setting, Settings,
         figures::{percent, time},
     },
+    report,
     tune::{Event, Plan, Progress, TrialEnded},
 };
 
@@ -80,6 +81,14 @@ impl Display {
             "  budget   at most {} search trials, {} for side questions, {} verification pairs, {} s each and warm-up{budget}",
             plan.search_trials, plan.insight_trials, plan.verification_pairs, plan.trial_seconds
         ));
+        if let Some(part) = &plan.faults {
+            self.line(&format!(
+                "  faults   {} s more a trial, counted for {:.0} %: {}",
+                part.measure.as_secs_f64(),
+                part.weight * 100.0,
+                report::timeline_in_words(&part.timeline)
+            ));
+        }
         if plan.resumed_trials > 0 {
             self.line(&format!("  resumed  {} trials are taken over", plan.resumed_trials));
         }
@@ -112,18 +121,32 @@ impl Display {
         let number = format!("{:>3}/{} {:<11}", ended.progress.trial, ended.progress.of, ended.why);
         let stored = if ended.resumed { "  (stored)" } else { "" };
         let names = self.names(&ended.settings);
-        self.line(&if narrow() {
-            format!("{number} {names:<14} {}{stored}", short_figures(&ended.measurement))
+        let whole = format!("{number} {names:<22} {}{stored}", figures(&ended.measurement));
+        self.line(&if fits(&whole) {
+            whole
         } else {
-            format!("{number} {names:<22} {}{stored}", figures(&ended.measurement))
+            let values = self.values(&ended.settings);
+            format!("{number} {values:<14} {}{stored}", short_figures(&ended.measurement))
         });
+    }
+
+    /// The values of the settings that vary, in the order in which the plan names them.
+    fn values(&self, settings: &Settings) -> String {
+        match self.varying.as_slice() {
+            [] | [_] | [_, _] => self.names(settings),
+            several => several.iter().map(|&setting| settings.get(setting).to_string()).collect::<Vec<_>>().join("/"),
+        }
     }
 
     /// The settings that vary, shortened to their values: `min 3 max 20`.
     fn names(&self, settings: &Settings) -> String {
-        let short = |setting: Setting| match setting.spec().unit {
-            Unit::Count => setting.name().trim_end_matches("_connections"),
-            _ => setting.name(),
+        let short = |setting: Setting| match setting {
+            Setting::MinConnections => "min",
+            Setting::MaxConnections => "max",
+            Setting::RetryAttempts => "retries",
+            Setting::InitialRetryDelay => "delay",
+            Setting::CircuitBreakerThreshold => "breaker",
+            other => other.name(),
         };
         let mut settings_shown = self.varying.clone();
         if settings_shown.is_empty() {
@@ -135,21 +158,28 @@ impl Display {
     }
 }
 
-/// Whether a trial's whole line would be broken by the terminal.
-fn narrow() -> bool {
-    const WHOLE_LINE: u16 = 118;
-    std::io::stderr().is_terminal() && crossterm::terminal::size().is_ok_and(|(width, _)| width < WHOLE_LINE)
+/// Whether the terminal shows the line unbroken.
+fn fits(line: &str) -> bool {
+    !std::io::stderr().is_terminal()
+        || crossterm::terminal::size().is_ok_and(|(width, _)| line.chars().count() <= usize::from(width))
 }
 
 /// A trial's figures for a terminal of 80 columns.
 fn short_figures(measurement: &Measurement) -> String {
     format!(
-        "{:>7.0} QPS {:>8.3} % ok  query p95 {:>8}{}",
+        "{:>7.0} QPS {:>7.2} % ok  p95 {:>8}{}{}",
         measurement.throughput,
         measurement.requests.success_rate * 100.0,
         time(measurement.query.p95),
+        measurement.under_faults.as_ref().map_or(String::new(), |part| format!("  f{:>4.0} %", part.share * 100.0)),
         if measurement.cpu.disturbed { " *" } else { "" },
     )
+}
+
+/// What was served in time under faults.
+fn under_faults(measurement: &Measurement) -> String {
+    let part = measurement.under_faults.as_ref();
+    part.map_or(String::new(), |part| format!("  faults {:>5.1} %", part.share * 100.0))
 }
 
 /// A trial's figures in a line.
@@ -163,6 +193,7 @@ fn figures(measurement: &Measurement) -> String {
         time(measurement.acquire.total.p95),
         measurement.utilisation.mean * 100.0,
     );
+    text.push_str(&under_faults(measurement));
     if let Some(error) = measurement.errors.first().filter(|_| requests.failed > 0) {
         text.push_str(&format!("  ({}× {})", error.count, error.example));
     }

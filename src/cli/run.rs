@@ -126,6 +126,10 @@ async fn tuned(
         () = cancel.cancelled() => return Err(TuneError::Interrupted.into()),
         opened = opened => opened?,
     };
+    if let Err(error) = stage.allow_fault_part(&mut intent.profile, intent.seed, &mut events).await {
+        Box::pin(stage.close()).await;
+        return Err(error.into());
+    }
     let result = session(store, arguments, &intent, &mut stage, cancel, &mut events, folder).await;
     Box::pin(stage.close()).await;
     result.map_err(|error| Stopped { run: Some(intent.id), error })
@@ -162,7 +166,7 @@ async fn session(
         store.begin_run(&new_run(arguments, intent, &provenance, stage)).await?;
     }
     let plan = tune::session_plan(profile, &provenance, stage.free_connections(), intent.stored.len());
-    events(Event::Planned(plan));
+    events(Event::Planned(Box::new(plan)));
     let mut warnings = stage.warnings().to_vec();
     for warning in profile.warnings() {
         events(Event::Notice(warning.clone()));

@@ -13,7 +13,7 @@ use super::{
     exit::{WithCode, code},
 };
 use crate::{
-    model::{Recommendation, Verdict},
+    model::{Recommendation, Setting, Verdict},
     report::{self, ReportedTrial},
     store::{RunStatus, Store, TrialRecord},
 };
@@ -119,39 +119,67 @@ pub(super) async fn show(arguments: &ShowArguments) -> Result<ExitCode> {
         ),
     }
     if !trials.is_empty() {
-        let mut table =
-            table(&["trial", "phase", "why", "max", "min", "QPS", "ok %", "query p95 ms", "acquire p95 ms"]);
-        for trial in &trials {
-            let measurement = &trial.measurement;
-            table.add_row([
-                trial.sequence.to_string(),
-                trial.phase.clone(),
-                trial.why.clone(),
-                trial.settings.max_connections().to_string(),
-                trial.settings.min_connections().to_string(),
-                format!("{:.0}", measurement.throughput),
-                format!("{:.3}", measurement.requests.success_rate * 100.0),
-                format!("{:.2}", measurement.query.p95 * 1e3),
-                format!("{:.2}", measurement.acquire.total.p95 * 1e3),
-            ]);
-        }
-        for column in [0, 3, 4, 5, 6, 7, 8] {
-            if let Some(column) = table.column_mut(column) {
-                column.set_cell_alignment(CellAlignment::Right);
-            }
-        }
-        outln!("\n{table}");
+        outln!("\n{}", trials_table(&trials));
     }
     Ok(ExitCode::SUCCESS)
 }
 
+/// A row a trial; settings that act under faults are told where trials have a part with them.
+fn trials_table(trials: &[TrialRecord]) -> Table {
+    let mut header = vec!["trial", "phase", "why", "max", "min"];
+    let with_faults = trials.iter().any(|trial| trial.measurement.under_faults.is_some());
+    if with_faults {
+        header.extend(["retries", "delay", "breaker"]);
+    }
+    header.extend(["QPS", "ok %", "query p95 ms", "acquire p95 ms"]);
+    if with_faults {
+        header.push("faults %");
+    }
+    let mut table = table(&header);
+    for trial in trials {
+        let (measurement, settings) = (&trial.measurement, &trial.settings);
+        let mut row = vec![
+            trial.sequence.to_string(),
+            trial.phase.clone(),
+            trial.why.clone(),
+            settings.max_connections().to_string(),
+            settings.min_connections().to_string(),
+        ];
+        if with_faults {
+            let acting = [Setting::RetryAttempts, Setting::InitialRetryDelay, Setting::CircuitBreakerThreshold];
+            row.extend(acting.map(|setting| settings.get(setting).to_string()));
+        }
+        row.extend([
+            format!("{:.0}", measurement.throughput),
+            format!("{:.3}", measurement.requests.success_rate * 100.0),
+            format!("{:.2}", measurement.query.p95 * 1e3),
+            format!("{:.2}", measurement.acquire.total.p95 * 1e3),
+        ]);
+        row.extend(measurement.under_faults.iter().map(|part| format!("{:.1}", part.share * 100.0)));
+        table.add_row(row);
+    }
+    for column in (0..header.len()).filter(|column| !(1..=2).contains(column)) {
+        if let Some(column) = table.column_mut(column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table
+}
+
 /// The answer of a run as text: the verdict, a row a setting, insights, warnings.
 pub(super) fn answer(recommendation: &Recommendation) -> String {
-    let mut table = table(&["setting", "was", "now", "decided by", "effect on throughput (95 % interval)"]);
+    let effect = match recommendation.under_faults {
+        Some(_) => "effect on throughput, faults counted (95 % interval)",
+        None => "effect on throughput (95 % interval)",
+    };
+    let mut table = table(&["setting", "was", "now", "decided by", effect]);
     for row in report::table(recommendation) {
         table.add_row(row);
     }
     let mut text = format!("\n{}\n\n{table}\n", report::verdict_sentence(recommendation));
+    if let Some(faults) = report::faults_sentence(recommendation) {
+        text.push_str(&format!("\n{faults}\n"));
+    }
     for insight in &recommendation.insights {
         text.push_str(&format!("\n{}: {}\n", insight.title, insight.text));
     }

@@ -29,7 +29,11 @@ pub fn config_py(recommendation: &Recommendation, prefix: &Prefix) -> Option<Str
     }
     for row in &recommendation.rows {
         file.push('\n');
-        file.push_str(&comment(&format!("{}; {}", words::unit(row.setting.spec().unit), evidence(row))));
+        file.push_str(&comment(&format!(
+            "{}; {}",
+            words::unit(row.setting.spec().unit),
+            evidence(row, recommendation)
+        )));
         let name = row.setting.name().to_uppercase();
         let assignment = format!("{prefix}_{name} = {}\n", python::literal(&row.now));
         file.push_str(&assignment);
@@ -43,16 +47,18 @@ fn comment(text: &str) -> String {
 }
 
 /// What the value rests on, in a line.
-fn evidence(row: &Row) -> String {
+fn evidence(row: &Row, recommendation: &Recommendation) -> String {
     let was = if row.was == row.now { String::new() } else { format!("was {}; ", words::value(&row.was)) };
     let effect = row.effect.map(|effect| {
         let interval = figures::change_interval(effect);
         // "+18.8 % throughput [+6.9, +32.1]": the interval after the noun.
-        interval.replacen(" % [", " % throughput [", 1)
+        interval.replacen(" % [", &format!(" % {} [", words::counted(recommendation)), 1)
     });
     match (row.decided_by, effect) {
         (DecidedBy::Trial, Some(effect)) => format!("{was}decided by trial: {effect}"),
         (DecidedBy::Trial, None) => format!("{was}decided by trial: {}", row.why),
+        (DecidedBy::TrialWithFaults, Some(effect)) => format!("{was}decided by trial with faults: {effect}"),
+        (DecidedBy::TrialWithFaults, None) => format!("{was}decided by trial with faults: {}", row.why),
         (DecidedBy::Kept, Some(effect)) => format!("{was}kept: {} ({effect})", row.why),
         (DecidedBy::Kept, None) => format!("{was}kept: {}", row.why),
         (DecidedBy::Pinned, _) if row.why == "pinned" => format!("{was}pinned"),

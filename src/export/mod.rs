@@ -24,7 +24,7 @@ pub fn recommendation_yaml(recommendation: &Recommendation) -> Result<String, se
     let body = serde_yaml::to_string(recommendation)?;
     Ok(format!(
         "# The recommendation of run {}, by pool-tune {}.\n# Times are seconds, throughput is successful requests a \
-         second, effects are relative changes of throughput;\n# intervals are at 95 %.\n{body}",
+         second, effects are relative changes of throughput,\n# faults counted by their weight where there is `under_faults`; intervals are at 95 %.\n{body}",
         words::one_line(&recommendation.provenance.run),
         words::one_line(&recommendation.provenance.program)
     ))

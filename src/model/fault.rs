@@ -79,6 +79,21 @@ pub enum FaultKind {
     },
 }
 
+/// What the trials of a run measure beside their steady load: an open loop while faults happen.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FaultPart {
+    /// The share of operating time that is under faults, above 0 and below 1: what this part counts for.
+    pub weight: f64,
+    /// A request is served in time within so long from when it was meant to start.
+    #[serde(with = "seconds")]
+    pub deadline: Duration,
+    /// The part's length, its warm-up not counted.
+    #[serde(with = "seconds")]
+    pub measure: Duration,
+    /// What goes wrong meanwhile.
+    pub timeline: Vec<Fault>,
+}
+
 impl FaultKind {
     /// Its name in scenarios and reports.
     #[must_use]

@@ -41,8 +41,49 @@ pub struct Measurement {
     /// The faults of the trial, with what they did.
     #[serde(default)]
     pub faults: Vec<FaultRecord>,
+    /// What its fault part measured, where the trial had one. All else here is of its steady part.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub under_faults: Option<UnderFaults>,
     /// How the trial ended.
     pub ended: Ended,
+}
+
+impl Measurement {
+    /// What settings are judged by: throughput, faults counted by their weight. Where a share `w` of the time is under
+    /// faults, in which a share `s` of what comes is served in time, that is `throughput × (1 − w + w × s)`; plain
+    /// throughput for a trial without a fault part.
+    #[must_use]
+    pub fn weighted_throughput(&self) -> f64 {
+        let lost = self.under_faults.as_ref().map_or(0.0, |part| part.weight * (1.0 - part.share));
+        self.throughput * (1.0 - lost)
+    }
+}
+
+/// What the fault part of a trial measured: an open loop at the same rate for all settings, while faults happen.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct UnderFaults {
+    /// The share of operating time that is under faults, 0 to 1, as the profile has it.
+    pub weight: f64,
+    /// A request was served in time within so many seconds from when it was meant to start.
+    pub deadline: f64,
+    /// Requests a second that were offered.
+    pub rate: f64,
+    /// Requests that were due.
+    pub due: u64,
+    /// Of those, requests that were served in time; one that was not begun, failed or was not finished was not.
+    pub in_time: u64,
+    /// Their share of those due.
+    pub share: f64,
+    /// Attempts a request, on average over the part; 1 without retries.
+    pub attempts: f64,
+    /// Failed attempts by class and code, most frequent first.
+    pub errors: Vec<ErrorCount>,
+    /// Transitions of the circuit breaker.
+    pub breaker: BreakerCounts,
+    /// The faults, with what they did.
+    pub faults: Vec<FaultRecord>,
+    /// Who used the machine's processors meanwhile.
+    pub cpu: Cpu,
 }
 
 /// What an open loop offered, and what became of it.

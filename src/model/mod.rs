@@ -21,17 +21,17 @@ mod threshold;
 mod workload;
 
 pub use dialect::{Dialect, is_conflict};
-pub use fault::{Fault, FaultKind, FaultPlace};
+pub use fault::{Fault, FaultKind, FaultPart, FaultPlace};
 pub use interval::{Estimate, Interval};
 pub use measurement::{
     Acquisition, BreakerCounts, BreakerState, ConnectionCounts, Cpu, Ended, ErrorClass, ErrorCount, FaultRecord,
-    Latency, Measurement, OpenLoop, Recovery, Requests, Utilisation, WarmUp,
+    Latency, Measurement, OpenLoop, Recovery, Requests, UnderFaults, Utilisation, WarmUp,
 };
 pub use observed::{Nature, Observed, ObservedParameter, ObservedStatement};
 pub use pacing::{Offered, Pacing, Stage};
 pub use recommendation::{
-    CurvePoint, DecidedBy, FittedPoint, Insight, Provenance, Recommendation, Row, Throughput, ThroughputCurve, Verdict,
-    Verification,
+    CurvePoint, DecidedBy, FaultEvidence, FittedPoint, Insight, Provenance, Recommendation, Row, Throughput,
+    ThroughputCurve, Verdict, Verification,
 };
 pub use series::Point;
 pub use setting::{Evidence, Scale, Setting, Spec, Unit, UnknownSetting};

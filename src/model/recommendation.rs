@@ -15,6 +15,10 @@ pub struct Recommendation {
     pub throughput: Throughput,
     /// The paired comparison, when one was run.
     pub verification: Option<Verification>,
+    /// What the trials' fault parts showed, where they had one. Effects and the verification's ratio are then of
+    /// throughput with faults counted by their weight ([`Measurement::weighted_throughput`](super::Measurement)).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub under_faults: Option<FaultEvidence>,
     /// Throughput against connections, when it could be fitted.
     pub curve: Option<ThroughputCurve>,
     /// Why there is no curve, when there is none.
@@ -84,12 +88,31 @@ pub enum Verdict {
     },
 }
 
+/// What the fault parts of a run's trials showed. Shares are of requests served in time, with the 95 % interval of their mean.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FaultEvidence {
+    /// The share of operating time that is under faults, as the profile says.
+    pub weight: f64,
+    /// A request was served in time within so many seconds from when it was meant to start.
+    pub deadline: f64,
+    /// Requests a second that were offered.
+    pub rate: f64,
+    /// The share under the settings in use.
+    pub was: Estimate,
+    /// The share under the settings that were verified against them, if any were.
+    pub tried: Option<Estimate>,
+    /// Plain throughput of the verified settings over that of the settings in use, without faults.
+    pub throughput_ratio: Option<Estimate>,
+}
+
 /// What decided the value of a setting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DecidedBy {
     /// Trials, confirmed by the verification.
     Trial,
+    /// Trials in their part under faults, confirmed by the verification.
+    TrialWithFaults,
     /// Nothing: the present value is kept.
     Kept,
     /// A person, who pinned it.
@@ -107,7 +130,7 @@ pub struct Row {
     pub now: Value,
     /// What decided it.
     pub decided_by: DecidedBy,
-    /// Relative change of throughput due to this setting alone (0.12 is 12 % more), with its 95 % interval; for a
+    /// Relative change of throughput, faults counted, due to this setting alone (0.12 is 12 % more), with its 95 % interval; for a
     /// setting kept after trials, the largest change that trials suggested. `None` where no trial could show one.
     pub effect: Option<Estimate>,
     /// Why, in a few words.
@@ -155,7 +178,7 @@ pub struct Verification {
     pub pairs: u32,
     /// The settings that were compared with those in use.
     pub candidate: Settings,
-    /// Throughput of the candidate over throughput of the settings in use.
+    /// Throughput of the candidate over throughput of the settings in use, faults counted by their weight.
     pub ratio: Estimate,
     /// Success rate under the settings in use, with its 95 % Clopper–Pearson interval.
     pub success_was: Estimate,

@@ -71,10 +71,15 @@ impl Axis {
         Ok(Self { setting, low, high })
     }
 
-    /// Whether a trial of the present kind (without faults) can decide the setting.
+    /// Whether a trial can decide the setting; some act only in trials `with_faults`.
     #[must_use]
-    pub fn decidable(setting: Setting) -> bool {
-        setting.spec().decided_by == Evidence::Trial && setting.spec().scale != Scale::Choice
+    pub fn decidable(setting: Setting, with_faults: bool) -> bool {
+        let shown = match setting.spec().decided_by {
+            Evidence::Trial => true,
+            Evidence::TrialWithFaults => with_faults,
+            Evidence::Simulation => false,
+        };
+        shown && setting.spec().scale != Scale::Choice
     }
 }
 

@@ -3,16 +3,57 @@
 use std::time::Duration;
 
 use super::{
-    error::{Problem, did_you_mean},
+    error::{Problem, did_you_mean, list},
     tree::{Entry, Map},
 };
-use crate::model::{Fault, FaultKind};
+use crate::model::{Fault, FaultKind, FaultPart, FaultPlace};
 
 /// The latest that a fault may begin, and the longest that it may last.
 const LONGEST: Duration = Duration::from_secs(86_400);
 /// The longest delay of a network.
 const LONGEST_DELAY: Duration = Duration::from_secs(60);
 
+/// The largest weight of a fault part: operation is mostly something else.
+const MOST_WEIGHT: f64 = 0.9;
+
+/// Which faults may be named.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Of {
+    /// Those of a stress test: all.
+    Test,
+    /// Those of a run, which is made on databases that others use too: they hit the program's own connections only.
+    Run,
+}
+
+/// Reads the part `faults` of a profile.
+pub(super) fn fault_part(entry: Entry) -> Result<FaultPart, Problem> {
+    let mut map = entry.node.map("faults")?;
+    let weight = map.need("weight", "0.25")?;
+    let weight = weight
+        .real()
+        .filter(|share| *share > 0.0 && *share <= MOST_WEIGHT)
+        .ok_or_else(|| weight.wrong(&format!("a share of operating time above 0 and up to {MOST_WEIGHT}")))?;
+    let measure = match map.take("measure") {
+        None => Duration::from_secs(2),
+        Some(entry) => entry.time(Duration::from_millis(200), Duration::from_secs(600))?,
+    };
+    let deadline = match map.take("deadline") {
+        None => Duration::from_secs(1).min(measure),
+        // Later ones would be cut off with the part's end.
+        Some(entry) => entry.time(Duration::from_millis(1), measure)?,
+    };
+    let timeline = map.need("timeline", "[{at: 500ms, for: 300ms, fault: refuse}]")?;
+    let line = timeline.line;
+    let timeline = faults(timeline, measure, Of::Run)?;
+    if timeline.is_empty() {
+        return Err(Problem::at(line, "`timeline` is empty: add a fault, or leave the whole of `faults` out"));
+    }
+    map.end()?;
+    Ok(FaultPart { weight, deadline, measure, timeline })
+}
+
+/// So many of the names, the first ones, are of the network.
+const NETWORK: usize = 7;
 const NAMES: [&str; 11] = [
     "latency",
     "bandwidth",
@@ -28,12 +69,20 @@ const NAMES: [&str; 11] = [
 ];
 
 /// Reads a list of faults, all of which have to be over within the test's length.
-pub(super) fn faults(entry: Entry, length: Duration) -> Result<Vec<Fault>, Problem> {
-    let list = entry.list("a list of faults, such as {at: 2s, for: 500ms, fault: stall}")?;
-    let mut faults: Vec<Fault> = Vec::with_capacity(list.len());
-    for entry in list {
+pub(super) fn faults(entry: Entry, length: Duration, of: Of) -> Result<Vec<Fault>, Problem> {
+    let entries = entry.list("a list of faults, such as {at: 2s, for: 500ms, fault: stall}")?;
+    let mut faults: Vec<Fault> = Vec::with_capacity(entries.len());
+    for entry in entries {
         let line = entry.line;
         let next = fault(entry, length)?;
+        if of == Of::Run && next.kind.place() != FaultPlace::Network {
+            let text = format!(
+                "`{}` is no fault of the network, and a run makes no others, so that it hurts nobody else: use {}",
+                next.kind,
+                list(&NAMES[..NETWORK])
+            );
+            return Err(Problem::at(line, text));
+        }
         // Of two that stop the whole server the first to end would let it go on for both.
         let stops = |fault: &&Fault| matches!(fault.kind, FaultKind::Pause | FaultKind::Restart);
         let other = faults.iter().filter(stops).find(|other| other.at < next.end() && next.at < other.end());

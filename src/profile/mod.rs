@@ -26,7 +26,7 @@ use space::Searched;
 use tree::{Entry, Node};
 use workload::Workloads;
 
-use crate::model::{Dialect, Limits, Setting, Space, Workload};
+use crate::model::{Axis, Dialect, FaultPart, Limits, Setting, Space, Workload};
 
 /// What a run tunes: a load, the settings in use, what to search, and within which limits.
 #[derive(Clone, Debug, PartialEq)]
@@ -47,8 +47,11 @@ pub struct Profile {
     pub limits: Limits,
     /// The length of a trial.
     pub trial: TrialLength,
+    /// The part of a trial that is under faults, if it has one.
+    pub faults: Option<FaultPart>,
     /// How much a run may cost.
     pub budget: Budget,
+    faults_out_of_reach: bool,
     pinned: std::collections::BTreeSet<Setting>,
     warnings: Vec<String>,
     workloads: Workloads,
@@ -114,14 +117,31 @@ fn profile(root: Node, text: &str) -> Result<Profile, Problem> {
     let about = map.take("about").map_or(Ok(String::new()), Entry::text)?;
     let workers = map.need("workers", "25")?.whole(1, 10_000)?;
     let baseline = space::settings(map.take("settings"))?;
-    let Searched { space, pinned, warnings } = Searched::new(baseline, space::wishes(map.take("search"))?)?;
+    let faults = map.take("faults").map(faults::fault_part).transpose()?;
+    let Searched { space, pinned, warnings, .. } =
+        Searched::new(baseline, space::wishes(map.take("search"))?, faults.is_some())?;
     let limits = limits(map.take("limits"))?;
     let trial = trial(map.take("trial"))?;
     let budget = budget(map.take("budget"))?;
     let workloads = workload::workload(map.need("workload", "{operations: [{name: read, sql: select 1}]}")?)?;
     map.end()?;
     let (source, workload) = (text.to_owned(), workloads.first()?.clone());
-    Ok(Profile { name, about, source, workers, workload, space, limits, trial, budget, pinned, warnings, workloads })
+    Ok(Profile {
+        name,
+        about,
+        source,
+        workers,
+        workload,
+        space,
+        limits,
+        trial,
+        faults,
+        budget,
+        faults_out_of_reach: false,
+        pinned,
+        warnings,
+        workloads,
+    })
 }
 
 fn limits(entry: Option<Entry>) -> Result<Limits, Problem> {
@@ -191,11 +211,28 @@ impl Profile {
     }
 
     fn searched(&mut self, change: impl FnOnce(&mut Searched) -> Result<(), ProfileError>) -> Result<(), ProfileError> {
-        let mut searched =
-            Searched { space: self.space.clone(), pinned: self.pinned.clone(), warnings: self.warnings.clone() };
+        let mut searched = Searched {
+            space: self.space.clone(),
+            pinned: self.pinned.clone(),
+            warnings: self.warnings.clone(),
+            with_faults: self.faults.is_some(),
+        };
         change(&mut searched)?;
-        Searched { space: self.space, pinned: self.pinned, warnings: self.warnings } = searched;
+        Searched { space: self.space, pinned: self.pinned, warnings: self.warnings, .. } = searched;
         Ok(())
+    }
+
+    /// Takes the fault part out, for a target on which its faults cannot be made. Settings that act only under faults are
+    /// not searched then.
+    pub fn leave_faults_out(&mut self) {
+        self.faults_out_of_reach = self.faults.take().is_some();
+        self.space.axes.retain(|axis| Axis::decidable(axis.setting, false));
+    }
+
+    /// Whether the fault part was taken out because of the target.
+    #[must_use]
+    pub fn faults_out_of_reach(&self) -> bool {
+        self.faults_out_of_reach
     }
 
     /// Takes the workload in the dialect of the database that is to be loaded.

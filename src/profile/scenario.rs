@@ -192,7 +192,7 @@ fn scenario(root: Node, text: &str) -> Result<Scenario, Problem> {
     let settings = space::values(map.take("settings"))?;
     let faults = match map.take("faults") {
         None => Vec::new(),
-        Some(entry) => faults::faults(entry, duration)?,
+        Some(entry) => faults::faults(entry, duration, faults::Of::Test)?,
     };
     let expect = map.take("expect").map_or(Ok(Vec::new()), expect)?;
     map.end()?;

@@ -114,13 +114,16 @@ pub(super) struct Searched {
     pub(super) space: Space,
     pub(super) pinned: BTreeSet<Setting>,
     pub(super) warnings: Vec<String>,
+    /// Whether trials have a fault part, so that settings that act only under faults are searched as well.
+    pub(super) with_faults: bool,
 }
 
 impl Searched {
-    pub(super) fn new(baseline: Settings, wishes: Wishes) -> Result<Self, Problem> {
-        let axes = Setting::all().filter(|setting| Axis::decidable(*setting));
+    pub(super) fn new(baseline: Settings, wishes: Wishes, with_faults: bool) -> Result<Self, Problem> {
+        let axes = Setting::all().filter(|setting| Axis::decidable(*setting, with_faults));
         let axes = axes.filter_map(|setting| Axis::recommended(setting).ok()).collect();
-        let mut searched = Self { space: Space { baseline, axes }, pinned: BTreeSet::new(), warnings: Vec::new() };
+        let space = Space { baseline, axes };
+        let mut searched = Self { space, pinned: BTreeSet::new(), warnings: Vec::new(), with_faults };
         for (line, axis) in wishes.ranges {
             searched.range(axis).map_err(|text| Problem::at(line, text))?;
         }
@@ -128,6 +131,7 @@ impl Searched {
             let value = value.unwrap_or_else(|| searched.space.baseline.get(setting).clone());
             searched.pin(setting, value).map_err(|text| Problem::at(line, text))?;
         }
+        searched.check().map_err(|text| Problem { line: None, text })?;
         Ok(searched)
     }
 
@@ -150,9 +154,11 @@ impl Searched {
                 axis.low, axis.high
             ));
         }
-        if !Axis::decidable(setting) {
+        if !Axis::decidable(setting, self.with_faults) {
             let why = match setting.spec().decided_by {
-                Evidence::TrialWithFaults => "only trials with faults can decide it",
+                Evidence::TrialWithFaults => {
+                    "only trials with faults can decide it, and the profile has no part `faults`"
+                }
                 Evidence::Simulation => "it acts too slowly or too rarely for short trials",
                 Evidence::Trial => "it is no number",
             };
@@ -166,7 +172,7 @@ impl Searched {
         self.check()
     }
 
-    /// Some `min_connections` must be allowed beside some `max_connections`.
+    /// Some `min_connections` must be allowed beside some `max_connections`, and some retry delay below its cap.
     fn check(&self) -> Result<(), String> {
         let range = |setting: Setting| {
             let axis = self.space.axes.iter().find(|axis| axis.setting == setting);
@@ -179,6 +185,14 @@ impl Searched {
             return Err(format!(
                 "`min_connections` is at least {smallest} and `max_connections` at most {largest}: \
                  min_connections must not exceed max_connections"
+            ));
+        }
+        let (shortest, _) = range(Setting::InitialRetryDelay);
+        let (_, longest) = range(Setting::MaxRetryDelay);
+        if shortest > longest {
+            return Err(format!(
+                "`initial_retry_delay` is searched from {shortest} and `max_retry_delay` is {longest}: give it another range, \
+                 or pin it"
             ));
         }
         Ok(())

@@ -115,12 +115,72 @@ fn flags_pin_and_range() {
     profile.pin("max_connections=20").unwrap();
     assert_eq!(profile.space.baseline.max_connections(), 20);
     assert!(profile.is_pinned(Setting::MaxConnections));
-    assert_eq!(profile.space.axes.len(), 1);
+    assert!(!profile.space.axes.iter().any(|axis| axis.setting == Setting::MaxConnections));
     profile.range("max_connections=10..60").unwrap();
     assert!(!profile.is_pinned(Setting::MaxConnections));
     assert_eq!(profile.warnings().len(), 1, "60 is beyond the recommended range: {:?}", profile.warnings());
     profile.range("idle_timeout=60..120").unwrap();
     assert!(profile.warnings().iter().any(|warning| warning.contains("not used")), "{:?}", profile.warnings());
+}
+
+/// A small profile with a fault part.
+fn faulty(part: &str) -> String {
+    small(&format!("faults: {{{part}}}\n"))
+}
+
+#[test]
+fn a_fault_part_makes_what_acts_under_faults_a_matter_of_search() {
+    let searched = |text: &str| parse("mine.yaml", text).unwrap().space.axes.into_iter().map(|axis| axis.setting);
+    let acting = [Setting::RetryAttempts, Setting::InitialRetryDelay, Setting::CircuitBreakerThreshold];
+    assert!(!searched(&small("")).any(|setting| acting.contains(&setting)));
+    let text = faulty("weight: 0.5, timeline: [{at: 500ms, fault: reset}]");
+    assert_eq!(searched(&text).filter(|setting| acting.contains(setting)).count(), 3);
+    let part = parse("mine.yaml", &text).unwrap().faults.unwrap();
+    assert_eq!((part.measure.as_secs(), part.deadline.as_secs(), part.timeline.len()), (2, 1, 1));
+    for (name, text) in built_in() {
+        assert!(parse(name, text).unwrap().faults.is_some(), "{name}");
+    }
+}
+
+#[test]
+fn where_faults_cannot_be_made_nothing_is_left_of_them() {
+    let mut profile = parse("heavy", HEAVY).unwrap();
+    profile.leave_faults_out();
+    assert!(profile.faults.is_none() && profile.faults_out_of_reach());
+    let left: Vec<_> = profile.space.axes.iter().map(|axis| axis.setting).collect();
+    assert_eq!(left, [Setting::MinConnections, Setting::MaxConnections]);
+    let mut without = parse("mine.yaml", &small("")).unwrap();
+    without.leave_faults_out();
+    assert!(!without.faults_out_of_reach(), "there was no part to be taken out");
+}
+
+#[test]
+fn errors_in_faults_name_line_key_and_remedy() {
+    let reset = "timeline: [{at: 500ms, fault: reset}]";
+    let errors = [
+        error(&faulty(&format!("weight: 0, {reset}"))),
+        error(&faulty(&format!("weight: -0.2, {reset}"))),
+        error(&faulty(&format!("weight: 1, {reset}"))),
+        error(&faulty(&format!("weight: .nan, {reset}"))),
+        error(&faulty(&format!("weight: many, {reset}"))),
+        error(&faulty(reset)),
+        error(&faulty("weight: 0.2")),
+        error(&faulty("weight: 0.2, timeline: []")),
+        error(&faulty(&format!("weight: 0.2, measure: 0, {reset}"))),
+        error(&faulty(&format!("weight: 0.2, deadline: 3s, {reset}"))),
+        error(&faulty("weight: 0.2, measure: 1s, timeline: [{at: 900ms, for: 200ms, fault: refuse}]")),
+        error(&faulty("weight: 0.2, timeline: [{at: 1s, fault: terminate}]")),
+        error(&faulty("weight: 0.2, timeline: [{at: 1s, for: 100ms, fault: pause}]")),
+        error(&faulty("weight: 0.2, timeline: [{at: 1s, for: 100ms, fault: hold, connections: 2}]")),
+        error(&faulty(&format!("weight: 0.2, wieght: 0.3, {reset}"))),
+        error(&small(
+            "faults:\n  weight: 0.2\n  timeline:\n    - {at: 1s, fault: reset}\n    - {at: 1s, fault: restart, for: 1s}\n",
+        )),
+        error(&small(&format!(
+            "settings: {{initial_retry_delay: 0.02, max_retry_delay: 0.05}}\nfaults: {{weight: 0.2, {reset}}}\n"
+        ))),
+    ];
+    assert_snapshot!(errors.join("\n"));
 }
 
 #[test]

@@ -17,17 +17,7 @@ const VERIFICATION: &str = "verification";
 
 /// The section, without its heading.
 pub(super) fn section(recommendation: &Recommendation, trials: &[ReportedTrial<'_>]) -> String {
-    let in_use =
-        recommendation.rows.iter().fold(Settings::default(), |all, row| all.with(row.setting, row.was.clone()));
-    let mut columns = vec![("in use", measured(trials, &in_use))];
-    if let Some(other) = other(recommendation).filter(|other| *other != in_use) {
-        let name = match recommendation.verdict {
-            Verdict::Better => "recommended",
-            Verdict::Keep { .. } | Verdict::Infeasible { .. } => "tried instead",
-        };
-        columns.push((name, measured(trials, &other)));
-    }
-    columns.retain(|(_, measured)| !measured.is_empty());
+    let columns = columns(recommendation, trials);
     if columns.is_empty() {
         return "No trials were made with these settings.\n".to_owned();
     }
@@ -48,6 +38,25 @@ pub(super) fn section(recommendation: &Recommendation, trials: &[ReportedTrial<'
         section.push_str(&examples);
     }
     section
+}
+
+/// The settings in use and those to set against them, with their measurements, where there are any.
+pub(super) fn columns<'a>(
+    recommendation: &Recommendation,
+    trials: &[ReportedTrial<'a>],
+) -> Vec<(&'static str, Vec<&'a Measurement>)> {
+    let in_use =
+        recommendation.rows.iter().fold(Settings::default(), |all, row| all.with(row.setting, row.was.clone()));
+    let mut columns = vec![("in use", measured(trials, &in_use))];
+    if let Some(other) = other(recommendation).filter(|other| *other != in_use) {
+        let name = match recommendation.verdict {
+            Verdict::Better => "recommended",
+            Verdict::Keep { .. } | Verdict::Infeasible { .. } => "tried instead",
+        };
+        columns.push((name, measured(trials, &other)));
+    }
+    columns.retain(|(_, measured)| !measured.is_empty());
+    columns
 }
 
 /// The settings to set against those in use.

@@ -4,6 +4,7 @@
 //! printed here, and there is no clock: the same run gives the same bytes.
 
 mod curve;
+mod faults;
 pub(crate) mod figures;
 mod markdown;
 mod metrics;
@@ -20,7 +21,7 @@ pub use stress::{
     suite_grid,
 };
 pub use summary::summary_md;
-pub use words::{table, verdict_sentence};
+pub use words::{faults_sentence, table, timeline_in_words, verdict_sentence};
 
 use crate::model::{Measurement, Settings};
 

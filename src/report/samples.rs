@@ -1,8 +1,11 @@
 //! Recommendations of real runs, and trials to go with them, for tests.
 
+use std::time::Duration;
+
 use crate::model::{
-    Acquisition, BreakerCounts, ConnectionCounts, Cpu, Ended, ErrorClass, ErrorCount, Interval, Latency, Measurement,
-    Recommendation, Requests, Setting, Settings, Utilisation, Value, Verdict, WarmUp,
+    Acquisition, BreakerCounts, ConnectionCounts, Cpu, DecidedBy, Ended, ErrorClass, ErrorCount, Estimate, Fault,
+    FaultEvidence, FaultKind, FaultRecord, Interval, Latency, Measurement, Recommendation, Requests, Setting, Settings,
+    UnderFaults, Utilisation, Value, Verdict, WarmUp,
 };
 
 /// A run that found better settings.
@@ -13,6 +16,52 @@ pub(crate) fn better() -> Recommendation {
 /// A run whose favourite did not stand the verification.
 pub(crate) fn keep() -> Recommendation {
     serde_yaml::from_str(include_str!("samples/keep.yaml")).unwrap()
+}
+
+/// A run that found better settings, most of all under faults, with its trials.
+pub(crate) fn better_under_faults() -> (Recommendation, Vec<(&'static str, Settings, Measurement)>) {
+    let estimate =
+        |value: f64, reach: f64| Estimate { value, interval: Interval { low: value - reach, high: value + reach } };
+    let mut recommendation = better();
+    recommendation.under_faults = Some(FaultEvidence {
+        weight: 0.25,
+        deadline: 1.0,
+        rate: 5900.0,
+        was: estimate(0.731, 0.012),
+        tried: Some(estimate(0.9987, 0.0008)),
+        throughput_ratio: Some(estimate(1.102, 0.031)),
+    });
+    for row in recommendation.rows.iter_mut().filter(|row| row.setting == Setting::CircuitBreakerThreshold) {
+        (row.now, row.decided_by) = (Value::Count(10), DecidedBy::TrialWithFaults);
+        row.effect = Some(estimate(0.072, 0.021));
+        "better, and verified".clone_into(&mut row.why);
+    }
+    let reset = Fault { at: Duration::from_millis(500), lasts: Duration::ZERO, share: 1.0, kind: FaultKind::Reset };
+    let mut trials = trials();
+    for (_, settings, measurement) in &mut trials {
+        let trips = settings.max_connections() > 15;
+        let open = if trips { 0.3 } else { 0.0 };
+        measurement.under_faults = Some(UnderFaults {
+            weight: 0.25,
+            deadline: 1.0,
+            rate: 5900.0,
+            due: 8850,
+            in_time: if trips { 6470 } else { 8838 },
+            share: if trips { 0.731 } else { 0.9987 },
+            attempts: 1.0012,
+            errors: Vec::new(),
+            breaker: BreakerCounts { opened: u64::from(trips), open_seconds: open, ..BreakerCounts::default() },
+            faults: vec![FaultRecord {
+                fault: reset.clone(),
+                began: Some(0.5),
+                ended: Some(0.5),
+                problem: None,
+                recovery: None,
+            }],
+            cpu: Cpu::default(),
+        });
+    }
+    (recommendation, trials)
 }
 
 /// A run in which nothing kept the limits.
@@ -93,6 +142,7 @@ fn measurement(throughput: f64, query: f64) -> Measurement {
         breaker: BreakerCounts::default(),
         cpu: Cpu::default(),
         faults: Vec::new(),
+        under_faults: None,
         ended: Ended::Completed,
     }
 }

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use super::{
-    ReportedTrial, curve, figures,
+    ReportedTrial, curve, faults, figures,
     markdown::{Align, table, text},
     metrics, verdict_sentence, words,
 };
-use crate::model::{DecidedBy, Provenance, Recommendation, Row, Unit, Verdict};
+use crate::model::{DecidedBy, Estimate, Provenance, Recommendation, Row, Unit, Verdict};
 
 /// The page that tells a run to a person, in Markdown: the answer first, then what it rests on, then how it was done.
 ///
@@ -32,6 +32,9 @@ pub fn summary_md(recommendation: &Recommendation, trials: &[ReportedTrial<'_>])
     if let Some(verification) = verification(recommendation) {
         section("Verification", &verification);
     }
+    if let Some(faults) = faults::section(recommendation, trials) {
+        section("Under faults", &faults);
+    }
     section("Key metrics", &metrics::section(recommendation, trials));
     section("Throughput against connections", &curve::section(recommendation));
     if !recommendation.insights.is_empty() {
@@ -48,18 +51,20 @@ pub fn summary_md(recommendation: &Recommendation, trials: &[ReportedTrial<'_>])
 
 fn settings(recommendation: &Recommendation) -> String {
     let rows: Vec<Vec<String>> = recommendation.rows.iter().map(setting).collect();
+    let counted = recommendation.under_faults.is_some();
     let columns = [
         ("setting", Align::Left),
         ("was", Align::Right),
         ("now", Align::Right),
         ("decided by", Align::Left),
-        ("effect on throughput", Align::Right),
+        (if counted { "effect, faults counted" } else { "effect on throughput" }, Align::Right),
         ("why", Align::Left),
     ];
     format!(
-        "{}\nThe effect is that of the setting alone, with its 95 % interval; for a setting kept after trials, of the \
+        "{}\nThe effect is that of the setting alone{}, with its 95 % interval; for a setting kept after trials, of the \
          most promising other value.\n",
-        table(&columns, &rows)
+        table(&columns, &rows),
+        if counted { " on throughput with faults counted by their weight" } else { "" }
     )
 }
 
@@ -104,14 +109,20 @@ fn verification(recommendation: &Recommendation) -> Option<String> {
         .filter(|(_, candidate, was)| candidate != was)
         .map(|(setting, candidate, was)| format!("{setting} {} (was {})", words::value(candidate), words::value(was)))
         .collect();
-    let rows = [
+    let ratio = |ratio: Estimate| format!("{:.3} [{:.3}, {:.3}]", ratio.value, ratio.interval.low, ratio.interval.high);
+    let mut rows = vec![
         vec!["success rate, in use".to_owned(), figures::share_interval(found.success_was)],
         vec!["success rate, the others".to_owned(), figures::share_interval(found.success_now)],
-        vec![
-            "throughput ratio".to_owned(),
-            format!("{:.3} [{:.3}, {:.3}]", found.ratio.value, found.ratio.interval.low, found.ratio.interval.high),
-        ],
     ];
+    match &recommendation.under_faults {
+        None => rows.push(vec!["throughput ratio".to_owned(), ratio(found.ratio)]),
+        Some(faults) => {
+            rows.push(vec!["throughput ratio, faults counted".to_owned(), ratio(found.ratio)]);
+            rows.extend(
+                faults.throughput_ratio.map(|plain| vec!["throughput ratio, without faults".to_owned(), ratio(plain)]),
+            );
+        }
+    }
     Some(format!(
         "After the search, the settings in use and {} were tried in turn, in {} of new trials, so that the search's \
          luck is no part of the answer.\n\n{}",

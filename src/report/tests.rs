@@ -1,8 +1,13 @@
-use super::{ReportedTrial, figures, samples, summary_md, table, verdict_sentence};
-use crate::model::{Measurement, Recommendation, Setting, Settings, Value};
+use std::time::Duration;
+
+use super::{ReportedTrial, figures, samples, summary_md, table, timeline_in_words, verdict_sentence};
+use crate::model::{Fault, FaultKind, Measurement, Recommendation, Setting, Settings, Value};
 
 fn summary(recommendation: &Recommendation) -> String {
-    let trials: Vec<(&str, Settings, Measurement)> = samples::trials();
+    summary_of(recommendation, &samples::trials())
+}
+
+fn summary_of(recommendation: &Recommendation, trials: &[(&str, Settings, Measurement)]) -> String {
     let reported: Vec<_> = trials
         .iter()
         .map(|(phase, settings, measurement)| ReportedTrial { phase, why: "", settings, measurement })
@@ -13,6 +18,31 @@ fn summary(recommendation: &Recommendation) -> String {
 #[test]
 fn the_summary_of_better_settings() {
     insta::assert_snapshot!(summary(&samples::better()));
+}
+
+#[test]
+fn the_summary_of_settings_that_are_better_under_faults() {
+    let (recommendation, trials) = samples::better_under_faults();
+    let page = summary_of(&recommendation, &trials);
+    // The figure with faults counted is never called queries per second.
+    assert!(!page.lines().any(|line| line.contains("counted") && line.contains("QPS")), "{page}");
+    insta::assert_snapshot!(page);
+}
+
+#[test]
+fn faults_of_one_kind_are_told_together() {
+    let fault = |at, lasts, kind| Fault {
+        at: Duration::from_millis(at),
+        lasts: Duration::from_millis(lasts),
+        share: 1.0,
+        kind,
+    };
+    let timeline =
+        [fault(500, 0, FaultKind::Reset), fault(600, 300, FaultKind::Refuse), fault(1100, 0, FaultKind::Reset)];
+    assert_eq!(
+        timeline_in_words(&timeline),
+        "connections reset at 500 ms, 1.10 s; new connections refused for 300 ms at 600 ms"
+    );
 }
 
 #[test]
@@ -35,14 +65,16 @@ fn a_summary_without_trials_says_so() {
 #[test]
 fn verdicts_are_sentences() {
     insta::assert_snapshot!(
-        [samples::better(), samples::keep(), samples::infeasible()].map(|one| verdict_sentence(&one)).join("\n")
+        [samples::better(), samples::keep(), samples::infeasible(), samples::better_under_faults().0]
+            .map(|one| verdict_sentence(&one))
+            .join("\n")
     );
 }
 
 #[test]
 fn rows_fit_a_terminal_of_120_columns() {
     let mut told = String::new();
-    for recommendation in [samples::better(), samples::keep()] {
+    for recommendation in [samples::better(), samples::keep(), samples::better_under_faults().0] {
         let rows = table(&recommendation);
         let widths: Vec<usize> =
             (0..5).map(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap()).collect();

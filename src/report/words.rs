@@ -1,7 +1,7 @@
 //! The words for verdicts, settings and errors.
 
-use super::figures;
-use crate::model::{DecidedBy, ErrorClass, Recommendation, Row, Unit, Value, Verdict};
+use super::{fault_in_words, figures};
+use crate::model::{DecidedBy, ErrorClass, Estimate, Fault, Interval, Recommendation, Row, Unit, Value, Verdict};
 
 /// The longest text of the terminal's last column: with the others it fits 120 columns.
 const EFFECT_WIDTH: usize = 55;
@@ -46,6 +46,7 @@ pub(crate) fn unit(unit: Unit) -> &'static str {
 pub(crate) fn decided_by(decided_by: DecidedBy) -> &'static str {
     match decided_by {
         DecidedBy::Trial => "trial",
+        DecidedBy::TrialWithFaults => "trial with faults",
         DecidedBy::Kept => "kept",
         DecidedBy::Pinned => "pinned",
     }
@@ -89,9 +90,10 @@ fn better(recommendation: &Recommendation) -> String {
         Some(found) => {
             let change = found.ratio.value - 1.0;
             format!(
-                "{} {} throughput [{:+.1}, {:+.1} %], verified in {}; success rate {} against {}",
+                "{} {} {} [{:+.1}, {:+.1} %], verified in {}; success rate {} against {}",
                 figures::size(change),
                 if change < 0.0 { "less" } else { "more" },
+                counted(recommendation),
                 figures::tenths_of_percent(found.ratio.interval.low - 1.0),
                 figures::tenths_of_percent(found.ratio.interval.high - 1.0),
                 pairs(found.pairs),
@@ -106,6 +108,52 @@ fn better(recommendation: &Recommendation) -> String {
         ),
     };
     format!("Use {}: {evidence}.", changes.join(", "))
+}
+
+/// What effects are changes of.
+pub(crate) fn counted(recommendation: &Recommendation) -> &'static str {
+    match recommendation.under_faults {
+        Some(_) => "throughput with faults counted",
+        None => "throughput",
+    }
+}
+
+/// Faults with their times, alike ones together: `connections reset at 500 ms, 800 ms`.
+#[must_use]
+pub fn timeline_in_words(timeline: &[Fault]) -> String {
+    let mut told: Vec<(String, Vec<String>)> = Vec::new();
+    for fault in timeline {
+        let lasts = fault.lasts.as_secs_f64();
+        let length = if lasts > 0.0 { format!(" for {}", figures::time(lasts)) } else { String::new() };
+        let (what, at) = (fault_in_words(fault) + &length, figures::time(fault.at.as_secs_f64()));
+        match told.iter_mut().find(|(known, _)| *known == what) {
+            Some((_, times)) => times.push(at),
+            None => told.push((what, vec![at])),
+        }
+    }
+    told.iter().map(|(what, times)| format!("{what} at {}", times.join(", "))).collect::<Vec<_>>().join("; ")
+}
+
+/// What faults did, in a sentence, where trials had a part with them.
+#[must_use]
+pub fn faults_sentence(recommendation: &Recommendation) -> Option<String> {
+    let found = recommendation.under_faults.as_ref()?;
+    let tried = found.tried.map_or(String::new(), |tried| {
+        let name = if recommendation.verdict == Verdict::Better { "recommended" } else { "tried instead" };
+        format!(", and {} with those {name}", figures::share_interval(tried))
+    });
+    let alone = found.throughput_ratio.map_or(String::new(), |ratio| {
+        let Interval { low, high } = ratio.interval;
+        let change = Estimate { value: ratio.value - 1.0, interval: Interval { low: low - 1.0, high: high - 1.0 } };
+        format!("; without faults throughput changes by {}", figures::change_interval(change))
+    });
+    Some(format!(
+        "Under faults, which count for {:.0} % of the time, {} of requests are served within {} with the settings in \
+         use{tried}{alone}.",
+        found.weight * 100.0,
+        figures::share_interval(found.was),
+        figures::time(found.deadline)
+    ))
 }
 
 /// A number of pairs.
@@ -131,7 +179,9 @@ pub fn table(recommendation: &Recommendation) -> Vec<[String; 5]> {
                 row.setting.name().to_owned(),
                 shortened(&row.was),
                 shortened(&row.now),
-                decided_by(row.decided_by).to_owned(),
+                // Its whole name would cost the last column words.
+                if row.decided_by == DecidedBy::TrialWithFaults { "faults" } else { decided_by(row.decided_by) }
+                    .to_owned(),
                 effect_in_short(row),
             ]
         })
@@ -150,7 +200,7 @@ fn shortened(shown: &Value) -> String {
 fn effect_in_short(row: &Row) -> String {
     let effect = row.effect.map(figures::change_interval);
     match (row.decided_by, effect) {
-        (DecidedBy::Trial, Some(effect)) => effect,
+        (DecidedBy::Trial | DecidedBy::TrialWithFaults, Some(effect)) => effect,
         (_, None) => fitting(&row.why, EFFECT_WIDTH),
         (_, Some(effect)) => {
             format!("{} ({effect})", fitting(&row.why, EFFECT_WIDTH.saturating_sub(effect.chars().count() + 3)))

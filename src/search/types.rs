@@ -29,7 +29,8 @@ impl Config {
 /// What one trial showed.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Outcome {
-    /// Successful requests a second; 0 when nothing succeeded.
+    /// What is to be maximised: successful requests a second, with whatever else counts by its weight; 0 when nothing
+    /// succeeded.
     pub throughput: f64,
     /// Relative standard error of the throughput within the trial, from its slices (their relative standard deviation
     /// over the root of their number). `None` when unknown. The spread between trials is learned, so this only matters

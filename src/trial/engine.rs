@@ -117,6 +117,7 @@ pub(super) async fn run(
         breaker: breaker_between(breaker, breaker_after),
         cpu,
         faults: recovery::records(load, happened, &measured.beats),
+        under_faults: None,
         ended: measured.ended,
     };
     Ok(Details {

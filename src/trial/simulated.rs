@@ -96,6 +96,7 @@ impl SimulatedTarget {
             breaker: BreakerCounts::default(),
             cpu: Cpu::default(),
             faults: Vec::new(),
+            under_faults: None,
             ended: Ended::Completed,
         };
         Details { measurement, series: Vec::new(), response: recorder::empty(), ended_by: None }

@@ -2,13 +2,13 @@ use std::{path::PathBuf, time::Duration};
 
 use serde::Serialize;
 
-use crate::model::{Axis, Limits, Measurement, Recommendation, Settings};
+use crate::model::{Axis, FaultPart, Limits, Measurement, Recommendation, Settings};
 
 /// What a run tells while it goes. Whoever shows it only listens: nothing that a listener does changes the run.
 #[derive(Debug, Clone)]
 pub enum Event {
     /// Before any load: what will be done.
-    Planned(Plan),
+    Planned(Box<Plan>),
     /// Something a person should know.
     Notice(String),
     /// A phase begins.
@@ -77,6 +77,8 @@ pub struct Plan {
     pub verification_pairs: u32,
     /// Length of the measured part of a trial, in seconds.
     pub trial_seconds: f64,
+    /// What each trial measures besides, under faults.
+    pub faults: Option<FaultPart>,
     /// Longest that the run should take, in seconds, where the profile says so.
     pub time_budget: Option<f64>,
     /// Trials taken over from the interrupted run.
@@ -109,7 +111,8 @@ pub struct TrialEnded {
     pub settings: Settings,
     /// What was measured.
     pub measurement: Measurement,
-    /// The settings with the highest throughput so far that kept the limits, as observed; shown, never decided upon.
+    /// The best settings so far that kept the limits, as observed, faults counted by their weight, with their plain
+    /// throughput; shown, never decided upon.
     pub best: Option<(Settings, f64)>,
     /// Whether the trial was taken over from the interrupted run.
     pub resumed: bool,

@@ -7,11 +7,14 @@
 mod curve;
 mod error;
 mod event;
+mod faults;
 mod infeasible;
 mod machine;
 mod recommend;
 mod session;
 mod stage;
+#[cfg(test)]
+mod tests;
 mod trials;
 
 pub use error::TuneError;

@@ -3,8 +3,8 @@
 use super::{curve, infeasible, trials::Disturbances};
 use crate::{
     model::{
-        DecidedBy, Estimate, Evidence as Decidable, Insight, Interval, Measurement, Provenance, Recommendation, Row,
-        Setting, Settings, Throughput, Verdict, Verification,
+        DecidedBy, Estimate, Evidence as Decidable, FaultEvidence, Insight, Interval, Measurement, Provenance,
+        Recommendation, Row, Setting, Settings, Throughput, Verdict, Verification,
     },
     profile::Profile,
     search::{Answer, Decision, Effect},
@@ -61,6 +61,7 @@ pub(super) fn recommendation(
     Recommendation {
         rows: rows(profile, evidence, candidate.as_ref(), &verdict),
         throughput: throughput(profile, evidence, &verdict, trials),
+        under_faults: under_faults(profile, evidence, trials),
         verification: evidence
             .verification
             .zip(candidate)
@@ -92,14 +93,15 @@ fn verdict(profile: &Profile, evidence: &Evidence, best: Option<&Settings>, tria
         return keep(&format!("{named} broke the limit on the 95th percentile of query time in the verification"));
     }
     let change = relative(found.ratio);
+    let counted = if profile.faults.is_some() { " with faults counted" } else { "" };
     match found.verdict {
         Verified::Better => Verdict::Better,
         Verified::NotBetter => keep(&format!(
-            "{named} looked better in the search, but the verification does not show it: {} throughput",
+            "{named} looked better in the search, but the verification does not show it: {} throughput{counted}",
             percent(change)
         )),
         Verified::Worse => keep(&format!(
-            "{named} looked better in the search, but is worse in the verification: {} throughput, success rate {:.2} %",
+            "{named} looked better in the search, but is worse in the verification: {} throughput{counted}, success rate {:.2} %",
             percent(change),
             found.winner_success.value * 100.0
         )),
@@ -189,7 +191,7 @@ fn rows(profile: &Profile, evidence: &Evidence, candidate: Option<&Settings>, ve
             let change = Some(verified.unwrap_or(change));
             if *verdict == Verdict::Better {
                 let now = effect.now.clone();
-                Row { now, ..row(DecidedBy::Trial, change, "better, and verified".to_owned()) }
+                Row { now, ..row(decided_by(setting, profile), change, "better, and verified".to_owned()) }
             } else {
                 row(DecidedBy::Kept, change, format!("{other} was tried, and not shown better"))
             }
@@ -197,13 +199,32 @@ fn rows(profile: &Profile, evidence: &Evidence, candidate: Option<&Settings>, ve
         .collect()
 }
 
+/// What has decided a setting that changes.
+fn decided_by(setting: Setting, profile: &Profile) -> DecidedBy {
+    match setting.spec().decided_by {
+        Decidable::TrialWithFaults if profile.faults.is_some() => DecidedBy::TrialWithFaults,
+        _ => DecidedBy::Trial,
+    }
+}
+
 fn why_kept(setting: Setting, profile: &Profile) -> &'static str {
     if setting == Setting::ValidationQuery {
-        return "its cost is measured, its worth is not: see the insight";
+        return if profile.faults.is_some() {
+            "see the insight: its cost, and its worth under faults"
+        } else {
+            "its cost is measured, its worth is not: see the insight"
+        };
     }
     match setting.spec().decided_by {
-        Decidable::Trial if profile.space.axes.iter().any(|axis| axis.setting == setting) => "nothing keeps the limits",
+        Decidable::Trial | Decidable::TrialWithFaults
+            if profile.space.axes.iter().any(|axis| axis.setting == setting) =>
+        {
+            "nothing keeps the limits"
+        }
         Decidable::Trial => "not searched",
+        Decidable::TrialWithFaults if profile.faults_out_of_reach() => {
+            "acts only under faults, which cannot be made on this target"
+        }
         Decidable::TrialWithFaults => "acts only under faults, which these trials do not have",
         Decidable::Simulation => "acts too slowly or too rarely for short trials",
     }
@@ -238,6 +259,39 @@ fn throughput(profile: &Profile, evidence: &Evidence, verdict: &Verdict, trials:
     Throughput { was, now }
 }
 
+/// What the fault parts showed: in the verification's pairs if there are any, else in all trials of the settings in use.
+fn under_faults(profile: &Profile, evidence: &Evidence, trials: &[TrialRecord]) -> Option<FaultEvidence> {
+    let first = trials.iter().find_map(|trial| trial.measurement.under_faults.as_ref())?;
+    let share = |measurement: &Measurement| measurement.under_faults.as_ref().map(|part| part.share);
+    let in_use = trials.iter().filter(|trial| trial.settings == profile.space.baseline);
+    let all: Vec<f64> = in_use.filter_map(|trial| share(&trial.measurement)).collect();
+    let was: Vec<f64> = evidence.pairs.iter().filter_map(|(was, _)| share(was)).collect();
+    let tried: Vec<f64> = evidence.pairs.iter().filter_map(|(_, tried)| share(tried)).collect();
+    let ratios = evidence.pairs.iter().map(|(was, tried)| (tried.throughput / was.throughput).ln());
+    let ratio = stats::mean_estimate(&ratios.filter(|log| log.is_finite()).collect::<Vec<_>>(), 0.95).ok();
+    Some(FaultEvidence {
+        weight: first.weight,
+        deadline: first.deadline,
+        rate: first.rate,
+        was: mean_share(&was).or_else(|| mean_share(&all))?,
+        tried: mean_share(&tried),
+        throughput_ratio: ratio.map(exponential),
+    })
+}
+
+/// The mean of shares, with its 95 % interval.
+fn mean_share(shares: &[f64]) -> Option<Estimate> {
+    let Estimate { value, interval } = stats::mean_estimate(shares, 0.95).ok()?;
+    Some(Estimate { value, interval: Interval { low: interval.low.max(0.0), high: interval.high.min(1.0) } })
+}
+
+fn exponential(log: Estimate) -> Estimate {
+    Estimate {
+        value: log.value.exp(),
+        interval: Interval { low: log.interval.low.exp(), high: log.interval.high.exp() },
+    }
+}
+
 fn verification(evidence: &Evidence, found: stats::Verification, candidate: Settings) -> Verification {
     Verification {
         pairs: u32::try_from(evidence.pairs.len()).unwrap_or(u32::MAX),
@@ -256,10 +310,7 @@ fn validation_insight(pairs: &[(Measurement, Measurement)]) -> Option<Insight> {
         .filter(|log| log.is_finite())
         .collect();
     let found = stats::mean_estimate(&logs, 0.95).ok()?;
-    let change = Estimate {
-        value: found.value.exp_m1(),
-        interval: Interval { low: found.interval.low.exp_m1(), high: found.interval.high.exp_m1() },
-    };
+    let change = relative(exponential(found));
     let verdict = if change.interval.high < 0.0 {
         "it costs throughput; whether it is worth it depends on how often connections die idle"
     } else {
@@ -268,12 +319,35 @@ fn validation_insight(pairs: &[(Measurement, Measurement)]) -> Option<Insight> {
     Some(Insight {
         title: "Validating at each checkout".to_owned(),
         text: format!(
-            "{} throughput with validation against without ({} pairs, 95 % interval): {verdict}.",
+            "{} throughput with validation against without ({} pairs, 95 % interval): {verdict}.{}",
             percent(change),
-            logs.len()
+            logs.len(),
+            worth(pairs).unwrap_or_default()
         ),
         effect: Some(change),
     })
+}
+
+/// What validation is worth under faults, where the trials had a part with them.
+fn worth(pairs: &[(Measurement, Measurement)]) -> Option<String> {
+    let both = |(without, with): &(Measurement, Measurement)| {
+        Some((without.under_faults.as_ref()?.share, with.under_faults.as_ref()?.share))
+    };
+    let shares: Vec<_> = pairs.iter().filter_map(both).collect();
+    let differences: Vec<f64> = shares.iter().map(|(without, with)| with - without).collect();
+    let found = stats::mean_estimate(&differences, 0.95).ok()?;
+    let mean = |pick: fn(&(f64, f64)) -> f64| 100.0 * stats::mean(&shares.iter().map(pick).collect::<Vec<_>>());
+    let verdict =
+        if found.interval.contains(0.0) { "no difference was distinguishable" } else { "a difference that counts" };
+    Some(format!(
+        " Under faults {:.1} % of requests were served in time with it and {:.1} % without: {verdict} ({:+.1} [{:+.1}, {:+.1}] \
+         percentage points).",
+        mean(|(_, with)| *with),
+        mean(|(without, _)| *without),
+        100.0 * found.value,
+        100.0 * found.interval.low,
+        100.0 * found.interval.high
+    ))
 }
 
 /// What a reader must know of how the trials went.

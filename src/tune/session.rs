@@ -8,6 +8,7 @@ use super::{
     trials::Trials,
 };
 use crate::{
+    curve::ScalabilityFit,
     model::{Measurement, Provenance, Recommendation, Setting, Settings, Value},
     profile::Profile,
     search::{Config, Outcome, Reason, Search, Step, StopReason},
@@ -58,6 +59,7 @@ pub fn session_plan(profile: &Profile, provenance: &Provenance, free: Option<u32
         insight_trials: 2 * INSIGHT_PAIRS,
         verification_pairs: pairs(profile),
         trial_seconds: profile.trial.measure.as_secs_f64(),
+        faults: profile.faults.clone(),
         time_budget: profile.budget.time.map(|time| time.as_secs_f64()),
         resumed_trials: u32::try_from(resumed).unwrap_or(u32::MAX),
         seed: provenance.seed,
@@ -97,6 +99,7 @@ impl Session<'_> {
             self.store,
             self.target,
             load(self.profile),
+            self.profile.faults.clone(),
             self.profile.limits,
             self.provenance.seed,
             self.cancel,
@@ -110,7 +113,7 @@ impl Session<'_> {
             self.profile.limits.success_rate,
             self.provenance.seed,
         );
-        let mut search = Search::new(&self.profile.space, config);
+        let mut search = Search::new(&self.profile.space, config.clone());
         let stopped_because = search_phase(&mut search, &mut trials, self.profile, started, after_search).await?;
         let search_trials = u32::try_from(trials.records().len()).unwrap_or(u32::MAX);
         trials.planned = search_trials + after_search;
@@ -118,7 +121,7 @@ impl Session<'_> {
         let baseline = &self.profile.space.baseline;
         let mut evidence = Evidence {
             answer: search.answer(),
-            curve: search.curve().map_err(|error| format!("failed to {error}")),
+            curve: throughput_curve(self.profile, config, trials.records()),
             validation: Vec::new(),
             pairs: Vec::new(),
             verification: None,
@@ -142,6 +145,17 @@ impl Session<'_> {
         warnings.extend(recommend::warnings(&trials.disturbances()));
         Ok(recommend::recommendation(self.profile, provenance, &evidence, trials.records(), warnings))
     }
+}
+
+/// The curve of plain throughput, of all trials of the search. What faults cost is no matter of the law that is fitted, so
+/// that a search of its own is told what the trials served without them.
+fn throughput_curve(profile: &Profile, config: Config, trials: &[TrialRecord]) -> Result<ScalabilityFit, String> {
+    let mut plain = Search::new(&profile.space, config);
+    for trial in trials {
+        let measured = &trial.measurement;
+        plain.tell(trial.settings.clone(), outcome(measured.throughput, measured, profile));
+    }
+    plain.curve().map_err(|error| format!("failed to {error}"))
 }
 
 /// Asks the search for settings and tells it what they did, until it has enough or the time has run out.
@@ -179,7 +193,7 @@ async fn search_phase(
             trials.tell(Event::Phase(now));
         }
         let measurement = trials.run(now, why(proposal.reason), &proposal.settings).await?;
-        search.tell(proposal.settings, outcome(&measurement, profile));
+        search.tell(proposal.settings, outcome(measurement.weighted_throughput(), &measurement, profile));
     }
 }
 
@@ -206,14 +220,14 @@ fn is_search(phase: &str) -> bool {
     phase == Phase::Baseline.name() || phase == Phase::Search.name()
 }
 
-/// What the search is told of a measurement.
-fn outcome(measurement: &Measurement, profile: &Profile) -> Outcome {
+/// What the search is told of a measurement: `throughput` is what it is to maximise.
+fn outcome(throughput: f64, measurement: &Measurement, profile: &Profile) -> Outcome {
     let slices = &measurement.slices;
     let mean = stats::mean(slices);
     let error =
         (slices.len() > 1 && mean > 0.0).then(|| stats::sample_sd(slices) / mean / stats::real(slices.len()).sqrt());
     Outcome {
-        throughput: measurement.throughput,
+        throughput,
         throughput_error: error,
         succeeded: measurement.requests.succeeded,
         failed: measurement.requests.failed,
@@ -287,7 +301,7 @@ async fn verify(
 
 fn arm(measurement: &Measurement) -> Arm {
     Arm {
-        throughput: measurement.throughput,
+        throughput: measurement.weighted_throughput(),
         succeeded: measurement.requests.succeeded,
         failed: measurement.requests.failed,
     }

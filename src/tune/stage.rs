@@ -256,6 +256,35 @@ impl Stage {
         Ok(self.target.allow_faults(reach, faults)?)
     }
 
+    /// Makes ready for the fault part of a profile's trials. Where its faults cannot be made it is left out, and so are the
+    /// settings that only it decides; a notice says so. It depends on the target alone, so that a resumed run does the same.
+    ///
+    /// # Errors
+    /// [`TuneError::Proxy`] when there is no port for the proxy.
+    pub async fn allow_fault_part(
+        &mut self,
+        profile: &mut Profile,
+        seed: u64,
+        events: &mut dyn FnMut(Event),
+    ) -> Result<(), TuneError> {
+        let Some(part) = &profile.faults else { return Ok(()) };
+        if matches!(self.target, Target::Simulated(_)) {
+            // Its throughput counts what faults cost already: the settings that act under them are searched all the same.
+            profile.faults = None;
+            return Ok(());
+        }
+        match self.allow_faults(&part.timeline, seed).await {
+            Err(TuneError::Faults(error)) => {
+                profile.leave_faults_out();
+                let notice = format!("trials have no fault part, and retries and circuit breaker are kept: {error}");
+                events(Event::Notice(notice.clone()));
+                self.warnings.push(notice);
+                Ok(())
+            }
+            result => result,
+        }
+    }
+
     /// Removes what [`Stage::open`] made.
     pub async fn close(self) {
         remove(self.schema).await;

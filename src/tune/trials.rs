@@ -5,9 +5,9 @@ use std::{
 
 use tokio_util::sync::CancellationToken;
 
-use super::{Event, Phase, Progress, TrialEnded, TuneError};
+use super::{Event, Phase, Progress, TrialEnded, TuneError, faults};
 use crate::{
-    model::{Ended, Limits, Measurement, Settings},
+    model::{Ended, FaultPart, Limits, Measurement, Settings, UnderFaults},
     store::{Store, TrialRecord},
     trial::{Control, Details, Load, Target, TrialError},
 };
@@ -28,6 +28,8 @@ pub(super) struct Trials<'a> {
     pub(super) store: &'a Store,
     pub(super) target: &'a mut Target,
     pub(super) load: Load,
+    /// What each trial measures beside that load, if anything.
+    pub(super) faults: Option<FaultPart>,
     pub(super) limits: Limits,
     pub(super) seed: u64,
     pub(super) cancel: &'a CancellationToken,
@@ -40,7 +42,18 @@ pub(super) struct Trials<'a> {
     records: Vec<TrialRecord>,
     repeats: u32,
     pace: Pace,
-    best: Option<(Settings, f64)>,
+    /// The rate of the fault parts, once the run's first trial has shown what can be served.
+    rate: Option<f64>,
+    best: Option<Best>,
+}
+
+/// The best trial so far.
+#[derive(Clone)]
+struct Best {
+    settings: Settings,
+    /// What it is the best by.
+    weighted: f64,
+    throughput: f64,
 }
 
 /// How long trials take.
@@ -69,6 +82,7 @@ impl<'a> Trials<'a> {
         store: &'a Store,
         target: &'a mut Target,
         load: Load,
+        faults: Option<FaultPart>,
         limits: Limits,
         seed: u64,
         cancel: &'a CancellationToken,
@@ -81,6 +95,7 @@ impl<'a> Trials<'a> {
             store,
             target,
             load,
+            faults,
             limits,
             seed,
             cancel,
@@ -91,6 +106,7 @@ impl<'a> Trials<'a> {
             records: Vec::new(),
             repeats: 0,
             pace: Pace { seconds: 0.0, trials: 0 },
+            rate: None,
             best: None,
         }
     }
@@ -134,7 +150,8 @@ impl<'a> Trials<'a> {
             }),
         };
         let (record, resumed) = if let Some(record) = self.stored.pop_front() {
-            if record.settings != *settings || record.phase != phase.name() {
+            let alike = record.measurement.under_faults.is_some() == self.faults.is_some();
+            if record.settings != *settings || record.phase != phase.name() || !alike {
                 return Err(TuneError::Diverged { sequence: self.sequence });
             }
             self.target.skip(&self.load, settings);
@@ -144,12 +161,13 @@ impl<'a> Trials<'a> {
             (self.fresh(phase, why, settings).await?, false)
         };
         let measurement = record.measurement.clone();
+        self.rate.get_or_insert_with(|| faults::rate(&measurement));
         // Side questions are asked of settings that nobody proposes.
         if phase != Phase::Insight {
             self.note_best(settings, &measurement);
         }
         self.records.push(record);
-        let best = self.best.clone();
+        let best = self.best.clone().map(|best| (best.settings, best.throughput));
         self.tell(Event::TrialEnded(Box::new(TrialEnded {
             progress,
             why: why.to_owned(),
@@ -172,7 +190,9 @@ impl<'a> Trials<'a> {
             // A repeat is bad luck, not the pace: each time through counts as one trial.
             self.pace.seconds += started.elapsed().as_secs_f64();
             self.pace.trials += 1;
-            if !measurement.cpu.disturbed || repeats == REPEATS_A_TRIAL || self.repeats == REPEATS_A_RUN {
+            let parts = [Some(measurement.cpu), measurement.under_faults.as_ref().map(|part| part.cpu)];
+            let disturbed = parts.iter().flatten().filter(|cpu| cpu.disturbed).map(|cpu| cpu.other).reduce(f64::max);
+            if disturbed.is_none() || repeats == REPEATS_A_TRIAL || self.repeats == REPEATS_A_RUN {
                 break measurement;
             }
             repeats += 1;
@@ -180,7 +200,7 @@ impl<'a> Trials<'a> {
             self.tell(Event::Notice(format!(
                 "trial {} is repeated: other programs (or the hypervisor) took {:.0} % of the processors",
                 self.sequence,
-                measurement.cpu.other * 100.0
+                disturbed.unwrap_or_default() * 100.0
             )));
         };
         let record = TrialRecord {
@@ -201,6 +221,7 @@ impl<'a> Trials<'a> {
             why,
             throughput = measured.throughput,
             success_rate = measured.requests.success_rate,
+            share_under_faults = measured.under_faults.as_ref().map(|part| part.share),
             warm_up_seconds = measured.warm_up.seconds,
             opened = measured.connections.opened,
             generator_cpu = measured.cpu.own,
@@ -233,9 +254,26 @@ impl<'a> Trials<'a> {
 
     async fn attempt(&mut self, settings: &Settings, seed: u64) -> Result<Measurement, TrialError> {
         let mut control = Control::unwatched(self.cancel);
-        let Details { measurement, .. } = self.target.run(&self.load, settings, seed, &mut control).await?;
+        let Details { mut measurement, .. } = self.target.run(&self.load, settings, seed, &mut control).await?;
         self.target.check(&measurement).await?;
+        measurement.under_faults = self.fault_part(settings, seed, &measurement).await?;
         Ok(measurement)
+    }
+
+    /// Measures under faults. Errors are what it is about; only a server that is not there afterwards makes it void.
+    async fn fault_part(
+        &mut self,
+        settings: &Settings,
+        seed: u64,
+        steady: &Measurement,
+    ) -> Result<Option<UnderFaults>, TrialError> {
+        let Some(part) = &self.faults else { return Ok(None) };
+        let rate = self.rate.unwrap_or_else(|| faults::rate(steady));
+        let mut control = Control::unwatched(self.cancel);
+        let (load, settings) = (faults::load(part, rate), faults::settings(settings));
+        let details = self.target.run(&load, &settings, seed, &mut control).await?;
+        self.target.reachable().await.map_err(TrialError::Infrastructure)?;
+        Ok(Some(faults::told(part, rate, details)))
     }
 
     async fn wait_for_database(&mut self) -> Result<(), TuneError> {
@@ -266,9 +304,10 @@ impl<'a> Trials<'a> {
 
     /// Keeps the best observed trial for the display.
     fn note_best(&mut self, settings: &Settings, measurement: &Measurement) {
-        let better = self.best.as_ref().is_none_or(|(_, throughput)| measurement.throughput > *throughput);
+        let weighted = measurement.weighted_throughput();
+        let better = self.best.as_ref().is_none_or(|best| weighted > best.weighted);
         if better && keeps_limits(measurement, self.limits) {
-            self.best = Some((settings.clone(), measurement.throughput));
+            self.best = Some(Best { settings: settings.clone(), weighted, throughput: measurement.throughput });
         }
     }
 }

@@ -196,3 +196,93 @@ fn limits_that_nothing_keeps_get_a_plain_answer() {
     assert!(!folder.path().join("results/strict/config.py").exists());
     assert_eq!(pool_tune(folder.path(), &["export", "strict"]).status.code(), Some(5));
 }
+
+/// The quick profile with a part under faults: for a moment all connections are gone and none can be opened. Its users pause,
+/// so that even a busy machine serves what is offered, and nothing is searched; few trials show a low limit kept.
+fn faulty(retries: u32) -> String {
+    let settings = format!(
+        "{{min_connections: 2, max_connections: 6, retry_attempts: {retries}, initial_retry_delay: 0.05, \
+         circuit_breaker_threshold: 10000}}"
+    );
+    QUICK
+        .replace("{min_connections: 2, max_connections: 6}", &settings)
+        .replace(
+            "{ranges: {max_connections: [2, 6], min_connections: [1, 2]}}",
+            "{pin: [max_connections, min_connections, retry_attempts, initial_retry_delay, circuit_breaker_threshold]}",
+        )
+        .replace("warm_up_cap: 700ms", "warm_up_cap: 100ms")
+        .replace("workload:\n", "limits: {success_rate: 0.5}\nworkload:\n  think_time: 5ms\n")
+        .replace(
+            "budget:",
+            "faults: {weight: 0.5, measure: 600ms, deadline: 500ms, timeline: \
+             [{at: 100ms, for: 150ms, fault: refuse}, {at: 110ms, fault: reset}]}\nbudget:",
+        )
+}
+
+/// The trials of a run.
+fn trials(folder: &Path, run: &str) -> Vec<serde_json::Value> {
+    let shown: serde_json::Value = serde_json::from_str(&stdout(&pool_tune(folder, &["show", run, "--json"]))).unwrap();
+    shown["trials"].as_array().unwrap().clone()
+}
+
+fn part(trial: &serde_json::Value, figure: &str) -> f64 {
+    trial["measurement"]["under_faults"][figure].as_f64().unwrap_or_else(|| panic!("{figure} in {trial}"))
+}
+
+#[test]
+fn retries_serve_more_under_faults_and_a_resumed_run_goes_on_at_the_same_rate() {
+    let folder = folder();
+    for (name, retries) in [("none", 0), ("some", 5)] {
+        fs::write(folder.path().join(format!("{name}.yaml")), faulty(retries)).unwrap();
+        let profile = format!("./{name}.yaml");
+        let output = pool_tune(folder.path(), &["run", "--profile", &profile, "--name", name]);
+        assert!(output.status.success(), "{}", stderr(&output));
+    }
+    let (none, some) = (trials(folder.path(), "none"), trials(folder.path(), "some"));
+    let mean = |trials: &[serde_json::Value], figure: &str| {
+        let sum: f64 = trials.iter().map(|trial| part(trial, figure)).sum();
+        sum / f64::from(u32::try_from(trials.len()).unwrap())
+    };
+    assert!(none.iter().all(|trial| part(trial, "share") < 1.0), "{none:?}");
+    assert!(mean(&some, "share") > mean(&none, "share"), "{} {}", mean(&some, "share"), mean(&none, "share"));
+    assert!(mean(&some, "attempts") > 1.0);
+    assert!((mean(&none, "attempts") - 1.0).abs() < 1e-9);
+    for trial in none.iter().chain(&some) {
+        // What faults break is no failure of the steady part, and voids no trial.
+        assert_eq!(trial["measurement"]["requests"]["failed"], 0, "{trial}");
+        assert!(trial["measurement"]["under_faults"]["faults"][0]["began"].is_number(), "{trial}");
+    }
+    assert!(read(folder.path(), "some", "summary.md").contains("## Under faults"));
+
+    // As if the run had been killed after three trials.
+    let database = folder.path().join("results/pool-tune.db");
+    let script = "import sqlite3, sys\nd = sqlite3.connect(sys.argv[1])\nd.execute(\"delete from trials where sequence > 3 and run = 'some'\")\nd.execute(\"update runs set status = 'interrupted', recommendation = null where id = 'some'\")\nd.commit()";
+    assert!(std::process::Command::new("python3").args(["-c", script]).arg(&database).status().unwrap().success());
+    let output = pool_tune(folder.path(), &["run", "--resume", "some"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let again = trials(folder.path(), "some");
+    assert_eq!((&again[..3], again.len()), (&some[..3], some.len()));
+    for trial in &again {
+        assert!((part(trial, "rate") - part(&some[0], "rate")).abs() < 1e-9, "{trial}");
+    }
+}
+
+#[test]
+fn where_no_faults_can_be_made_a_run_has_none_and_says_so() {
+    let folder = folder();
+    let cluster = crate::support::cluster::Cluster::shared();
+    fs::write(folder.path().join("some.yaml"), faulty(5).replace("retry_attempts, initial_retry_delay, ", "")).unwrap();
+    let target =
+        format!("postgres://postgres@localhost/postgres?host={}&port={}", cluster.folder().display(), cluster.port());
+    let arguments =
+        ["run", "--profile", "./some.yaml", "--name", "run", "--target", &target, "--yes-load-this-database", "--json"];
+    let output = pool_tune(folder.path(), &arguments);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let document: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
+    let warnings = document["recommendation"]["warnings"].to_string();
+    assert!(warnings.contains("no fault part") && warnings.contains("socket"), "{warnings}");
+    let rows = document["recommendation"]["rows"].as_array().unwrap();
+    let row = rows.iter().find(|row| row["setting"] == "retry_attempts").unwrap();
+    assert!(row["why"].as_str().unwrap().contains("cannot be made on this target"), "{row}");
+    assert!(document["recommendation"]["under_faults"].is_null());
+}
