@@ -76,6 +76,9 @@ pub struct UnderFaults {
     pub share: f64,
     /// Attempts a request, on average over the part; 1 without retries.
     pub attempts: f64,
+    /// What opening the connections took that were lost.
+    #[serde(default)]
+    pub open: Latency,
     /// Failed attempts by class and code, most frequent first.
     pub errors: Vec<ErrorCount>,
     /// Transitions of the circuit breaker.

@@ -42,6 +42,7 @@ pub(crate) fn better_under_faults() -> (Recommendation, Vec<(&'static str, Setti
         let trips = settings.max_connections() > 15;
         let open = if trips { 0.3 } else { 0.0 };
         measurement.under_faults = Some(UnderFaults {
+            open: Latency::default(),
             weight: 0.25,
             deadline: 1.0,
             rate: 5900.0,

@@ -105,13 +105,11 @@ impl Calibration {
                 validate.push(At { active, times: times(&validated, |of| &of.acquire.validate) });
             }
         }
-        let opened: Vec<_> = trials.iter().map(|of| of.measurement).filter(|of| of.acquire.open.count > 0).collect();
+        // Connections are opened where they are lost, which is in the fault parts of trials, or where none were warm.
+        let opened: Vec<_> = trials.iter().map(|of| of.measurement).filter(|of| opening(of).count > 0).collect();
         let connect_measured = !opened.is_empty();
-        let connect = if connect_measured {
-            times(&opened, |of| &of.acquire.open)
-        } else {
-            Times::new(|share| USUAL_CONNECT * (0.5 + share))
-        };
+        let connect =
+            if connect_measured { times(&opened, opening) } else { Times::new(|share| USUAL_CONNECT * (0.5 + share)) };
         let world = World {
             service: ByActive::new(service),
             connect,
@@ -166,6 +164,14 @@ impl Calibration {
             })
         };
         by_size(trials).iter().filter_map(predict).collect()
+    }
+}
+
+/// What opening connections took in a trial.
+fn opening(of: &Measurement) -> &Latency {
+    match &of.under_faults {
+        Some(part) if part.open.count > 0 => &part.open,
+        _ => &of.acquire.open,
     }
 }
 

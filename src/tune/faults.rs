@@ -70,6 +70,7 @@ pub(super) fn told(part: &FaultPart, rate: f64, details: Details) -> UnderFaults
         // Where nothing came, nothing was lost.
         share: if due == 0 { 1.0 } else { share(in_time, due) },
         attempts: if all == 0 { 1.0 } else { 1.0 + share(requests.retries, all) },
+        open: measurement.acquire.open,
         errors: measurement.errors,
         breaker: measurement.breaker,
         faults: measurement.faults,
