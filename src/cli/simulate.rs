@@ -21,8 +21,9 @@ use crate::{
 
 /// The share of what was measured that the day's peak asks for, when nobody says.
 const PEAK: f64 = 0.5;
-/// Requests above which a simulation is thinned, and what is simulated of each quiet time then.
-const MOST_REQUESTS: f64 = 400e6;
+/// Requests, of all simulations together, above which they are thinned: some twenty seconds of a processor's time. And what is
+/// simulated of each quiet time then.
+const MOST_REQUESTS: f64 = 200e6;
 const WINDOW: Duration = Duration::from_secs(5);
 /// The most incidents of a kind a day.
 const MOST_INCIDENTS: f64 = 1_000.0;
@@ -123,12 +124,14 @@ pub(super) async fn simulate(arguments: &SimulateArguments) -> Result<ExitCode> 
         warnings.push("no trial of the run opened connections while measuring: 4 ms each are assumed".to_owned());
     }
     let predictions = Calibration::check(calibration.workers, think_time, &measured, arguments.seed);
-    let thinned = day.requests() > MOST_REQUESTS;
+    let sides = if against.is_some() { 2.0 } else { 1.0 };
+    let requests = day.requests() * f64::from(arguments.replications) * sides;
+    let thinned = requests > MOST_REQUESTS;
     if thinned {
         warnings.push(format!(
             "{:.0} million requests are too many to simulate each: {} s of each quiet time stand for all of it, and connections \
-             opened anew are overstated",
-            day.requests() / 1e6,
+             opened anew are overstated; --hours, --peak or --replications make it less",
+            requests / 1e6,
             WINDOW.as_secs()
         ));
     }
@@ -259,7 +262,7 @@ fn show(document: &Document<'_>, day: &Day, calibration: &Calibration) {
 type Row = (&'static str, fn(&Figures) -> f64, fn(f64) -> String);
 
 const ROWS: [Row; 9] = [
-    ("requests served a second", |of| of.throughput, figures::rate),
+    ("requests served a second", |of| of.throughput, |rate| format!("{rate:.1}")),
     ("success rate", |of| of.success_rate, |share| format!("{:.4} %", share * 100.0)),
     ("response, p95", |of| of.response_p95, figures::time),
     ("response, p99", |of| of.response_p99, figures::time),
@@ -285,8 +288,18 @@ fn table(document: &Document<'_>) -> Grid {
             let differences: Vec<f64> = pairs.map(|(these, those)| pick(those) - pick(these)).collect();
             row.push(match stats::mean_estimate(&differences, 0.95) {
                 Ok(Estimate { value, interval }) => {
-                    let signed = |of: f64| format!("{}{}", if of < 0.0 { "−" } else { "+" }, shown(of.abs()));
-                    format!("{} [{}, {}]", signed(value), signed(interval.low), signed(interval.high))
+                    // What is nothing when written has no sign.
+                    let signed = |of: f64| match (shown(of.abs()), of < 0.0) {
+                        (text, _) if text == shown(0.0) => text,
+                        (text, true) => format!("−{text}"),
+                        (text, false) => format!("+{text}"),
+                    };
+                    let ends = [signed(interval.low), signed(interval.high)];
+                    if ends.iter().all(|end| *end == shown(0.0)) {
+                        "none".to_owned()
+                    } else {
+                        format!("{} [{}, {}]", signed(value), ends[0], ends[1])
+                    }
                 }
                 Err(_) => "one replication has no interval".to_owned(),
             });
