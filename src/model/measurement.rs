@@ -54,8 +54,19 @@ impl Measurement {
     /// throughput for a trial without a fault part.
     #[must_use]
     pub fn weighted_throughput(&self) -> f64 {
-        let lost = self.under_faults.as_ref().map_or(0.0, |part| part.weight * (1.0 - part.share));
-        self.throughput * (1.0 - lost)
+        self.throughput * self.fault_factor()
+    }
+
+    /// What faults leave of throughput: `1 − w + w × s`, as in [`Self::weighted_throughput`]; 1 without a fault part.
+    #[must_use]
+    pub fn fault_factor(&self) -> f64 {
+        1.0 - self.under_faults.as_ref().map_or(0.0, |part| part.weight * (1.0 - part.share))
+    }
+
+    /// Whether no attempt failed in the steady part, so that nothing can have acted in it that acts on failures.
+    #[must_use]
+    pub fn is_without_failures(&self) -> bool {
+        self.requests.failed == 0 && self.requests.retries == 0
     }
 }
 

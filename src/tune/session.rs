@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     curve::ScalabilityFit,
-    model::{Measurement, Provenance, Recommendation, Setting, Settings, Value},
+    model::{Evidence as DecidableBy, Measurement, Provenance, Recommendation, Setting, Settings, Value},
     profile::Profile,
     search::{Config, Outcome, Reason, Search, Step, StopReason},
     stats::{self, Arm, Pair, Verification},
@@ -287,8 +287,7 @@ async fn verify(
         for (first, second) in interleave(trials, Phase::Verification, names, a, b, more).await? {
             pairs.push(if swapped { (second, first) } else { (first, second) });
         }
-        let arms: Vec<_> =
-            pairs.iter().map(|(baseline, winner)| Pair { baseline: arm(baseline), winner: arm(winner) }).collect();
+        let arms = arms(&pairs, baseline, best);
         // A trial without any success has no ratio; then nothing is shown better.
         match stats::verify(&arms, plan, profile.limits.success_rate) {
             Ok(verification) if verification.conclusive => return Ok((pairs, Some(verification))),
@@ -299,10 +298,18 @@ async fn verify(
     Ok((pairs, None))
 }
 
-fn arm(measurement: &Measurement) -> Arm {
-    Arm {
-        throughput: measurement.weighted_throughput(),
+/// The pairs as they are judged: by throughput with faults counted. Where the settings differ only in what acts on failed
+/// attempts, and no attempt failed in any steady part, both sides did the same there: how their throughputs differ is noise,
+/// and what faults leave of throughput decides alone.
+pub(super) fn arms(pairs: &[(Measurement, Measurement)], baseline: &Settings, best: &Settings) -> Vec<Pair> {
+    let acts_on_failures = |setting: Setting| setting.spec().decided_by == DecidableBy::TrialWithFaults;
+    let mut differing = Setting::all().filter(|setting| baseline.get(*setting) != best.get(*setting));
+    let by_faults_alone = differing.all(acts_on_failures)
+        && pairs.iter().all(|(was, now)| was.is_without_failures() && now.is_without_failures());
+    let arm = |measurement: &Measurement| Arm {
+        throughput: if by_faults_alone { measurement.fault_factor() } else { measurement.weighted_throughput() },
         succeeded: measurement.requests.succeeded,
         failed: measurement.requests.failed,
-    }
+    };
+    pairs.iter().map(|(was, now)| Pair { baseline: arm(was), winner: arm(now) }).collect()
 }

@@ -3,6 +3,7 @@ use std::time::Duration;
 use super::{
     faults,
     recommend::{self, Evidence},
+    session::arms,
 };
 use crate::{
     model::{
@@ -12,7 +13,7 @@ use crate::{
     profile::{self, Profile},
     search::{Answer, Decision, Effect},
     simulate::Response,
-    stats::{self, Arm, Pair, Plan},
+    stats::{self, Plan},
     store::TrialRecord,
     trial::{Control, Load, SimulatedTarget, Target},
 };
@@ -113,12 +114,7 @@ async fn found(profile: &Profile) -> (Evidence, Vec<TrialRecord>) {
     for spread in [0.99, 1.0, 1.01, 1.0, 0.99, 1.01] {
         pairs.push((measured(1000.0 * spread, Some(0.7)).await, measured(1000.0, Some(0.98 * spread)).await));
     }
-    let arm = |measurement: &Measurement| Arm {
-        throughput: measurement.weighted_throughput(),
-        succeeded: 100_000,
-        failed: 0,
-    };
-    let arms: Vec<_> = pairs.iter().map(|(was, now)| Pair { baseline: arm(was), winner: arm(now) }).collect();
+    let arms = arms(&pairs, baseline, &better);
     let first = TrialRecord {
         sequence: 1,
         phase: "baseline".to_owned(),
@@ -195,4 +191,27 @@ async fn why_a_setting_is_kept_depends_on_whether_there_could_be_faults() {
     assert_eq!(why(&unreachable), "acts only under faults, which cannot be made on this target");
     let text = "name: a\nworkers: 2\nworkload: {operations: [{name: read, sql: select 1}]}\n";
     assert_eq!(why(&profile::parse("a", text).unwrap()), "acts only under faults, which these trials do not have");
+}
+
+#[tokio::test]
+async fn what_acts_only_on_failures_is_judged_by_what_faults_leave_alone() {
+    let baseline = Settings::default();
+    let breaker = baseline.clone().with(Setting::CircuitBreakerThreshold, Value::Count(9));
+    let both = breaker.clone().with(Setting::MaxConnections, Value::Count(20));
+    // The machine slowed down by a fifth between the two trials of a pair; what is served under faults is as it is.
+    let pair = || async { (measured(1000.0, Some(0.5)).await, measured(800.0, Some(0.9)).await) };
+    let ratio = |pairs: &[(Measurement, Measurement)], now: &Settings| {
+        let pair = arms(pairs, &baseline, now)[0];
+        pair.winner.throughput / pair.baseline.throughput
+    };
+    let mut pairs = [pair().await];
+    (pairs[0].0.requests.failed, pairs[0].1.requests.failed) = (0, 0);
+    let weight = pairs[0].0.under_faults.as_ref().unwrap().weight;
+    let left = (1.0 - weight * 0.1) / (1.0 - weight * 0.5);
+    assert!((ratio(&pairs, &breaker) - left).abs() < 1e-9);
+    assert!((ratio(&pairs, &both) - 0.8 * left).abs() < 1e-9, "connections act everywhere");
+    // A retry in the steady part could be the settings' doing.
+    let mut failing = pairs;
+    failing[0].1.requests.retries = 1;
+    assert!((ratio(&failing, &breaker) - 0.8 * left).abs() < 1e-9);
 }
