@@ -16,6 +16,7 @@ mod stage;
 #[cfg(test)]
 mod tests;
 mod trials;
+mod under_faults;
 
 pub use error::TuneError;
 pub use event::{Event, Finished, Phase, Plan, Progress, TrialEnded};

@@ -6,12 +6,13 @@ use super::{
     Event, Phase, Plan, TuneError,
     recommend::{self, Evidence},
     trials::Trials,
+    under_faults,
 };
 use crate::{
     curve::ScalabilityFit,
     model::{Evidence as DecidableBy, Measurement, Provenance, Recommendation, Setting, Settings, Value},
     profile::Profile,
-    search::{Config, Outcome, Reason, Search, Step, StopReason},
+    search::{Answer, Config, Outcome, Reason, Search, Step, StopReason},
     stats::{self, Arm, Pair, Verification},
     store::{Store, TrialRecord},
     trial::{Load, Target},
@@ -120,7 +121,7 @@ impl Session<'_> {
 
         let baseline = &self.profile.space.baseline;
         let mut evidence = Evidence {
-            answer: search.answer(),
+            answer: answer(self.profile, &search, trials.records()),
             curve: throughput_curve(self.profile, config, trials.records()),
             validation: Vec::new(),
             pairs: Vec::new(),
@@ -145,6 +146,34 @@ impl Session<'_> {
         warnings.extend(recommend::warnings(&trials.disturbances()));
         Ok(recommend::recommendation(self.profile, provenance, &evidence, trials.records(), warnings))
     }
+}
+
+/// What the search says. Where no attempt failed in any steady part, what acts on failures alone has acted in the fault parts
+/// alone: its effects are then those on the share served under faults, since in the whole they drown in the noise of the rest.
+pub(super) fn answer(profile: &Profile, search: &Search, trials: &[TrialRecord]) -> Option<Answer> {
+    let whole = search.answer();
+    let apart =
+        |trial: &TrialRecord| trial.measurement.under_faults.is_some() && trial.measurement.is_without_failures();
+    let (Some(part), Some(Answer::Feasible(found))) = (&profile.faults, &whole) else { return whole };
+    if !trials.iter().all(apart) {
+        return whole;
+    }
+    let mut found = found.clone();
+    for effect in found.effects.iter_mut().filter(|effect| acts_on_failures(effect.setting)) {
+        let axis = profile.space.axes.iter().find(|axis| axis.setting == effect.setting);
+        if let Some(alone) =
+            axis.and_then(|axis| under_faults::effect(axis, &profile.space.baseline, part.weight, trials))
+        {
+            *effect = alone;
+            found.settings = found.settings.with(effect.setting, effect.now.clone());
+        }
+    }
+    Some(Answer::Feasible(found))
+}
+
+/// Whether a setting does nothing until an attempt fails.
+fn acts_on_failures(setting: Setting) -> bool {
+    setting.spec().decided_by == DecidableBy::TrialWithFaults
 }
 
 /// The curve of plain throughput, of all trials of the search. What faults cost is no matter of the law that is fitted, so
@@ -302,7 +331,6 @@ async fn verify(
 /// attempts, and no attempt failed in any steady part, both sides did the same there: how their throughputs differ is noise,
 /// and what faults leave of throughput decides alone.
 pub(super) fn arms(pairs: &[(Measurement, Measurement)], baseline: &Settings, best: &Settings) -> Vec<Pair> {
-    let acts_on_failures = |setting: Setting| setting.spec().decided_by == DecidableBy::TrialWithFaults;
     let mut differing = Setting::all().filter(|setting| baseline.get(*setting) != best.get(*setting));
     let by_faults_alone = differing.all(acts_on_failures)
         && pairs.iter().all(|(was, now)| was.is_without_failures() && now.is_without_failures());

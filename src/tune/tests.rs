@@ -3,7 +3,7 @@ use std::time::Duration;
 use super::{
     faults,
     recommend::{self, Evidence},
-    session::arms,
+    session::{answer, arms},
 };
 use crate::{
     model::{
@@ -11,7 +11,7 @@ use crate::{
         Settings, UnderFaults, Value, Verdict,
     },
     profile::{self, Profile},
-    search::{Answer, Decision, Effect},
+    search::{Answer, Config, Decision, Effect, Outcome, Search, Step},
     simulate::Response,
     stats::{self, Plan},
     store::TrialRecord,
@@ -214,4 +214,47 @@ async fn what_acts_only_on_failures_is_judged_by_what_faults_leave_alone() {
     let mut failing = pairs;
     failing[0].1.requests.retries = 1;
     assert!((ratio(&failing, &breaker) - 0.8 * left).abs() < 1e-9);
+}
+
+#[tokio::test]
+async fn what_acts_under_faults_is_found_although_throughput_is_noisy() {
+    let profile = profile::parse("heavy", profile::find("heavy").unwrap()).unwrap();
+    let config = Config::new(20, 0.99, 1);
+    let mut search = Search::new(&profile.space, config);
+    let mut trials = Vec::new();
+    // Throughput swings by a third, with no setting to blame; a threshold from 7 on serves all, a lower one three quarters.
+    for (sequence, swing) in (1..=20).zip([0.0, 0.3, -0.1, 0.2, -0.3, 0.1, 0.25, -0.2].into_iter().cycle()) {
+        let Step::Try(proposal) = search.ask() else { break };
+        let threshold = proposal.settings.circuit_breaker_threshold();
+        let share = if threshold >= 7 { 1.0 } else { 0.75 + 0.02 * f64::from(sequence % 3) };
+        let mut measurement = measured(1000.0 * (1.0 + swing), Some(share)).await;
+        measurement.requests.failed = 0;
+        let outcome = Outcome {
+            throughput: measurement.weighted_throughput(),
+            throughput_error: None,
+            succeeded: measurement.requests.succeeded,
+            failed: 0,
+            latency_margin: None,
+        };
+        search.tell(proposal.settings.clone(), outcome);
+        trials.push(TrialRecord {
+            sequence,
+            phase: "search".to_owned(),
+            why: String::new(),
+            settings: proposal.settings,
+            measurement,
+            repeats: 0,
+            started_at: 0,
+        });
+    }
+    let Some(Answer::Feasible(found)) = answer(&profile, &search, &trials) else { panic!("infeasible") };
+    let of = |setting| found.effects.iter().find(|effect| effect.setting == setting).unwrap();
+    let breaker = of(Setting::CircuitBreakerThreshold);
+    assert!(breaker.decision == Decision::Changed && breaker.distinguishable, "{breaker:?}");
+    assert!(found.settings.circuit_breaker_threshold() >= 7, "{:?}", found.settings);
+    let retries = of(Setting::RetryAttempts);
+    assert!(!retries.distinguishable, "{retries:?}");
+    // A failure in a steady part could be any setting's doing: then the whole decides.
+    trials[3].measurement.requests.failed = 1;
+    assert_eq!(answer(&profile, &search, &trials), search.answer());
 }
