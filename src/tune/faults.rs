@@ -12,9 +12,10 @@ const SHARE_OF_THROUGHPUT: f64 = 0.5;
 /// Requests a second that can be offered.
 const LEAST_RATE: f64 = 1.0;
 const HIGHEST_RATE: f64 = 100_000.0;
-/// Requests that may be under way at once.
+/// Requests that may be under way at once; each takes some kilobytes, and more than these would wait in the pool's queue as
+/// they now wait for a worker.
 const FEWEST_WORKERS: u32 = 64;
-const MOST_WORKERS: u32 = 10_000;
+const MOST_WORKERS: u32 = 2_000;
 /// The longest warm-up: it opens the connections that the rate needs, which takes no more.
 const WARM_UP: Duration = Duration::from_millis(300);
 /// How long the circuit breaker stays open: the same for all settings, for it is not decided here, and with its usual half
