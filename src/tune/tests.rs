@@ -73,7 +73,7 @@ fn the_fault_part_has_room_for_all_that_waits_and_a_circuit_that_closes_again() 
     assert_eq!((load.workers, load.success_limit, load.faults.len()), (600, None, 1));
     assert!(load.pacing.is_open() && (load.pacing.first() - 6000.0).abs() < 1e-9);
     assert_eq!(faults::load(&part(), 1.0).workers, 64);
-    assert_eq!(faults::load(&part(), 100_000.0).workers, 10_000);
+    assert_eq!(faults::load(&part(), 100_000.0).workers, 2_000);
     let settings = faults::settings(&Settings::default());
     assert!(settings.circuit_breaker_timeout() < Duration::from_secs(1));
     let timeout = Settings::default().get(Setting::CircuitBreakerTimeout).clone();
