@@ -29,6 +29,7 @@ fn main() {
     simulated(number("--simulated", 2000), None);
     // The luck of a fault part is worst where the circuit opens at every second fault.
     simulated(number("--simulated", 2000), Some(0.25));
+    under_faults_alone(number("--simulated", 2000));
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(real(number("--real", 50)));
 }
@@ -64,19 +65,38 @@ fn share_under_faults(rng: &mut ChaCha8Rng) -> f64 {
     (0..3).map(|_| if rng.random::<bool>() { 0.2 / 1.5 } else { 0.0 }).fold(1.0, |share, lost| share - lost)
 }
 
-/// The order of a pair's trials alternates, as in a run. With a weight, faults are counted.
+/// With a weight, faults are counted.
 fn simulated(n: u64, weight: Option<f64>) {
-    let mut claims = Claims::default();
-    for seed in 0..n {
+    let name = if weight.is_some() { "simulated, faults counted" } else { "simulated" };
+    verified_against_themselves(n, name, |seed| {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let mut response = Response::heavy(1 + seed % 20).reseeded(seed);
         let settings = response.baseline().clone();
-        let mut arm = || {
+        move || {
             let reading = response.measure(&settings);
             let lost = weight.map_or(0.0, |weight| weight * (1.0 - share_under_faults(&mut rng)));
             let throughput = reading.throughput * (1.0 - lost);
             Arm { throughput, succeeded: reading.succeeded, failed: reading.failed }
-        };
+        }
+    });
+}
+
+/// Where what faults leave of throughput decides alone: a few values, and hardly any noise.
+fn under_faults_alone(n: u64) {
+    verified_against_themselves(n, "simulated, by faults alone", |seed| {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        move || {
+            let share = (share_under_faults(&mut rng) + 0.01 * (rng.random::<f64>() - 0.5)).min(1.0);
+            Arm { throughput: 1.0 - 0.25 * (1.0 - share), succeeded: 50_000, failed: 0 }
+        }
+    });
+}
+
+/// The order of a pair's trials alternates, as in a run.
+fn verified_against_themselves<A: FnMut() -> Arm>(n: u64, name: &str, arms: impl Fn(u64) -> A) {
+    let mut claims = Claims::default();
+    for seed in 0..n {
+        let mut arm = arms(seed);
         let plan = Plan::new(12);
         let mut pairs = Vec::new();
         let verdict = loop {
@@ -93,7 +113,7 @@ fn simulated(n: u64, weight: Option<f64>) {
         };
         claims.count(verdict);
     }
-    claims.print(if weight.is_some() { "simulated, faults counted" } else { "simulated" });
+    claims.print(name);
 }
 
 async fn real(n: u64) {

@@ -54,6 +54,9 @@ pub(super) enum Command {
     /// Stress the pool: one test or the full suite, with faults, thresholds and a verdict
     Stress(Box<StressArguments>),
     /// Simulate hours of operation on what a run has measured, without a database; two settings side by side
+    ///
+    /// At most as many requests are under way at once as the run had workers (64 at least); the others queue, and their
+    /// waiting counts.
     Simulate(Box<SimulateArguments>),
     /// Tell what the figures of a run or of a stress test point to, and what to change
     Diagnose(DiagnoseArguments),
@@ -175,7 +178,7 @@ pub(super) struct SimulateArguments {
     /// Take-overs by another server a day, 90 s each [default: one in 30 days]
     #[arg(long, value_name = "RATE", allow_negative_numbers = true)]
     pub(super) failovers: Option<f64>,
-    /// Times a day that the network is slow: 50 ms more each way, for 30 s [default: 1]
+    /// Times a day that the network is slow: 50 ms more each way, once a request, for 30 s [default: 1]
     #[arg(long, value_name = "RATE", allow_negative_numbers = true)]
     pub(super) brown_outs: Option<f64>,
     /// Times a day that three in ten connections are reset [default: 2]
@@ -205,7 +208,7 @@ pub(super) struct SimulateArguments {
 pub(super) enum LoadShape {
     /// As many all the time
     Flat,
-    /// Few at night, most in the afternoon
+    /// Fewest at five in the morning, most at five in the afternoon
     Diurnal,
     /// Office hours with a burst every hour, five days of seven
     Business,

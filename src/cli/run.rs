@@ -172,7 +172,7 @@ async fn session(
         events(Event::Notice(warning.clone()));
         warnings.push(warning);
     }
-    if intent.resumed && provenance.target.ends_with("private") {
+    if intent.resumed && matches!(provenance.target.as_str(), "private" | "mariadb:private" | "sqlite:private") {
         let started = "the run was resumed on a new private server, so its trials come from two servers".to_owned();
         events(Event::Notice(started.clone()));
         warnings.push(started);

@@ -77,7 +77,8 @@ impl Figures {
 struct Document<'a> {
     run: &'a str,
     hours: f64,
-    peak: f64,
+    /// Requests a second at the highest; none where a file tells them.
+    peak: Option<f64>,
     replications: u32,
     settings: &'a Settings,
     figures: &'a [Figures],
@@ -157,7 +158,7 @@ pub(super) async fn simulate(arguments: &SimulateArguments) -> Result<ExitCode> 
     let document = Document {
         run: &run.intent.id,
         hours: arguments.hours,
-        peak,
+        peak: Some(peak).filter(|_| arguments.requests.is_none()),
         replications: arguments.replications,
         settings: &settings,
         figures: &these_figures,
@@ -169,7 +170,7 @@ pub(super) async fn simulate(arguments: &SimulateArguments) -> Result<ExitCode> 
     if arguments.json {
         outln!("{}", serde_json::to_string_pretty(&document).context("failed to write JSON")?);
     } else {
-        show(&document, &day, &calibration);
+        show(&document, &calibration);
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -230,13 +231,13 @@ fn shape(arguments: &SimulateArguments) -> Result<Shape> {
     Ok(Shape::Minutes(simulate::minutes(&text).map_err(|error| failed(error.to_string()))?))
 }
 
-fn show(document: &Document<'_>, day: &Day, calibration: &Calibration) {
+fn show(document: &Document<'_>, calibration: &Calibration) {
     for warning in document.warnings {
         errln!("note: {warning}");
     }
-    let requests = match day.shape {
-        Shape::Minutes(_) => "requests of the file".to_owned(),
-        _ => format!("at most {} requests a second", figures::rate(document.peak)),
+    let requests = match document.peak {
+        None => "requests of the file".to_owned(),
+        Some(peak) => format!("at most {} requests a second", figures::rate(peak)),
     };
     outln!(
         "{} hours, {requests}, {} replications; a database as run {} has measured it in {} trials",
@@ -277,7 +278,10 @@ fn table(document: &Document<'_>) -> Grid {
     let is_compared = !document.against_figures.is_empty();
     let mut header = vec![String::new(), "these settings".to_owned()];
     if is_compared {
-        header.extend(["the other settings".to_owned(), "difference (95 % interval)".to_owned()]);
+        header.extend([
+            "the other settings".to_owned(),
+            "difference (95 % interval of the simulations' chance)".to_owned(),
+        ]);
     }
     let mean = |of: &[Figures], pick: fn(&Figures) -> f64| stats::mean(&of.iter().map(pick).collect::<Vec<_>>());
     let rows = ROWS.iter().map(|(name, pick, shown)| {

@@ -215,7 +215,7 @@ async fn files_of_the_dead(server: &Server) -> Result<Vec<String>, DatabaseError
 }
 
 fn beside(way: &sqlite::Way) -> StateFolder {
-    StateFolder::at(way.path().parent().unwrap_or(Path::new("")).join(BESIDE))
+    StateFolder::beside(way.path().parent().unwrap_or(Path::new("")).join(BESIDE))
 }
 
 fn in_the_way(server: &Server, error: &PrivateError) -> DatabaseError {

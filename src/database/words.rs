@@ -94,7 +94,8 @@ impl Words {
                 format!(
                     "select cast(schema_name as char) from information_schema.schemata where schema_name = {name}
                      and not exists (select 1 from information_schema.tables
-                                     where table_schema = {name} and table_name = '{MARK_TABLE}')",
+                                     where table_schema = {name} and table_name = '{MARK_TABLE}'
+                                           and table_comment like '{MARK}%')",
                     name = text(name)
                 )
             },
@@ -128,7 +129,9 @@ impl Words {
             leftovers: || {
                 format!(
                     "select cast(table_schema as char) from information_schema.tables
-                     where table_name = '{MARK_TABLE}' and left(table_schema, {}) = '{PREFIX}' order by table_schema",
+                     where table_name = '{MARK_TABLE}' and table_comment like '{MARK}%'
+                           and left(table_schema, {}) = '{PREFIX}'
+                     order by table_schema",
                     PREFIX.len()
                 )
             },

@@ -178,8 +178,12 @@ pub struct Verification {
     pub pairs: u32,
     /// The settings that were compared with those in use.
     pub candidate: Settings,
-    /// Throughput of the candidate over throughput of the settings in use, faults counted by their weight.
+    /// Throughput of the candidate over throughput of the settings in use, faults counted by their weight; where faults alone
+    /// decide, what they leave of throughput with the one over what they leave with the other.
     pub ratio: Estimate,
+    /// Whether what faults leave of throughput decides alone, because the candidate differs in nothing that acts without them.
+    #[serde(default)]
+    pub by_faults_alone: bool,
     /// Success rate under the settings in use, with its 95 % Clopper–Pearson interval.
     pub success_was: Estimate,
     /// Success rate of the candidate, likewise.

@@ -117,7 +117,12 @@ fn verification(recommendation: &Recommendation) -> Option<String> {
     match &recommendation.under_faults {
         None => rows.push(vec!["throughput ratio".to_owned(), ratio(found.ratio)]),
         Some(faults) => {
-            rows.push(vec!["throughput ratio, faults counted".to_owned(), ratio(found.ratio)]);
+            let name = if found.by_faults_alone {
+                "ratio of what faults leave of throughput"
+            } else {
+                "throughput ratio, faults counted"
+            };
+            rows.push(vec![name.to_owned(), ratio(found.ratio)]);
             rows.extend(
                 faults.throughput_ratio.map(|plain| vec!["throughput ratio, without faults".to_owned(), ratio(plain)]),
             );

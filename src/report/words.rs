@@ -90,12 +90,13 @@ fn better(recommendation: &Recommendation) -> String {
         Some(found) => {
             let change = found.ratio.value - 1.0;
             format!(
-                "{} {} {} [{:+.1}, {:+.1} %], verified in {}; success rate {} against {}",
+                "{} {} {} [{:+.1}, {:+.1} %],{} verified in {}; success rate {} against {}",
                 figures::size(change),
                 if change < 0.0 { "less" } else { "more" },
                 counted(recommendation),
                 figures::tenths_of_percent(found.ratio.interval.low - 1.0),
                 figures::tenths_of_percent(found.ratio.interval.high - 1.0),
+                if found.by_faults_alone { " by what is served under faults alone," } else { "" },
                 pairs(found.pairs),
                 figures::share(found.success_now.value),
                 figures::share(found.success_was.value)

@@ -11,8 +11,8 @@ pub(super) const SECOND: Time = 1_000_000_000;
 /// Something that will happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Event {
-    /// The next request of an open loop is due.
-    Arrival,
+    /// The next request of an open loop is due; the number tells one that was planned before the load changed.
+    Arrival(u32),
     /// A worker of a closed loop begins its next request.
     Worker(u32),
     /// What a slot is busy with is over; the number tells an old event from the present one.
@@ -30,7 +30,7 @@ pub(super) enum Event {
 impl Event {
     fn pack(self) -> u64 {
         match self {
-            Self::Arrival => 0,
+            Self::Arrival(turn) => u64::from(turn) << 3,
             Self::Worker(worker) => 1 | u64::from(worker) << 3,
             // Slots are few: a turn of 32 bits is kept whole.
             Self::Slot { slot, turn } => 2 | u64::from(slot & 0x1fff_ffff) << 3 | u64::from(turn) << 32,
@@ -45,7 +45,7 @@ impl Event {
         #[expect(clippy::cast_possible_truncation, reason = "packed from 32 bits")]
         let number = (packed >> 3) as u32;
         match packed & 7 {
-            0 => Self::Arrival,
+            0 => Self::Arrival(number),
             1 => Self::Worker(number),
             2 => Self::Slot { slot: number & 0x1fff_ffff, turn: (packed >> 32) as u32 },
             3 => Self::Deadline,
@@ -103,7 +103,7 @@ mod tests {
         let all = [
             (5, Event::Worker(7)),
             (3, Event::Slot { slot: 9, turn: u32::MAX }),
-            (5, Event::Arrival),
+            (5, Event::Arrival(3)),
             (4, Event::Retry(u32::MAX)),
             (4, Event::Change(3)),
             (9, Event::Keeper),

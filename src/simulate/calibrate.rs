@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::{Arrivals, At, ByActive, Load, Plan, Step, Times, World, simulate};
 use crate::{
@@ -28,7 +28,7 @@ pub struct Measured<'a> {
 }
 
 /// A world measured by trials.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Calibration {
     /// Workers of the trials.
     pub workers: u32,
@@ -59,7 +59,7 @@ pub enum CalibrationError {
 }
 
 /// What a simulation says of settings that were measured but not used for its calibration, beside what was measured.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Prediction {
     /// The size of the pool.
     pub connections: u32,
@@ -98,7 +98,10 @@ impl Calibration {
             let active = mean(group, |of| of.utilisation.active);
             // A connection is not at work all the time even where there is always somebody waiting: that time is part of
             // what a request costs.
-            let gap = mean(group, |of| of.utilisation.total / of.utilisation.active.max(1e-9)).clamp(1.0, 1.5);
+            let crowded = group.iter().all(|of| of.acquire.wait.p50 > 0.0);
+            let gap =
+                if crowded { mean(group, |of| of.utilisation.total / of.utilisation.active.max(1e-9)) } else { 1.0 };
+            let gap = gap.clamp(1.0, 1.5);
             service.push(At { active, times: times(group, |of| &of.query).scaled(gap) });
             let validated: Vec<_> = group.iter().filter(|of| of.acquire.validate.count > 0).copied().collect();
             if !validated.is_empty() {

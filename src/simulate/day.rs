@@ -20,7 +20,7 @@ const POINTS: u32 = 1_440;
 pub enum Shape {
     /// As many all the time.
     Flat,
-    /// Few at night, most in the early evening.
+    /// Fewest at five in the morning, most at five in the afternoon.
     Diurnal,
     /// From eight to six, with a burst of a minute every hour, on five days of seven; a tenth otherwise.
     Business,

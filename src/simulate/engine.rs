@@ -234,6 +234,8 @@ struct Simulation<'a> {
     free: Vec<u32>,
     idle: VecDeque<u32>,
     waiting: VecDeque<u32>,
+    /// Whether it is planned to look who has waited too long.
+    watched: bool,
     places: u32,
     open: u32,
     busy: u32,
@@ -256,7 +258,8 @@ struct Simulation<'a> {
     under_way: u32,
     backlog: VecDeque<Time>,
     level: f64,
-    arriving: bool,
+    /// Which arrival is the one that is planned; one from before the load changed is none.
+    arrivals: u32,
     next_due: Time,
     resting: Vec<bool>,
     changes: Vec<(Time, Change)>,
@@ -265,7 +268,8 @@ struct Simulation<'a> {
     faults: u32,
     refusing: u32,
     paused_until: Time,
-    latency: (f64, Time),
+    /// Share of round trips that are late, by how much, and how many faults make them so.
+    latency: (f64, Time, u32),
     // What is counted.
     tally: Tally,
     total: Tally,
@@ -318,6 +322,7 @@ impl<'a> Simulation<'a> {
             free: Vec::new(),
             idle: VecDeque::new(),
             waiting: VecDeque::new(),
+            watched: false,
             places: 0,
             open: 0,
             busy: 0,
@@ -339,7 +344,7 @@ impl<'a> Simulation<'a> {
             under_way: 0,
             backlog: VecDeque::new(),
             level: 0.0,
-            arriving: false,
+            arrivals: 0,
             next_due: 0,
             resting: vec![true; workers],
             changes,
@@ -347,7 +352,7 @@ impl<'a> Simulation<'a> {
             faults: 0,
             refusing: 0,
             paused_until: 0,
-            latency: (0.0, 0),
+            latency: (0.0, 0, 0),
             tally: Tally::default(),
             total: Tally::default(),
             line: Vec::new(),
@@ -434,7 +439,8 @@ impl<'a> Simulation<'a> {
 
     fn happen(&mut self, event: Event) {
         match event {
-            Event::Arrival => self.arrive(),
+            Event::Arrival(turn) if turn == self.arrivals => self.arrive(),
+            Event::Arrival(_) => {}
             Event::Worker(worker) => self.worker_begins(worker),
             Event::Slot { slot, turn } => {
                 if self.slots[slot as usize].turn == turn {
@@ -446,6 +452,8 @@ impl<'a> Simulation<'a> {
             Event::Keeper => self.keep(),
             Event::Change(place) => self.change(place as usize),
         }
+        // Not where a request ends: one that is turned away ends at once, and the next one would begin inside it.
+        self.begin_due();
     }
 
     fn clock(&self) -> Duration {
@@ -538,7 +546,6 @@ impl<'a> Simulation<'a> {
     // ---- the load ----
 
     fn arrive(&mut self) {
-        self.arriving = false;
         if self.level <= 0.0 {
             return;
         }
@@ -547,7 +554,6 @@ impl<'a> Simulation<'a> {
             self.overloaded = true;
         }
         self.plan_arrival();
-        self.begin_due();
     }
 
     fn plan_arrival(&mut self) {
@@ -558,8 +564,7 @@ impl<'a> Simulation<'a> {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive, and cut to a year")]
         let distance = (draw / self.level * 1e9).min(3e16) as Time;
         self.next_due += distance;
-        self.arriving = true;
-        self.agenda.plan(self.next_due, Event::Arrival);
+        self.agenda.plan(self.next_due, Event::Arrival(self.arrivals));
     }
 
     fn begin_due(&mut self) {
@@ -614,7 +619,7 @@ impl<'a> Simulation<'a> {
             self.tally.failed += 1;
         }
         match self.plan.load.arrivals {
-            Arrivals::Constant | Arrivals::Poisson => self.begin_due(),
+            Arrivals::Constant | Arrivals::Poisson => {}
             Arrivals::Closed { think_time } => {
                 let pause = if served { 0 } else { PAUSE_AFTER_FAILURE };
                 self.agenda.plan(self.now + time(think_time) + pause, Event::Worker(of.worker));
@@ -686,7 +691,8 @@ impl<'a> Simulation<'a> {
             self.take_place(request);
             return;
         }
-        if self.waiting.is_empty() {
+        if !self.watched {
+            self.watched = true;
             self.agenda.plan(self.now + self.connection_timeout, Event::Deadline);
         }
         self.waiting.push_back(request);
@@ -694,9 +700,11 @@ impl<'a> Simulation<'a> {
 
     /// Whoever has waited too long gives up; the others' turn to be looked at comes when it comes.
     fn deadline(&mut self) {
+        self.watched = false;
         while let Some(&first) = self.waiting.front() {
             let due = self.requests[first as usize].asked + self.connection_timeout;
             if due > self.now {
+                self.watched = true;
                 self.agenda.plan(due, Event::Deadline);
                 return;
             }
@@ -714,15 +722,10 @@ impl<'a> Simulation<'a> {
     }
 
     fn take(&mut self, slot: u32, request: u32) {
-        if let State::Checking(_) = self.slots[slot as usize].state {
-            let deadline = self.requests[request as usize].asked + self.connection_timeout;
-            let of = &mut self.slots[slot as usize];
+        let of = &mut self.slots[slot as usize];
+        if let State::Checking(_) = of.state {
+            // It waits for the verdict, which comes in time: no check takes longer than a request may wait.
             of.state = State::Checking(request);
-            if deadline < of.until {
-                // It gives up before the verdict is there.
-                (of.until, of.ending) = (deadline, Ending::TimedOut);
-                self.replan(slot);
-            }
             return;
         }
         if self.is_expired(slot) {
@@ -813,8 +816,8 @@ impl<'a> Simulation<'a> {
     /// How long the database takes for what takes it this long when nothing is wrong.
     fn delayed(&mut self, slot: u32, took: Time) -> Time {
         let still = self.paused_until.max(self.slots[slot as usize].stalled_until).saturating_sub(self.now);
-        let (share, delay) = self.latency;
-        let late = if delay > 0 && self.rng.random_bool(share) { 2 * delay } else { 0 };
+        let (share, delay, faults) = self.latency;
+        let late = if faults > 0 && self.rng.random_bool(share) { 2 * delay } else { 0 };
         still + took + late
     }
 
@@ -1044,13 +1047,7 @@ impl<'a> Simulation<'a> {
             self.close(slot);
             self.tally.connections.closed_broken += 1;
             if request != NOBODY {
-                let deadline = self.requests[request as usize].asked + self.connection_timeout;
-                if self.now >= deadline {
-                    self.give_back();
-                    self.fail(request, ErrorClass::AcquireTimeoutValidating);
-                } else {
-                    self.exchange(request);
-                }
+                self.exchange(request);
             }
         }
         if self.checking == 0 {
@@ -1086,7 +1083,11 @@ impl<'a> Simulation<'a> {
                     self.agenda.plan(self.now, Event::Worker(worker));
                 }
             }
-        } else if level > 0.0 && !self.arriving {
+            return;
+        }
+        // What was planned at the old rate is drawn anew at the new one, which a Poisson process does not feel.
+        self.arrivals = self.arrivals.wrapping_add(1);
+        if level > 0.0 {
             self.next_due = self.now;
             self.plan_arrival();
         }
@@ -1098,7 +1099,7 @@ impl<'a> Simulation<'a> {
             self.faults += 1;
         }
         match fault.kind {
-            FaultKind::Latency { delay, .. } => self.latency = (fault.share, time(delay)),
+            FaultKind::Latency { delay, .. } => self.latency = (fault.share, time(delay), self.latency.2 + 1),
             FaultKind::Reset | FaultKind::Terminate => self.hit(fault.share, |of, now| {
                 of.health = Health::Dead;
                 (now + NOTICE, Ending::Broken)
@@ -1139,7 +1140,7 @@ impl<'a> Simulation<'a> {
     fn end_fault(&mut self, fault: &Fault) {
         self.faults -= 1;
         match fault.kind {
-            FaultKind::Latency { .. } => self.latency = (0.0, 0),
+            FaultKind::Latency { .. } => self.latency.2 -= 1,
             FaultKind::Restart | FaultKind::Refuse => self.refusing -= 1,
             _ => {}
         }

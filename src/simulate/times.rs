@@ -2,7 +2,6 @@
 
 use rand::{Rng, RngExt as _};
 use rand_distr::{Distribution as _, Exp1};
-use serde::{Deserialize, Serialize};
 
 use super::agenda::Time;
 
@@ -10,8 +9,7 @@ use super::agenda::Time;
 const POINTS: usize = 513;
 
 /// A distribution of times in seconds.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Times {
     /// By its quantiles at even steps from the smallest to the largest; linear between them.
     Quantiles(Vec<f32>),

@@ -2,12 +2,10 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
 use super::Times;
 
 /// A database and the way to it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct World {
     /// How long a request's statements take.
     pub service: ByActive,
@@ -23,13 +21,17 @@ pub struct World {
     pub idle_limit: Option<Duration>,
 }
 
+/// How far apart two numbers of connections have to be for a slope between them: a fifth, as a logarithm.
+const APART: f64 = 0.18;
+/// How far beyond what was measured a slope goes on, in steps as wide as that between the two that it is of.
+const BEYOND: f64 = 1.0;
+
 /// Times by how many connections are at work at once.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(transparent)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ByActive(Vec<At>);
 
 /// Times at a number of connections at work.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct At {
     /// Connections at work on average when it was measured.
     pub active: f64,
@@ -61,11 +63,16 @@ impl ByActive {
             [] => Times::constant(0.0),
             [only] => only.times.clone(),
             several => {
-                let above = several.iter().position(|known| known.active.max(1.0).ln() >= place);
-                // Beyond the ends, the nearest two go on as they are between them.
-                let high = above.unwrap_or(several.len() - 1).max(1);
-                let low = high - 1;
-                let part = (place - at(low)) / (at(high) - at(low)).max(1e-9);
+                let last = several.len() - 1;
+                let above = (0..=last).find(|index| at(*index) >= place).unwrap_or(last).max(1);
+                // What lies too near says nothing of a slope but noise.
+                let low = (0..above).rev().find(|low| at(above) - at(*low) >= APART).unwrap_or(0);
+                let high = (above..=last).find(|high| at(*high) - at(low) >= APART).unwrap_or(last);
+                if at(high) - at(low) < APART {
+                    return several[above].times.clone();
+                }
+                // Beyond what was measured, it goes on as it does between the last two, but not for long.
+                let part = ((place - at(low)) / (at(high) - at(low))).clamp(-BEYOND, 1.0 + BEYOND);
                 several[low].times.towards(&several[high].times, part)
             }
         }

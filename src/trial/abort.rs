@@ -19,6 +19,9 @@ const CONFIDENCE: f64 = 0.999;
 /// with faults.
 const GENEROUS: f64 = 2.0;
 
+/// Seconds without a fault from which on what is served is taken for what can be served.
+const SETTLED: f64 = 2.0;
+
 /// Looks at a trial every now and then.
 pub(super) struct Judge<'a> {
     load: &'a Load,
@@ -79,8 +82,10 @@ impl<'a> Judge<'a> {
             return is_below(now, limit);
         }
         // A fault hurts for a while, so that the rate so far says little of the rate at the end: every request to come may
-        // succeed. How many those are is known only once the load has been as high as it gets, and something was served.
-        if self.highest < self.load.pacing.highest() || self.best <= 0.0 {
+        // succeed. How many those are is known only once all faults are over, the load has been as high as it gets, and
+        // something was served then.
+        let over = self.load.faults.iter().map(|fault| fault.end().as_secs_f64()).fold(0.0, f64::max);
+        if now.at < over + SETTLED || self.highest < self.load.pacing.highest() || self.best <= 0.0 {
             return false;
         }
         let to_come = GENEROUS * self.best * (self.load.measure.as_secs_f64() - now.at).max(0.0);

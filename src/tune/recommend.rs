@@ -1,6 +1,6 @@
 //! From what a run measured to what it recommends. Pure: the same evidence gives the same words.
 
-use super::{curve, infeasible, trials::Disturbances};
+use super::{curve, infeasible, session::Verified, trials::Disturbances};
 use crate::{
     model::{
         DecidedBy, Estimate, Evidence as Decidable, FaultEvidence, Insight, Interval, Measurement, Provenance,
@@ -8,7 +8,7 @@ use crate::{
     },
     profile::Profile,
     search::{Answer, Decision, Effect},
-    stats::{self, Verdict as Verified},
+    stats::{self, Verdict as Found},
     store::TrialRecord,
 };
 
@@ -23,7 +23,7 @@ pub(super) struct Evidence {
     /// Trials of the settings in use and of the best found, in pairs.
     pub(super) pairs: Vec<(Measurement, Measurement)>,
     /// What the pairs show, if they show anything.
-    pub(super) verification: Option<stats::Verification>,
+    pub(super) verification: Option<Verified>,
 }
 
 impl Evidence {
@@ -86,7 +86,7 @@ fn verdict(profile: &Profile, evidence: &Evidence, best: Option<&Settings>, tria
         return keep("no other settings tried were distinguishably better than those in use");
     }
     let named = changes(&profile.space.baseline, best);
-    let Some(found) = evidence.verification else {
+    let Some(Verified { verification: found, .. }) = evidence.verification else {
         return keep(&format!("{named} could not be verified: a trial of the verification served nothing"));
     };
     if !p95_kept(profile, evidence) {
@@ -95,12 +95,12 @@ fn verdict(profile: &Profile, evidence: &Evidence, best: Option<&Settings>, tria
     let change = relative(found.ratio);
     let counted = if profile.faults.is_some() { " with faults counted" } else { "" };
     match found.verdict {
-        Verified::Better => Verdict::Better,
-        Verified::NotBetter => keep(&format!(
+        Found::Better => Verdict::Better,
+        Found::NotBetter => keep(&format!(
             "{named} looked better in the search, but the verification does not show it: {} throughput{counted}",
             percent(change)
         )),
-        Verified::Worse => keep(&format!(
+        Found::Worse => keep(&format!(
             "{named} looked better in the search, but is worse in the verification: {} throughput{counted}, success rate {:.2} %",
             percent(change),
             found.winner_success.value * 100.0
@@ -159,7 +159,7 @@ fn rows(profile: &Profile, evidence: &Evidence, candidate: Option<&Settings>, ve
     let changes = |setting| candidate.is_some_and(|candidate| candidate.get(setting) != baseline.get(setting));
     let n_changed = Setting::all().filter(|setting| changes(*setting)).count();
     // Alone, the pairs measure just this setting; and unlike the search they did not choose it.
-    let verified = evidence.verification.filter(|_| n_changed == 1).map(|found| relative(found.ratio));
+    let verified = evidence.verification.filter(|_| n_changed == 1).map(|found| relative(found.verification.ratio));
     Setting::all()
         .map(|setting| {
             let was = baseline.get(setting).clone();
@@ -191,7 +191,19 @@ fn rows(profile: &Profile, evidence: &Evidence, candidate: Option<&Settings>, ve
             let change = Some(verified.unwrap_or(change));
             if *verdict == Verdict::Better {
                 let now = effect.now.clone();
-                Row { now, ..row(decided_by(setting, profile), change, "better, and verified".to_owned()) }
+                Row {
+                    now,
+                    ..row(
+                        decided_by(setting, profile),
+                        change,
+                        if n_changed == 1 {
+                            "better, and verified"
+                        } else {
+                            "better, and verified together with the others"
+                        }
+                        .to_owned(),
+                    )
+                }
             } else {
                 row(DecidedBy::Kept, change, format!("{other} was tried, and not shown better"))
             }
@@ -292,8 +304,10 @@ fn exponential(log: Estimate) -> Estimate {
     }
 }
 
-fn verification(evidence: &Evidence, found: stats::Verification, candidate: Settings) -> Verification {
+fn verification(evidence: &Evidence, found: Verified, candidate: Settings) -> Verification {
+    let Verified { verification: found, by_faults } = found;
     Verification {
+        by_faults_alone: by_faults,
         pairs: u32::try_from(evidence.pairs.len()).unwrap_or(u32::MAX),
         candidate,
         ratio: found.ratio,

@@ -13,11 +13,13 @@ use crate::{
     model::{Evidence as DecidableBy, Measurement, Provenance, Recommendation, Setting, Settings, Value},
     profile::Profile,
     search::{Answer, Config, Outcome, Reason, Search, Step, StopReason},
-    stats::{self, Arm, Pair, Verification},
+    stats::{self, Arm, Pair, Verdict, Verification},
     store::{Store, TrialRecord},
     trial::{Load, Target},
 };
 
+/// The least gain in what faults leave of throughput that is worth a change.
+pub(super) const WORTH: f64 = 0.005;
 /// Pairs of trials with which the cost of validation is measured.
 const INSIGHT_PAIRS: u32 = 4;
 /// Trials that a search is given even when time is short: its baseline, its sizes for the curve, its overview.
@@ -158,13 +160,12 @@ pub(super) fn answer(profile: &Profile, search: &Search, trials: &[TrialRecord])
     if !trials.iter().all(apart) {
         return whole;
     }
+    let axes: Vec<_> = profile.space.axes.iter().filter(|axis| acts_on_failures(axis.setting)).collect();
+    let alone = under_faults::effects(&axes, &profile.space.baseline, part.weight, trials);
     let mut found = found.clone();
-    for effect in found.effects.iter_mut().filter(|effect| acts_on_failures(effect.setting)) {
-        let axis = profile.space.axes.iter().find(|axis| axis.setting == effect.setting);
-        if let Some(alone) =
-            axis.and_then(|axis| under_faults::effect(axis, &profile.space.baseline, part.weight, trials))
-        {
-            *effect = alone;
+    for effect in &mut found.effects {
+        if let Some(alone) = alone.iter().find(|alone| alone.setting == effect.setting) {
+            *effect = alone.clone();
             found.settings = found.settings.with(effect.setting, effect.now.clone());
         }
     }
@@ -304,9 +305,11 @@ async fn verify(
     profile: &Profile,
     baseline: &Settings,
     best: &Settings,
-) -> Result<(Vec<(Measurement, Measurement)>, Option<Verification>), TuneError> {
+) -> Result<(Vec<(Measurement, Measurement)>, Option<Verified>), TuneError> {
     let plan = verification_plan(profile);
     let mut pairs = Vec::with_capacity(plan.last());
+    // Decided once: a measure that changed between two looks would be chosen by what it shows.
+    let mut by_faults = None;
     for looks_at in [plan.early(), plan.last()] {
         let more = u32::try_from(looks_at - pairs.len()).unwrap_or(u32::MAX);
         // Half of the pairs is an odd number at times: the order goes on where it stopped.
@@ -316,10 +319,13 @@ async fn verify(
         for (first, second) in interleave(trials, Phase::Verification, names, a, b, more).await? {
             pairs.push(if swapped { (second, first) } else { (first, second) });
         }
-        let arms = arms(&pairs, baseline, best);
+        let by_faults = *by_faults.get_or_insert_with(|| acts_under_faults_alone(&pairs, baseline, best));
+        let verified = |verification| Some(Verified { verification, by_faults });
         // A trial without any success has no ratio; then nothing is shown better.
-        match stats::verify(&arms, plan, profile.limits.success_rate) {
-            Ok(verification) if verification.conclusive => return Ok((pairs, Some(verification))),
+        match stats::verify(&arms(&pairs, by_faults), plan, profile.limits.success_rate) {
+            Ok(verification) if verification.conclusive => {
+                return Ok((pairs, verified(worth_it(verification, by_faults))));
+            }
             Ok(_) => {}
             Err(_) => return Ok((pairs, None)),
         }
@@ -327,15 +333,38 @@ async fn verify(
     Ok((pairs, None))
 }
 
-/// The pairs as they are judged: by throughput with faults counted. Where the settings differ only in what acts on failed
-/// attempts, and no attempt failed in any steady part, both sides did the same there: how their throughputs differ is noise,
-/// and what faults leave of throughput decides alone.
-pub(super) fn arms(pairs: &[(Measurement, Measurement)], baseline: &Settings, best: &Settings) -> Vec<Pair> {
+/// A verification, and by what its pairs were judged.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Verified {
+    pub(super) verification: Verification,
+    /// By what faults leave of throughput alone, and not by throughput with faults counted.
+    pub(super) by_faults: bool,
+}
+
+/// What faults leave of throughput is so sure that a gain may be shown which nobody would notice.
+fn worth_it(verification: Verification, by_faults: bool) -> Verification {
+    if by_faults && verification.verdict == Verdict::Better && verification.ratio.interval.low < 1.0 + WORTH {
+        return Verification { verdict: Verdict::NotBetter, ..verification };
+    }
+    verification
+}
+
+/// Whether settings differ only in what acts on failed attempts, and no attempt failed in any steady part. Then both sides did
+/// the same there: how their throughputs differ is noise, and what faults leave of throughput decides alone.
+pub(super) fn acts_under_faults_alone(
+    pairs: &[(Measurement, Measurement)],
+    baseline: &Settings,
+    best: &Settings,
+) -> bool {
     let mut differing = Setting::all().filter(|setting| baseline.get(*setting) != best.get(*setting));
-    let by_faults_alone = differing.all(acts_on_failures)
-        && pairs.iter().all(|(was, now)| was.is_without_failures() && now.is_without_failures());
+    differing.all(acts_on_failures)
+        && pairs.iter().all(|(was, now)| was.is_without_failures() && now.is_without_failures())
+}
+
+/// The pairs as they are judged: by throughput with faults counted, or by what faults leave of it.
+pub(super) fn arms(pairs: &[(Measurement, Measurement)], by_faults: bool) -> Vec<Pair> {
     let arm = |measurement: &Measurement| Arm {
-        throughput: if by_faults_alone { measurement.fault_factor() } else { measurement.weighted_throughput() },
+        throughput: if by_faults { measurement.fault_factor() } else { measurement.weighted_throughput() },
         succeeded: measurement.requests.succeeded,
         failed: measurement.requests.failed,
     };

@@ -17,6 +17,8 @@ use crate::{
 const OWN_CONNECTIONS: u32 = 2;
 /// What a reader must know of SQLite, and where it stands in for a PostgreSQL.
 const EMBEDDED: &str = "the database is embedded: what it takes of the processors is in what the load generator took";
+const BESIDE: &str = "the workload's tables lie in a file of their own beside the one named, with a write-ahead log: the figures \
+                      are of that file's settings";
 const INSTEAD: &str = "no PostgreSQL is installed here, so an embedded SQLite serves instead: a real database, but one that \
                        writes one transaction at a time, in this process and without a network, so that the figures say \
                        nothing of a server; `make deps` or `apt-get install postgresql` installs one, --target names one";
@@ -196,6 +198,15 @@ impl Stage {
         let schema =
             if makes_schema { Some(Schema::create(server, run, &profile.workload.prepare).await?) } else { None };
         let loaded = schema.as_ref().map_or_else(|| server.clone(), Schema::server);
+        // The tables of a workload on a SQLite file lie in another one, which is what is loaded.
+        let settings = match &schema {
+            Some(_) if loaded.dialect() == Dialect::Sqlite => loaded.inspect().await?.settings,
+            _ => inspection.settings.clone(),
+        };
+        if !is_private && makes_schema && loaded.dialect() == Dialect::Sqlite {
+            events(Event::Notice(BESIDE.to_owned()));
+            warnings.push(BESIDE.to_owned());
+        }
         let mix = match Mix::new(&profile.workload) {
             Ok(mix) => loaded.check(&profile.workload).await.map(|()| mix).map_err(TuneError::from),
             Err(error) => Err(error.into()),
@@ -223,7 +234,7 @@ impl Stage {
             shown: choice.shown(),
             server: inspection.version.clone(),
             free: Some(inspection.free).filter(|_| dialect != Dialect::Sqlite),
-            settings: inspection.settings.iter().map(|(name, value)| (name.clone(), value.clone().into())).collect(),
+            settings: settings.iter().map(|(name, value)| (name.clone(), value.clone().into())).collect(),
             warnings,
         })
     }

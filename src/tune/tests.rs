@@ -3,7 +3,7 @@ use std::time::Duration;
 use super::{
     faults,
     recommend::{self, Evidence},
-    session::{answer, arms},
+    session::{Verified, acts_under_faults_alone, answer, arms},
 };
 use crate::{
     model::{
@@ -114,7 +114,8 @@ async fn found(profile: &Profile) -> (Evidence, Vec<TrialRecord>) {
     for spread in [0.99, 1.0, 1.01, 1.0, 0.99, 1.01] {
         pairs.push((measured(1000.0 * spread, Some(0.7)).await, measured(1000.0, Some(0.98 * spread)).await));
     }
-    let arms = arms(&pairs, baseline, &better);
+    let by_faults = acts_under_faults_alone(&pairs, baseline, &better);
+    let arms = arms(&pairs, by_faults);
     let first = TrialRecord {
         sequence: 1,
         phase: "baseline".to_owned(),
@@ -129,7 +130,7 @@ async fn found(profile: &Profile) -> (Evidence, Vec<TrialRecord>) {
         curve: Err("too few sizes".to_owned()),
         validation: vec![(measured(1000.0, Some(0.5)).await, measured(990.0, Some(0.9)).await); 3],
         pairs,
-        verification: Some(stats::verify(&arms, Plan::new(6), 0.99).unwrap()),
+        verification: Some(Verified { verification: stats::verify(&arms, Plan::new(6), 0.99).unwrap(), by_faults }),
     };
     (evidence, vec![first])
 }
@@ -201,7 +202,7 @@ async fn what_acts_only_on_failures_is_judged_by_what_faults_leave_alone() {
     // The machine slowed down by a fifth between the two trials of a pair; what is served under faults is as it is.
     let pair = || async { (measured(1000.0, Some(0.5)).await, measured(800.0, Some(0.9)).await) };
     let ratio = |pairs: &[(Measurement, Measurement)], now: &Settings| {
-        let pair = arms(pairs, &baseline, now)[0];
+        let pair = arms(pairs, acts_under_faults_alone(pairs, &baseline, now))[0];
         pair.winner.throughput / pair.baseline.throughput
     };
     let mut pairs = [pair().await];

@@ -1,8 +1,9 @@
 //! What a setting that acts on failures does to the share that is served under faults, over all trials of a search.
 //!
-//! Its trials differ in other settings as well, which the design of the search spreads evenly; so it is looked at by itself, by
-//! the means of trials near a value (Nadaraya and Watson). It picks what is verified, and no more.
+//! Each is looked at by itself, by the means of trials near a value (Nadaraya and Watson), and what it does is taken out before
+//! the next. It picks what is verified, and no more.
 
+use super::session::WORTH;
 use crate::{
     model::{Axis, Estimate, Interval, Scale, Settings, Value},
     search::{Decision, Effect},
@@ -25,59 +26,95 @@ struct Around {
     spread: f64,
 }
 
-/// The effect of a setting on what faults leave of throughput, each trial's share counted by `weight`. `None` where too few
-/// trials say anything.
-pub(super) fn effect(axis: &Axis, baseline: &Settings, weight: f64, trials: &[TrialRecord]) -> Option<Effect> {
+/// The effects of settings on what faults leave of throughput, each trial's share counted by `weight`: none for a setting of
+/// which too few trials say anything.
+///
+/// What one setting is found to do is taken out before the next one is looked at: trials that look good are made of settings
+/// that were moved together, and one of them would have the other's merit.
+pub(super) fn effects(axes: &[&Axis], baseline: &Settings, weight: f64, trials: &[TrialRecord]) -> Vec<Effect> {
+    let shares = trials.iter().map(|trial| trial.measurement.under_faults.as_ref().map_or(1.0, |part| part.share));
+    let mut shares: Vec<f64> = shares.collect();
+    let mut left: Vec<&Axis> = axes.to_vec();
+    let mut found = Vec::new();
+    while !left.is_empty() {
+        let looks = left.iter().map(|axis| look(axis, baseline, weight, trials, &shares));
+        let (looked, silent): (Vec<_>, Vec<_>) = looks.zip(left.iter().copied()).partition(|(look, _)| look.is_some());
+        left.retain(|axis| !silent.iter().any(|(_, known)| known.setting == axis.setting));
+        let sure = |look: &Look| look.gain - look.reach;
+        let looked: Vec<Look> = looked.into_iter().filter_map(|(look, _)| look).collect();
+        let Some(best) = looked.iter().filter(|look| look.is_changed()).max_by(|a, b| sure(a).total_cmp(&sure(b)))
+        else {
+            found.extend(looked.into_iter().map(|look| look.effect));
+            break;
+        };
+        left.retain(|axis| axis.setting != best.effect.setting);
+        shares.clone_from(&best.without);
+        found.push(best.effect.clone());
+    }
+    found
+}
+
+/// What trials say of one setting.
+struct Look {
+    effect: Effect,
+    gain: f64,
+    reach: f64,
+    /// The shares less what the setting does to them.
+    without: Vec<f64>,
+}
+
+impl Look {
+    fn is_changed(&self) -> bool {
+        self.effect.decision == Decision::Changed
+    }
+}
+
+fn look(axis: &Axis, baseline: &Settings, weight: f64, trials: &[TrialRecord], shares: &[f64]) -> Option<Look> {
     let place = |value: &Value| place(axis, value);
-    let shares: Vec<(f64, f64)> = trials
-        .iter()
-        .filter_map(|trial| {
-            Some((place(trial.settings.get(axis.setting))?, trial.measurement.under_faults.as_ref()?.share))
-        })
-        .collect();
+    let places: Vec<f64> = trials.iter().map(|trial| place(trial.settings.get(axis.setting))).collect::<Option<_>>()?;
+    let points: Vec<(f64, f64)> = places.iter().copied().zip(shares.iter().copied()).collect();
     let was = baseline.get(axis.setting).clone();
-    let in_use = around(place(&was)?, &shares)?;
+    let in_use = around(place(&was)?, &points)?;
     let mut values: Vec<(f64, Value)> = trials
         .iter()
-        .map(|trial| trial.settings.get(axis.setting).clone())
-        .filter(|value| *value != was)
-        .filter_map(|value| Some((place(&value)?, value)))
+        .zip(&places)
+        .map(|(trial, place)| (*place, trial.settings.get(axis.setting).clone()))
+        .filter(|(_, value)| *value != was)
         .collect();
     values.sort_by(|a, b| a.0.total_cmp(&b.0));
     values.dedup_by(|a, b| a.1 == b.1);
-    let known = values.into_iter().filter_map(|(at, value)| Some((around(at, &shares)?, value)));
+    let known = values.into_iter().filter_map(|(at, value)| Some((around(at, &points)?, value)));
     let (best, other) = known.max_by(|a, b| a.0.mean.total_cmp(&b.0.mean))?;
 
     // What trials differ by that are near each other, and how many such differences there are.
-    let residuals: Vec<f64> =
-        shares.iter().filter_map(|(at, share)| Some(share - around(*at, &shares)?.mean)).collect();
-    let freedom = stats::real(shares.len()) - PLACES;
+    let fitted: Vec<f64> =
+        places.iter().map(|at| around(*at, &points).map_or(in_use.mean, |around| around.mean)).collect();
+    let freedom = stats::real(points.len()) - PLACES;
     if freedom < 2.0 {
         return None;
     }
-    let variance = residuals.iter().map(|residual| residual * residual).sum::<f64>() / freedom;
+    let squares: f64 = shares.iter().zip(&fitted).map(|(share, fitted)| (share - fitted).powi(2)).sum();
+    let variance = squares / freedom;
     let reach =
         stats::student_quantile(1.0 - 0.025 / PLACES, freedom) * (variance * (best.spread + in_use.spread)).sqrt();
     let gain = best.mean - in_use.mean;
     let left = |share: f64| 1.0 - weight * (1.0 - share.clamp(0.0, 1.0));
     let ratio = |gain: f64| left(in_use.mean + gain) / left(in_use.mean);
-    let ratio =
-        Estimate { value: ratio(gain), interval: Interval { low: ratio(gain - reach), high: ratio(gain + reach) } };
-    let distinguishable = gain - reach > 0.0;
-    let effect = |decision, now, alternative| Effect {
+    let interval = Interval { low: ratio(gain - reach), high: ratio(gain + reach) };
+    let is_worth_it = interval.low > 1.0 + WORTH;
+    let (decision, now, alternative) =
+        if is_worth_it { (Decision::Changed, other, was.clone()) } else { (Decision::Kept, was.clone(), other) };
+    let effect = Effect {
         setting: axis.setting,
         decision,
-        was: was.clone(),
+        was,
         now,
         alternative,
-        ratio,
-        distinguishable: distinguishable || gain + reach < 0.0,
+        ratio: Estimate { value: ratio(gain), interval },
+        distinguishable: is_worth_it || gain + reach < 0.0,
     };
-    Some(if distinguishable {
-        effect(Decision::Changed, other, was.clone())
-    } else {
-        effect(Decision::Kept, was.clone(), other)
-    })
+    let without = shares.iter().zip(&fitted).map(|(share, fitted)| share - (fitted - in_use.mean)).collect();
+    Some(Look { effect, gain, reach, without })
 }
 
 /// Where a value lies in the range, from 0 to 1 on the setting's scale.

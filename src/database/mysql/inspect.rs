@@ -30,12 +30,14 @@ const FACTS: &str = "
            cast(@@global.read_only as signed) as read_only,
            cast(substring_index(user(), '@', 1) as char) as user";
 
-// A client without a request has the command Sleep; what the server does for itself is no client.
+// A client without a request has the command Sleep; what the server does for itself, replicas included, is no client, but
+// replicas count among the connections.
 const CLIENTS: &str = "
     select cast(id as unsigned) as id, cast(user as char) as user, cast(coalesce(db, '') as char) as db,
-           cast(substring_index(host, ':', 1) as char) as host, command = 'Sleep' as idle
+           cast(substring_index(host, ':', 1) as char) as host, command = 'Sleep' as idle,
+           command like 'Binlog Dump%' as replica
     from information_schema.processlist
-    where command not in ('Daemon', 'Binlog Dump', 'Binlog Dump GTID') and user not in ('system user', 'event_scheduler')";
+    where command <> 'Daemon' and user not in ('system user', 'event_scheduler')";
 
 /// Looks at a server's limits and clients.
 ///
@@ -94,7 +96,7 @@ async fn others(way: &Way, connection: &mut MySqlConnection) -> Result<Vec<Other
     let mut groups: BTreeMap<(String, String, String, bool), u32> = BTreeMap::new();
     let seen = count(i64::try_from(rows.len()).unwrap_or(i64::MAX));
     for row in rows {
-        if !is_own(row.try_get("id")?) {
+        if !is_own(row.try_get("id")?) && row.try_get::<i64, _>("replica")? == 0 {
             let key =
                 (row.try_get("host")?, row.try_get("user")?, row.try_get("db")?, row.try_get::<i64, _>("idle")? != 0);
             *groups.entry(key).or_default() += 1;

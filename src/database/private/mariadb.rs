@@ -31,13 +31,13 @@ pub struct Binaries {
 /// * `log_warnings`: connections that are cut off must not fill the disk with messages.
 /// * `max_connect_errors`: a server of our own is never to lock us out for the faults that we make.
 const SETTINGS: [&str; 7] = [
-    "--bind-address=127.0.0.1",
-    "--skip-name-resolve",
-    "--innodb-buffer-pool-size=128M",
-    "--innodb-flush-log-at-trx-commit=2",
-    "--innodb-doublewrite=0",
-    "--log-warnings=0",
-    "--max-connect-errors=4294967295",
+    "bind-address=127.0.0.1",
+    "skip-name-resolve",
+    "innodb-buffer-pool-size=128M",
+    "innodb-flush-log-at-trx-commit=2",
+    "innodb-doublewrite=0",
+    "log-warnings=0",
+    "max-connect-errors=4294967295",
 ];
 
 /// The user that the program's own work is done as. It is no superuser, so that the server refuses it where it would refuse
@@ -109,7 +109,7 @@ grant all on `pool\\_tune\\_%`.* to '{POOL_USER}'@'127.0.0.1';
 "
     );
     made.secret_file(INIT_FILE, &users).map_err(|cause| made.failed(cause))?;
-    let own = format!("[mariadbd]\nmax_connections={}", options.max_connections);
+    let own = format!("[mariadbd]\n{}\nmax_connections={}", SETTINGS.join("\n"), options.max_connections);
     let given = options.settings.iter().map(|(name, value)| format!("{name}={value}"));
     let text = std::iter::once(own).chain(given).collect::<Vec<_>>().join("\n");
     made.secret_file(OPTIONS_FILE, &text).map_err(|cause| made.failed(cause))?;
@@ -118,9 +118,8 @@ grant all on `pool\\_tune\\_%`.* to '{POOL_USER}'@'127.0.0.1';
 
 pub(super) fn arguments(command: &mut Command, folder: &ClusterFolder, port: u16, first: bool) {
     let path = |name: &str| folder.path().join(name).display().to_string();
-    // The file of options wins over the command line's only where the latter says nothing.
     command.arg(format!("--defaults-file={}", path(OPTIONS_FILE)));
-    command.arg(format!("--datadir={}", folder.data().display())).args(SETTINGS).arg(format!("--port={port}"));
+    command.arg(format!("--datadir={}", folder.data().display())).arg(format!("--port={port}"));
     // Relative to the data: a socket's path may not be long.
     command.arg("--socket=socket").arg(format!("--pid-file={}", path("pid")));
     if first {

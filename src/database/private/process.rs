@@ -72,8 +72,8 @@ pub(super) fn stop_servers_on(data: &Path) -> Option<u32> {
     }
 }
 
-/// The processes `postgres -D data …`, `initdb -D data …` or `mariadbd … --datadir=data`. The command line is compared, since an id in a file may
-/// meanwhile belong to another process.
+/// The processes `postgres -D data …`, `initdb -D data …` or `mariadbd … --datadir=data`. The command line is compared, since
+/// an id in a file may meanwhile belong to another process.
 fn servers_on(data: &Path) -> Vec<u32> {
     let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
     let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());

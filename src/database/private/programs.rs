@@ -2,8 +2,10 @@ use std::{
     ffi::OsStr,
     fs, io,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Stdio},
 };
+
+use rustix::process::{Pid, Signal, kill_process_group};
 
 use super::{Binaries, ClusterFolder, PrivateError, PrivateOptions, mariadb, postgres};
 use crate::{
@@ -128,7 +130,15 @@ impl Made<'_> {
     ) -> Result<(), PrivateError> {
         let mut command = command(program, self.account, self.folder);
         command.args(arguments);
-        let output = tokio::process::Command::from(command).kill_on_drop(true).output().await;
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let child = tokio::process::Command::from(command).spawn();
+        // Given up halfway, what the program has started itself must not go on writing while its folder is deleted.
+        let group = Group(child.as_ref().ok().and_then(tokio::process::Child::id));
+        let output = match child {
+            Ok(child) => child.wait_with_output().await,
+            Err(error) => Err(error),
+        };
+        group.has_ended();
         let told = |message| PrivateError::Program { program: program.to_owned(), message };
         let output = output.map_err(|error| told(refused(&error, self.account)))?;
         if output.status.success() {
@@ -136,6 +146,24 @@ impl Made<'_> {
         }
         let said = if output.stderr.iter().all(u8::is_ascii_whitespace) { &output.stdout } else { &output.stderr };
         Err(told(String::from_utf8_lossy(said).trim().to_owned()))
+    }
+}
+
+/// The processes of a program that was started as the first of its group; killed when dropped.
+struct Group(Option<u32>);
+
+impl Group {
+    fn has_ended(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Some(pid) = self.0.and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?)) {
+            // It may have ended by itself.
+            kill_process_group(pid, Signal::KILL).ok();
+        }
     }
 }
 
@@ -149,7 +177,7 @@ pub(super) fn refused(error: &io::Error, account: Option<&Account>) -> String {
 
 /// A command that runs as the account, apart from our terminal's Ctrl-C, and untouched by the person's locale.
 fn command(program: &Path, account: Option<&Account>, folder: &ClusterFolder) -> Command {
-    use std::{os::unix::process::CommandExt as _, process::Stdio};
+    use std::os::unix::process::CommandExt as _;
     let mut command = Command::new(program);
     command.current_dir(folder.path()).env("LC_ALL", "C").env_remove("PGDATA").stdin(Stdio::null()).process_group(0);
     if let Some(account) = account {

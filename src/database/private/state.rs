@@ -44,6 +44,11 @@ impl StateFolder {
         }
     }
 
+    /// A folder beside a person's file, where others may be able to make one of that name first.
+    pub(in crate::database) fn beside(path: PathBuf) -> Self {
+        Self { path, in_public: true }
+    }
+
     /// A folder of one's choice; it need not exist.
     #[must_use]
     pub fn at(path: impl Into<PathBuf>) -> Self {

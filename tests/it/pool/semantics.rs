@@ -268,3 +268,17 @@ async fn a_client_that_keeps_connections_leaves_fewer_for_the_others() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn whoever_comes_during_a_check_waits_for_its_verdict() {
+    let settings = count(small(1), Setting::MinConnections, 1);
+    let settings = millis(settings, Setting::HealthCheckInterval, 1000);
+    let settings = millis(millis(settings, Setting::ConnectionTimeout, 900), Setting::ValidationTimeout, 900);
+    let late = FaultKind::Latency { delay: Duration::from_millis(170), jitter: Duration::ZERO };
+    let script = with_fault(script(settings, &[(1350, 10), (2300, 10)], 2600), 900, 1300, late);
+    on_both(script, |seen| {
+        assert_eq!((seen.of(0), seen.of(1)), ((None, 1), (None, 1)), "{seen:?}");
+        assert_eq!((seen.connections.closed_broken, seen.connections.opened), (0, 1), "{seen:?}");
+    })
+    .await;
+}
