@@ -49,6 +49,11 @@ pub(super) fn malformed(why: &str) -> UrlError {
     UrlError::Malformed(why.to_owned())
 }
 
+/// Why a server cannot be reached through a proxy.
+pub(super) fn names_a_socket() -> UrlError {
+    malformed("it names a socket, and faults of the network need a host and a port: give them instead")
+}
+
 /// The parser's errors say nothing of the text itself, but neither what to do.
 pub(super) fn explain(error: ::url::ParseError) -> String {
     match error {

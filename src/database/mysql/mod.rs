@@ -16,7 +16,10 @@ use sqlx::{
 };
 
 pub(super) use self::{inspect::inspect, url::parse};
-use super::{UrlError, url::malformed};
+use super::{
+    UrlError,
+    url::{malformed, names_a_socket},
+};
 
 /// The way to a MySQL or MariaDB.
 #[derive(Clone)]
@@ -74,9 +77,7 @@ impl Way {
             ));
         }
         if self.is_by_socket() {
-            return Err(malformed(
-                "it names a socket, and faults of the network need a host and a port: give them instead",
-            ));
+            return Err(names_a_socket());
         }
         let pooled = self.pooled.clone().host(&address.ip().to_string()).port(address.port());
         Ok(Self { pooled, ..self.clone() })

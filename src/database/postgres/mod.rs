@@ -13,7 +13,11 @@ use sqlx::{
 
 pub use self::statements::{StatementsError, Top};
 pub(super) use self::{inspect::inspect, url::parse};
-use super::{UrlError, server::application_name, url::malformed};
+use super::{
+    UrlError,
+    server::application_name,
+    url::{malformed, names_a_socket},
+};
 
 /// The way to a PostgreSQL.
 #[derive(Clone)]
@@ -58,9 +62,7 @@ impl Way {
             ));
         }
         if self.is_by_socket() {
-            return Err(malformed(
-                "it names a socket, and faults of the network need a host and a port: give them instead",
-            ));
+            return Err(names_a_socket());
         }
         let pooled = self.pooled.clone().host(&address.ip().to_string()).port(address.port());
         Ok(Self { pooled, ..self.clone() })
