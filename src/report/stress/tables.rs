@@ -41,6 +41,7 @@ pub fn sections(report: &StressReport) -> (String, Vec<Grid>) {
 fn headline(report: &StressReport) -> String {
     let missed = report.thresholds.iter().filter(|outcome| !outcome.holds).count();
     let verdict = match (report.thresholds.len(), missed) {
+        (_, 0) if !report.passed => "FAILED: the server does not answer any more".to_owned(),
         (0, _) => "no threshold was set".to_owned(),
         (_, 0) => "PASSED: every threshold holds".to_owned(),
         (all, missed) => format!("FAILED: {missed} of {all} thresholds missed"),
@@ -339,9 +340,9 @@ pub fn suite_grid(reports: &[StressReport]) -> Grid {
             format!("{:.1} s", recoveries.into_iter().flatten().fold(0.0, f64::max))
         };
         let verdict = match (report.thresholds.is_empty(), report.passed) {
-            (true, _) => "compared only",
+            (true, true) => "compared only",
             (false, true) => "✓ passed",
-            (false, false) => "✗ failed",
+            (_, false) => "✗ failed",
         };
         grid.rows.push(vec![
             report.scenario.clone(),

@@ -280,4 +280,7 @@ fn a_server_that_dies_and_never_returns_is_a_result() {
         serde_json::from_str(&stdout(&output)).unwrap_or_else(|error| panic!("{error}: {}", stderr(&output)));
     assert_eq!(output.status.code(), Some(8), "{}", stderr(&output));
     assert!(document["measurement"]["requests"]["failed"].as_u64().unwrap() > 0);
+    // Also where so much was served before that the success rate alone would pass.
+    assert!(document["warnings"].to_string().contains("does not answer any more"), "{}", document["warnings"]);
+    assert_eq!(document["passed"], false);
 }
