@@ -183,6 +183,8 @@ fn rows(profile: &Profile, evidence: &Evidence, candidate: Option<&Settings>, ve
             if !changes(setting) {
                 let why = if effect.distinguishable && effect.ratio.value < 1.0 {
                     format!("others are worse: {other} is the nearest")
+                } else if change.interval.low > 0.0 {
+                    format!("too small to be worth a change: {other} is the most promising other")
                 } else {
                     format!("no measurable effect: {other} is the most promising other")
                 };
