@@ -113,13 +113,32 @@ impl Tally {
         self.events += other.events;
     }
 
+    /// Begins anew, in the same memory.
     pub(super) fn clear(&mut self) {
-        for histogram in [&mut self.response, &mut self.acquire, &mut self.query, &mut self.hold] {
+        // Named one by one, so that a field that is added is not forgotten.
+        let Self {
+            seconds,
+            served,
+            attempts,
+            failed,
+            errors,
+            connections,
+            active,
+            open,
+            response,
+            acquire,
+            query,
+            hold,
+            sums,
+            events,
+        } = self;
+        for histogram in [response, acquire, query, hold] {
             histogram.reset();
         }
-        let (response, acquire) = (self.response.clone(), self.acquire.clone());
-        let (query, hold) = (self.query.clone(), self.hold.clone());
-        *self = Self { response, acquire, query, hold, ..Self::default() };
+        errors.fill(0);
+        (*served, *attempts, *failed, *events) = (0, 0, 0, 0);
+        (*seconds, *active, *open, *sums) = (0.0, 0.0, 0.0, (0.0, 0.0));
+        *connections = ConnectionCounts::default();
     }
 
     /// Requests served a second.

@@ -51,13 +51,6 @@ impl Private {
             _ => Self::Server(Dialect::Postgres),
         }
     }
-
-    fn dialect(self) -> Dialect {
-        match self {
-            Self::Server(dialect) => dialect,
-            Self::File { .. } => Dialect::Sqlite,
-        }
-    }
 }
 
 /// What a person chose to load.
@@ -119,19 +112,19 @@ impl Stage {
         load_in_use: bool,
         events: &mut dyn FnMut(Event),
     ) -> Result<Self, TuneError> {
-        match choice {
-            Choice::Simulated => return Ok(Self::simulated(seed)),
-            Choice::Server(server) => profile.speak(server.dialect())?,
-            Choice::Private(private) => profile.speak(private.dialect())?,
-        }
         let (server, private, file) = match choice {
             Choice::Simulated => return Ok(Self::simulated(seed)),
-            Choice::Server(server) => (server.clone(), None, None),
+            Choice::Server(server) => {
+                profile.speak(server.dialect())?;
+                (server.clone(), None, None)
+            }
             Choice::Private(Private::Server(dialect)) => {
+                profile.speak(*dialect)?;
                 let private = start_private(*dialect, profile, events).await?;
                 (private.server(), Some(Arc::new(private)), None)
             }
             Choice::Private(Private::File { .. }) => {
+                profile.speak(Dialect::Sqlite)?;
                 clean_leftovers(events).await?;
                 let file = PrivateFile::claim(&StateFolder::from_env())?;
                 (file.server(), None, Some(file))

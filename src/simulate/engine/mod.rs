@@ -122,8 +122,6 @@ pub struct Outcome {
     pub line: Vec<Point>,
     /// Transitions of the circuit breaker.
     pub breaker: BreakerCounts,
-    /// Most connections at work, and open, at once.
-    pub peaks: (u32, u32),
     /// Why it ended early, if it did.
     pub overloaded: bool,
     /// Requests that were due by the end and had not begun.
@@ -280,7 +278,6 @@ struct Simulation<'a> {
     line: Vec<Point>,
     interval: Time,
     counted: Time,
-    peaks: (u32, u32),
     skipped: Time,
     overloaded: bool,
     ends: Vec<End>,
@@ -362,7 +359,6 @@ impl<'a> Simulation<'a> {
             line: Vec::new(),
             interval: time(plan.interval).max(1),
             counted: 0,
-            peaks: (0, 0),
             skipped: 0,
             overloaded: false,
             ends: Vec::new(),
@@ -407,7 +403,6 @@ impl<'a> Simulation<'a> {
             breaker: self.circuit.counts(self.clock()),
             total: self.total,
             line: self.line,
-            peaks: self.peaks,
             overloaded: self.overloaded,
             not_begun,
             skipped: seconds(self.skipped) / seconds(length),

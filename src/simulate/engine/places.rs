@@ -177,7 +177,6 @@ impl Simulation<'_> {
 
     pub(super) fn hand_out(&mut self, slot: u32, request: u32, fresh: bool) {
         self.busy += 1;
-        self.peaks.0 = self.peaks.0.max(self.busy);
         let of = &mut self.slots[slot as usize];
         (of.since, of.fresh) = (self.now, fresh);
         if !self.validates {
@@ -226,7 +225,6 @@ impl Simulation<'_> {
     pub(super) fn opened(&mut self, slot: u32, request: u32, ending: Ending) {
         if ending == Ending::Done {
             self.open += 1;
-            self.peaks.1 = self.peaks.1.max(self.open);
             self.tally.connections.opened += 1;
             let of = &mut self.slots[slot as usize];
             (of.opened, of.heard, of.idle_since) = (self.now, self.now, self.now);
