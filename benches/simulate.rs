@@ -11,14 +11,14 @@ use std::time::{Duration, Instant};
 use pool_tune::{
     model::{Fault, FaultKind, Settings},
     profile,
-    simulate::{Arrivals, ByActive, Load, Outcome, Plan, Step, Times, World, simulate},
+    simulate::{Arrivals, Beyond, ByActive, Load, Outcome, Plan, Step, Times, World, simulate},
 };
 
 /// A database like the one that the heavy profile meets on two cores: most statements short, some waiting for 20 ms.
 fn world() -> World {
     let service = Times::new(|share| if share > 0.97 { 0.0205 } else { 0.0001 * (share * 4.0).exp() });
     World {
-        connect: Times::new(|share| 0.002 + 0.002 * share),
+        connect: ByActive::same(Times::new(|share| 0.002 + 0.002 * share)),
         validate: ByActive::same(Times::new(|share| 0.00004 + 0.0002 * share.powi(8))),
         ..World::plain(service)
     }
@@ -44,7 +44,7 @@ fn day(settings: Settings, hours: u32, peak: f64) -> Plan {
     Plan {
         settings,
         world: world(),
-        load: Load { workers: 64, arrivals: Arrivals::Poisson, steps },
+        load: Load { workers: 64, beyond: Beyond::Wait, arrivals: Arrivals::Poisson, steps },
         faults,
         length: Duration::from_secs(u64::from(hours) * 3600),
         interval: Duration::from_secs(60),

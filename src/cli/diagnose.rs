@@ -85,7 +85,7 @@ async fn of_run(arguments: &DiagnoseArguments) -> Result<Diagnosed> {
 fn typical(trials: &[TrialRecord], in_use: &Settings) -> Measurement {
     let mut of: Vec<&Measurement> = trials
         .iter()
-        .filter(|trial| trial.settings == *in_use && trial.phase != Phase::Insight.name())
+        .filter(|trial| trial.settings == *in_use && Phase::is_of_settings(&trial.phase))
         .map(|trial| &trial.measurement)
         .collect();
     of.sort_by(|a, b| a.throughput.total_cmp(&b.throughput));
@@ -95,7 +95,7 @@ fn typical(trials: &[TrialRecord], in_use: &Settings) -> Measurement {
 /// What each size did.
 fn sizes(trials: &[TrialRecord]) -> Vec<SizeFacts> {
     let mut by_size: BTreeMap<u32, Vec<&Measurement>> = BTreeMap::new();
-    for trial in trials.iter().filter(|trial| trial.phase != Phase::Insight.name()) {
+    for trial in trials.iter().filter(|trial| Phase::is_of_settings(&trial.phase)) {
         by_size.entry(trial.settings.max_connections()).or_default().push(&trial.measurement);
     }
     by_size

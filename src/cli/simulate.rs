@@ -13,10 +13,8 @@ use super::{
 use crate::{
     model::{Estimate, Setting, Settings, Value, figures},
     report::Grid,
-    simulate::{self, Calibration, Day, Incidents, MOST_HOURS, Measured, Outcome, Prediction, Shape},
-    stats,
-    store::TrialRecord,
-    tune::Phase,
+    simulate::{self, Calibration, Day, Incidents, MOST_HOURS, Outcome, Prediction, Shape},
+    stats, tune,
 };
 
 /// The share of what was measured that the day's peak asks for, when nobody says.
@@ -100,10 +98,8 @@ pub(super) async fn simulate(arguments: &SimulateArguments) -> Result<ExitCode> 
     let trials = store.trials(&run.intent.id).await?;
     store.close().await;
     let of_run = crate::profile::parse(&run.intent.profile_name, &run.intent.profile_source).map_err(bad_input)?;
-    let think_time = of_run.workload.think_time.unwrap_or_default();
-    let measured = usable(&trials);
-    let calibration = Calibration::of(of_run.workers, think_time, &measured)
-        .map_err(|error| bad_input(format!("failed to {error}")))?;
+    let sample = tune::sample(&run.intent.id, &run.intent.server_version, &of_run, &trials);
+    let calibration = Calibration::of(&sample).map_err(|error| bad_input(format!("failed to {error}")))?;
     let base = match &arguments.profile {
         Some(name) => profiles::load(name)?.space.baseline,
         None => trials.first().map_or_else(|| of_run.space.baseline.clone(), |trial| trial.settings.clone()),
@@ -111,7 +107,7 @@ pub(super) async fn simulate(arguments: &SimulateArguments) -> Result<ExitCode> 
     let settings = with(base, &arguments.set, "--set")?;
     let against = if arguments.vs.is_empty() { None } else { Some(with(settings.clone(), &arguments.vs, "--vs")?) };
 
-    let capacity = measured.iter().map(|of| of.measurement.throughput).fold(0.0, f64::max);
+    let capacity = sample.trials.iter().map(|of| of.measurement.throughput).fold(0.0, f64::max);
     let peak = arguments.peak.unwrap_or(PEAK * capacity);
     if !(peak.is_finite() && peak > 0.0) {
         return Err(bad_input(format!("--peak is {peak}: expected requests a second, above 0")));
@@ -124,7 +120,7 @@ pub(super) async fn simulate(arguments: &SimulateArguments) -> Result<ExitCode> 
     if !calibration.connect_measured {
         warnings.push("no trial of the run opened connections while measuring: 4 ms each are assumed".to_owned());
     }
-    let predictions = Calibration::check(calibration.workers, think_time, &measured, arguments.seed);
+    let predictions = Calibration::check(&sample, arguments.seed);
     let sides = if against.is_some() { 2.0 } else { 1.0 };
     let requests = day.requests() * f64::from(arguments.replications) * sides;
     let thinned = requests > MOST_REQUESTS;
@@ -173,18 +169,6 @@ pub(super) async fn simulate(arguments: &SimulateArguments) -> Result<ExitCode> 
         show(&document, &calibration);
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// The trials that a world can be made of: closed loops, and undisturbed ones where there are enough.
-fn usable(trials: &[TrialRecord]) -> Vec<Measured<'_>> {
-    let all = trials.iter().filter(|trial| trial.phase != Phase::Insight.name() && trial.measurement.throughput > 0.0);
-    let measured = |trial| -> Measured<'_> {
-        let TrialRecord { settings, measurement, .. }: &TrialRecord = trial;
-        Measured { settings, measurement }
-    };
-    let all: Vec<_> = all.map(measured).collect();
-    let quiet: Vec<_> = all.iter().filter(|of| !of.measurement.cpu.disturbed).copied().collect();
-    if 2 * quiet.len() > all.len() { quiet } else { all }
 }
 
 fn with(settings: Settings, flags: &[String], flag: &str) -> Result<Settings> {

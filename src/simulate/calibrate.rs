@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use super::{Arrivals, At, ByActive, Load, Plan, Step, Times, World, simulate};
+use super::{Arrivals, At, Beyond, ByActive, Load, Plan, Step, Times, World, simulate};
 use crate::{
     model::{Latency, Measurement, Settings},
     stats,
@@ -19,12 +19,36 @@ const USUAL_CONNECT: f64 = 0.004;
 const PREDICTED: Duration = Duration::from_secs(4);
 
 /// A trial that was made in a closed loop, and what it measured.
-#[derive(Clone, Copy, Debug)]
-pub struct Measured<'a> {
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Measured {
     /// The settings of the pool.
-    pub settings: &'a Settings,
+    pub settings: Settings,
     /// What came of them.
-    pub measurement: &'a Measurement,
+    pub measurement: Measurement,
+}
+
+/// What opening connections took when so many were opened at once.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Connecting {
+    /// How many at once.
+    pub at_once: u32,
+    /// What each of them took.
+    pub open: Latency,
+}
+
+/// What was measured of a database: all that a calibration is made of. Kept with each run as `calibration.json`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Sample {
+    /// Where it was measured, as a person would say it.
+    pub source: String,
+    /// Workers of the trials.
+    pub workers: u32,
+    /// Their pause between requests, in seconds.
+    pub think_time: f64,
+    /// Trials in a closed loop.
+    pub trials: Vec<Measured>,
+    /// Probes of opening connections; none where nobody made them.
+    pub connecting: Vec<Connecting>,
 }
 
 /// A world measured by trials.
@@ -83,11 +107,17 @@ impl Prediction {
 }
 
 impl Calibration {
-    /// Makes a world of trials: service and validation times by pool size, the time to open a connection.
+    /// Makes a world of what was measured: service and validation times by pool size, the time to open a connection by how
+    /// many are opened at once.
     ///
     /// # Errors
     /// [`CalibrationError`] for too few trials.
-    pub fn of(workers: u32, think_time: Duration, trials: &[Measured<'_>]) -> Result<Self, CalibrationError> {
+    pub fn of(sample: &Sample) -> Result<Self, CalibrationError> {
+        let trials: Vec<&Measured> = sample.trials.iter().collect();
+        Self::of_trials(sample, &trials)
+    }
+
+    fn of_trials(sample: &Sample, trials: &[&Measured]) -> Result<Self, CalibrationError> {
         let sizes = by_size(trials);
         if trials.len() < FEWEST_TRIALS || sizes.len() < FEWEST_SIZES {
             return Err(CalibrationError::TooFew { trials: trials.len(), sizes: sizes.len() });
@@ -108,11 +138,7 @@ impl Calibration {
                 validate.push(At { active, times: times(&validated, |of| &of.acquire.validate) });
             }
         }
-        // Connections are opened where they are lost, which is in the fault parts of trials, or where none were warm.
-        let opened: Vec<_> = trials.iter().map(|of| of.measurement).filter(|of| opening(of).count > 0).collect();
-        let connect_measured = !opened.is_empty();
-        let connect =
-            if connect_measured { times(&opened, opening) } else { Times::new(|share| USUAL_CONNECT * (0.5 + share)) };
+        let (connect, connect_measured) = connect(sample, trials);
         let world = World {
             service: ByActive::new(service),
             connect,
@@ -123,7 +149,8 @@ impl Calibration {
             },
             ..World::plain(Times::constant(0.0))
         };
-        Ok(Self { workers, think_time, world, trials: trials.len(), connect_measured })
+        let think_time = Duration::try_from_secs_f64(sample.think_time).unwrap_or_default();
+        Ok(Self { workers: sample.workers, think_time, world, trials: trials.len(), connect_measured })
     }
 
     /// A closed loop as the trials had it, for a time.
@@ -134,6 +161,7 @@ impl Calibration {
             world: self.world.clone(),
             load: Load {
                 workers: self.workers,
+                beyond: Beyond::Wait,
                 arrivals: Arrivals::Closed { think_time: self.think_time },
                 steps: vec![Step { at: Duration::ZERO, level: f64::from(self.workers) }],
             },
@@ -148,11 +176,12 @@ impl Calibration {
     /// How far simulations are from the trials: each size of the pool is predicted from the trials of the other sizes.
     /// Nothing for trials that are too few to leave one out.
     #[must_use]
-    pub fn check(workers: u32, think_time: Duration, trials: &[Measured<'_>], seed: u64) -> Vec<Prediction> {
+    pub fn check(sample: &Sample, seed: u64) -> Vec<Prediction> {
+        let trials: Vec<&Measured> = sample.trials.iter().collect();
         let predict = |(size, group): &(u32, Vec<&Measurement>)| {
             let others: Vec<_> = trials.iter().filter(|of| of.settings.max_connections() != *size).copied().collect();
-            let calibration = Self::of(workers, think_time, &others).ok()?;
-            let settings = trials.iter().find(|of| of.settings.max_connections() == *size)?.settings;
+            let calibration = Self::of_trials(sample, &others).ok()?;
+            let settings = &trials.iter().find(|of| of.settings.max_connections() == *size)?.settings;
             let said = simulate(&calibration.trial(settings, PREDICTED, seed)).total;
             let nanoseconds = |value: u64| Duration::from_nanos(value).as_secs_f64();
             Some(Prediction {
@@ -166,8 +195,22 @@ impl Calibration {
                 ),
             })
         };
-        by_size(trials).iter().filter_map(predict).collect()
+        by_size(&trials).iter().filter_map(predict).collect()
     }
+}
+
+/// What opening a connection takes, by how many are opened at once, and whether that was measured.
+fn connect(sample: &Sample, trials: &[&Measured]) -> (ByActive, bool) {
+    if !sample.connecting.is_empty() {
+        let at = |of: &Connecting| At { active: f64::from(of.at_once), times: of_latencies(&[&of.open]) };
+        return (ByActive::new(sample.connecting.iter().map(at).collect()), true);
+    }
+    // Without probes: connections are opened where they are lost, in the fault parts of trials, or where none were warm.
+    let opened: Vec<_> = trials.iter().map(|of| opening(&of.measurement)).filter(|of| of.count > 0).collect();
+    if opened.is_empty() {
+        return (ByActive::same(Times::new(|share| USUAL_CONNECT * (0.5 + share))), false);
+    }
+    (ByActive::same(of_latencies(&opened)), true)
 }
 
 /// What opening connections took in a trial.
@@ -179,32 +222,39 @@ fn opening(of: &Measurement) -> &Latency {
 }
 
 /// Trials by the size of the pool, small ones first.
-fn by_size<'a>(trials: &[Measured<'a>]) -> Vec<(u32, Vec<&'a Measurement>)> {
+fn by_size<'a>(trials: &[&'a Measured]) -> Vec<(u32, Vec<&'a Measurement>)> {
     let mut sizes: Vec<(u32, Vec<&Measurement>)> = Vec::new();
     for trial in trials {
         let size = trial.settings.max_connections();
         match sizes.iter_mut().find(|(known, _)| *known == size) {
-            Some((_, group)) => group.push(trial.measurement),
-            None => sizes.push((size, vec![trial.measurement])),
+            Some((_, group)) => group.push(&trial.measurement),
+            None => sizes.push((size, vec![&trial.measurement])),
         }
     }
     sizes.sort_by_key(|(size, _)| *size);
     sizes
 }
 
-/// The geometric mean over trials, which one bad trial moves less; plain where one is nothing.
-fn mean(trials: &[&Measurement], of: impl Fn(&Measurement) -> f64) -> f64 {
-    let values: Vec<f64> = trials.iter().map(|trial| of(trial)).collect();
+/// The geometric mean, which one bad trial moves less; plain where one is nothing.
+fn geometric(values: &[f64]) -> f64 {
     if values.iter().all(|value| *value > 0.0) {
         stats::mean(&values.iter().map(|value| value.ln()).collect::<Vec<_>>()).exp()
     } else {
-        stats::mean(&values)
+        stats::mean(values)
     }
 }
 
-/// The distribution that has the mean and the percentiles of the trials' ones.
+fn mean(trials: &[&Measurement], of: impl Fn(&Measurement) -> f64) -> f64 {
+    geometric(&trials.iter().map(|trial| of(trial)).collect::<Vec<_>>())
+}
+
 fn times(trials: &[&Measurement], of: impl Fn(&Measurement) -> &Latency) -> Times {
-    let point = |pick: fn(&Latency) -> f64| mean(trials, |trial| pick(of(trial)));
+    of_latencies(&trials.iter().map(|trial| of(trial)).collect::<Vec<_>>())
+}
+
+/// The distribution that has the mean and the percentiles of measured ones, over all of them.
+fn of_latencies(of: &[&Latency]) -> Times {
+    let point = |pick: fn(&Latency) -> f64| geometric(&of.iter().map(|latency| pick(latency)).collect::<Vec<_>>());
     let median = point(|of| of.p50);
     let known = [
         (0.0, median * LOWEST),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use rand::{RngExt as _, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::{Arrivals, Load, Plan, Step, World};
+use super::{Arrivals, Beyond, Load, Plan, Step, World};
 use crate::model::{Fault, FaultKind, Settings};
 
 /// The longest stretch, in hours: a year.
@@ -80,7 +80,12 @@ impl Day {
         Plan {
             settings: settings.clone(),
             world,
-            load: Load { workers: self.workers, arrivals: Arrivals::Poisson, steps: self.steps(length) },
+            load: Load {
+                workers: self.workers,
+                beyond: Beyond::Wait,
+                arrivals: Arrivals::Poisson,
+                steps: self.steps(length),
+            },
             faults: self.faults(length),
             length,
             interval: (length / POINTS).max(Duration::from_secs(1)),

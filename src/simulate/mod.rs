@@ -13,9 +13,9 @@ mod tally;
 mod times;
 mod world;
 
-pub use calibrate::{Calibration, CalibrationError, Measured, Prediction};
+pub use calibrate::{Calibration, CalibrationError, Connecting, Measured, Prediction, Sample};
 pub use day::{Day, Incidents, MOST_HOURS, MinutesError, Shape, minutes};
-pub use engine::{Arrivals, Ask, End, Load, Outcome, Plan, Point, Step, simulate};
+pub use engine::{Arrivals, Ask, Beyond, End, Load, Outcome, Plan, Point, Step, simulate};
 pub use response::{Reading, Response};
 pub use tally::Tally;
 pub use times::Times;

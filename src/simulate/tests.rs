@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use super::{Arrivals, Load, Outcome, Plan, Step, Times, World, simulate};
+use super::{Arrivals, Beyond, ByActive, Load, Outcome, Plan, Step, Times, World, simulate};
 use crate::{
     model::{ErrorClass, Fault, FaultKind, Setting, Settings, Value},
     stats,
@@ -25,12 +25,13 @@ fn bare(connections: u32) -> Settings {
 
 fn open(rate: f64) -> Load {
     let steps = vec![Step { at: Duration::ZERO, level: rate }];
-    Load { workers: 10_000, arrivals: Arrivals::Poisson, steps }
+    Load { workers: 10_000, beyond: Beyond::Wait, arrivals: Arrivals::Poisson, steps }
 }
 
 fn closed(workers: u32) -> Load {
     let arrivals = Arrivals::Closed { think_time: Duration::ZERO };
-    Load { workers, arrivals, steps: vec![Step { at: Duration::ZERO, level: f64::from(workers) }] }
+    let beyond = Beyond::Wait;
+    Load { workers, beyond, arrivals, steps: vec![Step { at: Duration::ZERO, level: f64::from(workers) }] }
 }
 
 fn plan(settings: Settings, world: World, load: Load, length: f64) -> Plan {
@@ -90,6 +91,34 @@ fn losses_are_those_of_the_queue_m_m_c_c() {
     }
 }
 
+/// The share lost and the mean number in an M/M/c/K queue (Gross & Harris, 2.5).
+fn m_m_c_k(servers: u32, room: u32, load: f64) -> (f64, f64) {
+    let mut weights = vec![1.0_f64];
+    for n in 1..=room {
+        let last = weights.last().copied().unwrap_or(1.0);
+        weights.push(last * load / f64::from(n.min(servers)));
+    }
+    let sum: f64 = weights.iter().sum();
+    let mean = weights.iter().zip(0_u32..).map(|(weight, n)| weight * f64::from(n)).sum::<f64>() / sum;
+    (weights.last().copied().unwrap_or(0.0) / sum, mean)
+}
+
+#[test]
+fn losses_and_times_are_those_of_the_queue_m_m_c_k() {
+    for (servers, room, rate, service) in [(1_u32, 4_u32, 90.0, 0.01), (3, 10, 130.0, 0.02), (8, 12, 1000.0, 0.01)] {
+        let (lost, mean) = m_m_c_k(servers, room, rate * service);
+        // Little's law for those that are let in.
+        let time = mean / (rate * (1.0 - lost));
+        let load = Load { workers: room, beyond: Beyond::Lost, ..open(rate) };
+        let plan = plan(bare(servers), World::plain(Times::Exponential(service)), load, 300.0);
+        let (low, high) = interval(&plan, 30, |outcome| 1.0 - outcome.total.success_rate());
+        assert!(low < lost && lost < high, "M/M/{servers}/{room} loses {lost}, not in [{low}, {high}]");
+        let (low, high) = interval(&plan, 30, |outcome| per_request(outcome.total.sums.1, outcome));
+        assert!(low < time && time < high, "M/M/{servers}/{room} takes {time}, not in [{low}, {high}]");
+        assert!((high - low) / time < 0.2, "M/M/{servers}/{room}: [{low}, {high}] says little of {time}");
+    }
+}
+
 #[test]
 fn a_closed_loop_is_bound_by_connections_or_by_workers() {
     let world = || World::plain(Times::constant(0.01));
@@ -120,7 +149,7 @@ fn a_load_above_capacity_is_told_and_ends() {
 #[test]
 fn a_server_that_is_away_for_a_moment_costs_what_was_under_way_and_retries_rescue_it() {
     let fault = Fault { at: seconds(2.0), lasts: seconds(0.3), share: 1.0, kind: FaultKind::Restart };
-    let world = World { connect: Times::constant(0.003), ..World::plain(Times::constant(0.01)) };
+    let world = World { connect: ByActive::same(Times::constant(0.003)), ..World::plain(Times::constant(0.01)) };
     let run = |retries: u32| {
         let settings = bare(5)
             .with(Setting::RetryAttempts, Value::Count(retries))
@@ -136,7 +165,7 @@ fn a_server_that_is_away_for_a_moment_costs_what_was_under_way_and_retries_rescu
 
 #[test]
 fn thinned_figures_are_those_of_every_request() {
-    let world = World { connect: Times::constant(0.004), ..World::plain(Times::Exponential(0.002)) };
+    let world = World { connect: ByActive::same(Times::constant(0.004)), ..World::plain(Times::Exponential(0.002)) };
     let settings = bare(10)
         .with(Setting::MinConnections, Value::Count(2))
         .with(Setting::ConnectionLifetime, Value::Time(seconds(300.0)))

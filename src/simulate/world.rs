@@ -9,8 +9,8 @@ use super::Times;
 pub struct World {
     /// How long a request's statements take.
     pub service: ByActive,
-    /// How long opening a connection takes.
-    pub connect: Times,
+    /// How long opening a connection takes, by how many are being opened.
+    pub connect: ByActive,
     /// How long validating one takes.
     pub validate: ByActive,
     /// Connections that the server takes from this pool.
@@ -26,7 +26,7 @@ const APART: f64 = 0.18;
 /// How far beyond what was measured a slope goes on, in steps as wide as that between the two that it is of.
 const BEYOND: f64 = 1.0;
 
-/// Times by how many connections are at work at once.
+/// Times by how many connections are at work, or being opened, at once.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ByActive(Vec<At>);
 
@@ -85,7 +85,7 @@ impl World {
     pub fn plain(service: Times) -> Self {
         Self {
             service: ByActive::same(service),
-            connect: Times::constant(0.0),
+            connect: ByActive::same(Times::constant(0.0)),
             validate: ByActive::same(Times::constant(0.0)),
             server_limit: u32::MAX,
             silence: Duration::from_secs(900),

@@ -29,6 +29,8 @@ pub enum Phase {
     Baseline,
     /// Other settings are tried.
     Search,
+    /// What opening connections takes is measured.
+    Probe,
     /// Side questions are measured: what validation costs.
     Insight,
     /// The best settings found are set against those in use, in pairs.
@@ -36,12 +38,20 @@ pub enum Phase {
 }
 
 impl Phase {
+    /// Whether trials of the phase of this name are trials of settings that could be used, under the run's load: no probes and no
+    /// side questions.
+    #[must_use]
+    pub fn is_of_settings(name: &str) -> bool {
+        [Self::Baseline, Self::Search, Self::Verification].iter().any(|phase| phase.name() == name)
+    }
+
     /// The phase's name, as stored and shown.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::Baseline => "baseline",
             Self::Search => "search",
+            Self::Probe => "probe",
             Self::Insight => "insight",
             Self::Verification => "verification",
         }

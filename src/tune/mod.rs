@@ -11,6 +11,7 @@ mod faults;
 mod infeasible;
 mod machine;
 mod recommend;
+mod sample;
 mod session;
 mod stage;
 #[cfg(test)]
@@ -21,5 +22,6 @@ mod under_faults;
 pub use error::TuneError;
 pub use event::{Event, Finished, Phase, Plan, Progress, TrialEnded};
 pub use machine::machine;
+pub use sample::sample;
 pub use session::{Session, session_plan};
 pub use stage::{Choice, Private, Stage};

@@ -3,7 +3,7 @@
 use rand::RngExt as _;
 use rand_distr::{Distribution as _, Exp1};
 
-use super::{Arrivals, End, LONGEST_BACKLOG, NOBODY, PAUSE_AFTER_FAILURE, Request, Simulation, seconds, time};
+use super::{Arrivals, Beyond, End, LONGEST_BACKLOG, NOBODY, PAUSE_AFTER_FAILURE, Request, Simulation, seconds, time};
 use crate::{
     model::ErrorClass,
     policy::{is_infrastructure, is_retryable, retry_delay},
@@ -13,6 +13,11 @@ use crate::{
 impl Simulation<'_> {
     pub(super) fn arrive(&mut self) {
         if self.level <= 0.0 {
+            return;
+        }
+        if self.plan.load.beyond == Beyond::Lost && self.under_way >= self.plan.load.workers {
+            self.tally.failed += 1;
+            self.plan_arrival();
             return;
         }
         self.backlog.push_back(self.next_due);

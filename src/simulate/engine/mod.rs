@@ -60,10 +60,22 @@ pub struct Plan {
 pub struct Load {
     /// Most requests at once.
     pub workers: u32,
+    /// What becomes of those that come while so many are under way.
+    pub beyond: Beyond,
     /// When they come.
     pub arrivals: Arrivals,
     /// What is offered from when on: workers of a closed loop, or requests a second of an open one.
     pub steps: Vec<Step>,
+}
+
+/// What becomes of requests of an open loop that come while all workers have one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Beyond {
+    /// They wait, and their time counts from when they came.
+    #[default]
+    Wait,
+    /// They are turned away, and count as failed.
+    Lost,
 }
 
 /// When requests come.
@@ -231,6 +243,8 @@ struct Simulation<'a> {
     /// Service and validation times by the number of connections at work.
     service: Vec<Times>,
     validation: Vec<Times>,
+    /// Times to open a connection by the number being opened.
+    connect: Vec<Times>,
     // The pool.
     slots: Vec<Slot>,
     free: Vec<u32>,
@@ -319,6 +333,7 @@ impl<'a> Simulation<'a> {
             coming: ChaCha8Rng::seed_from_u64(plan.seed ^ 0xc0),
             service: (0..=max).map(|active| plan.world.service.at(active)).collect(),
             validation: (0..=max).map(|active| plan.world.validate.at(active)).collect(),
+            connect: (0..=max).map(|opening| plan.world.connect.at(opening)).collect(),
             slots: Vec::new(),
             free: Vec::new(),
             idle: VecDeque::new(),

@@ -118,7 +118,8 @@ impl Simulation<'_> {
             _ => self.requests[request as usize].asked + self.connection_timeout,
         };
         let slot = self.slot();
-        let took = self.plan.world.connect.draw(&mut self.rng);
+        let opening = (self.opening() + 1).min(self.max);
+        let took = self.connect[opening as usize].draw(&mut self.rng);
         let (took, ending) = if self.refusing > 0 {
             (NOTICE, Ending::Broken)
         } else if self.open + self.opening() >= self.plan.world.server_limit {

@@ -10,7 +10,7 @@ use pool_tune::{
     fault::{Proxy, Reach, make},
     model::{BreakerCounts, ConnectionCounts, ErrorClass, Fault, FaultKind, Setting, Settings},
     pool::{Pool, Work, WorkError},
-    simulate::{Arrivals, Ask, ByActive, Load, Plan, Times, World, simulate},
+    simulate::{Arrivals, Ask, Beyond, ByActive, Load, Plan, Times, World, simulate},
 };
 use sqlx::{AssertSqlSafe, SqlSafeStr as _};
 use tokio_util::sync::CancellationToken;
@@ -91,7 +91,7 @@ async fn on_a_pool(script: &Script) -> Seen {
 
 fn on_the_model(script: &Script) -> Seen {
     let world = World {
-        connect: Times::constant(0.004),
+        connect: ByActive::same(Times::constant(0.004)),
         validate: ByActive::same(Times::constant(0.000_2)),
         ..World::plain(Times::constant(0.0))
     };
@@ -100,7 +100,7 @@ fn on_the_model(script: &Script) -> Seen {
     let outcome = simulate(&Plan {
         settings: script.settings.clone(),
         world,
-        load: Load { workers: 1000, arrivals, steps: Vec::new() },
+        load: Load { workers: 1000, beyond: Beyond::Wait, arrivals, steps: Vec::new() },
         faults: script.faults.clone(),
         length: Duration::from_millis(script.length),
         interval: Duration::from_secs(1),
