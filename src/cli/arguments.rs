@@ -163,9 +163,9 @@ pub(super) struct SimulateArguments {
     /// Hours of operation
     #[arg(long, default_value_t = 24.0)]
     pub(super) hours: f64,
-    /// How requests are spread over the hours
-    #[arg(long, value_enum, default_value_t = LoadShape::Diurnal)]
-    pub(super) load: LoadShape,
+    /// How requests are spread over the hours [default: as the profile's `day` says, diurnal without a word]
+    #[arg(long, value_enum)]
+    pub(super) load: Option<LoadShape>,
     /// Requests a second at the highest [default: half of the best that the run has measured]
     #[arg(long, value_name = "RATE")]
     pub(super) peak: Option<f64>,
@@ -181,6 +181,9 @@ pub(super) struct SimulateArguments {
     /// Times a day that the network is slow: 50 ms more each way, once a request, for 30 s [default: 1]
     #[arg(long, value_name = "RATE", allow_negative_numbers = true)]
     pub(super) brown_outs: Option<f64>,
+    /// Times a day that packets are lost: one round trip in fifty is late by 200 ms, for 30 s [default: 1]
+    #[arg(long, value_name = "RATE", allow_negative_numbers = true)]
+    pub(super) packet_loss: Option<f64>,
     /// Times a day that three in ten connections are reset [default: 2]
     #[arg(long, value_name = "RATE", allow_negative_numbers = true)]
     pub(super) resets: Option<f64>,

@@ -11,20 +11,17 @@ use super::{
     stress::drawn,
 };
 use crate::{
-    model::{Estimate, Setting, Settings, Value, figures},
+    model::{Estimate, Incident, IncidentKind, Incidents, Setting, Settings, Shape, Value, figures},
+    profile::MOST_INCIDENTS,
     report::Grid,
-    simulate::{self, Calibration, Day, Incidents, MOST_HOURS, Outcome, Prediction, Shape},
+    simulate::{self, Calibration, Day, MOST_HOURS, Outcome, Prediction},
     stats, tune,
 };
 
-/// The share of what was measured that the day's peak asks for, when nobody says.
-const PEAK: f64 = 0.5;
 /// Requests, of all simulations together, above which they are thinned: some twenty seconds of a processor's time. And what is
 /// simulated of each quiet time then.
 const MOST_REQUESTS: f64 = 200e6;
 const WINDOW: Duration = Duration::from_secs(5);
-/// The most incidents of a kind a day.
-const MOST_INCIDENTS: f64 = 1_000.0;
 
 /// What a day under some settings looks like.
 #[derive(Clone, Debug, Serialize)]
@@ -88,11 +85,12 @@ struct Document<'a> {
 
 /// Simulates a stretch of operation on what a run has measured.
 pub(super) async fn simulate(arguments: &SimulateArguments) -> Result<ExitCode> {
-    let incidents = incidents(arguments)?;
+    // What is wrong on the command line is told before anything is read.
+    incidents(arguments, &Incidents::default())?;
     if !(arguments.hours > 0.0 && arguments.hours <= MOST_HOURS) {
         return Err(bad_input(format!("--hours is {}: expected more than 0 and up to {MOST_HOURS}", arguments.hours)));
     }
-    let shape = shape(arguments)?;
+    shape(arguments, &Shape::Diurnal)?;
     let store = runs::open(&arguments.results).await?;
     let run = store.run(&arguments.run).await?;
     let trials = store.trials(&run.intent.id).await?;
@@ -100,15 +98,20 @@ pub(super) async fn simulate(arguments: &SimulateArguments) -> Result<ExitCode> 
     let of_run = crate::profile::parse(&run.intent.profile_name, &run.intent.profile_source).map_err(bad_input)?;
     let sample = tune::sample(&run.intent.id, &run.intent.server_version, &of_run, &trials);
     let calibration = Calibration::of(&sample).map_err(|error| bad_input(format!("failed to {error}")))?;
-    let base = match &arguments.profile {
-        Some(name) => profiles::load(name)?.space.baseline,
-        None => trials.first().map_or_else(|| of_run.space.baseline.clone(), |trial| trial.settings.clone()),
+    let (base, usual) = if let Some(name) = &arguments.profile {
+        let profile = profiles::load(name)?;
+        (profile.space.baseline, profile.day)
+    } else {
+        let first = trials.first().map(|trial| trial.settings.clone());
+        (first.unwrap_or(of_run.space.baseline), of_run.day)
     };
+    let usual = usual.unwrap_or_default();
+    let (incidents, shape) = (incidents(arguments, &usual.incidents)?, shape(arguments, &usual.shape)?);
     let settings = with(base, &arguments.set, "--set")?;
     let against = if arguments.vs.is_empty() { None } else { Some(with(settings.clone(), &arguments.vs, "--vs")?) };
 
     let capacity = sample.trials.iter().map(|of| of.measurement.throughput).fold(0.0, f64::max);
-    let peak = arguments.peak.unwrap_or(PEAK * capacity);
+    let peak = arguments.peak.unwrap_or(usual.peak * capacity);
     if !(peak.is_finite() && peak > 0.0) {
         return Err(bad_input(format!("--peak is {peak}: expected requests a second, above 0")));
     }
@@ -185,29 +188,36 @@ fn with(settings: Settings, flags: &[String], flag: &str) -> Result<Settings> {
     Ok(settings)
 }
 
-fn incidents(arguments: &SimulateArguments) -> Result<Incidents> {
-    let usual = Incidents::default();
-    let rate = |name: &str, given: Option<f64>, usual: f64| match given {
-        None => Ok(usual),
-        Some(rate) if rate.is_finite() && (0.0..=MOST_INCIDENTS).contains(&rate) => Ok(rate),
-        Some(rate) => Err(bad_input(format!("{name} is {rate}: expected times a day, from 0 to {MOST_INCIDENTS}"))),
-    };
-    Ok(Incidents {
-        restarts: rate("--restarts", arguments.restarts, usual.restarts)?,
-        failovers: rate("--failovers", arguments.failovers, usual.failovers)?,
-        brown_outs: rate("--brown-outs", arguments.brown_outs, usual.brown_outs)?,
-        resets: rate("--resets", arguments.resets, usual.resets)?,
-        leaks: rate("--leaks", arguments.leaks, usual.leaks)?,
-        idle_limit: arguments.idle_limit,
-    })
+fn incidents(arguments: &SimulateArguments, usual: &Incidents) -> Result<Incidents> {
+    let mut incidents = usual.clone();
+    for (kind, given) in [
+        (IncidentKind::Restarts, arguments.restarts),
+        (IncidentKind::Failovers, arguments.failovers),
+        (IncidentKind::BrownOuts, arguments.brown_outs),
+        (IncidentKind::PacketLoss, arguments.packet_loss),
+        (IncidentKind::Resets, arguments.resets),
+        (IncidentKind::Leaks, arguments.leaks),
+    ] {
+        let Some(a_day) = given else { continue };
+        if !(a_day.is_finite() && (0.0..=MOST_INCIDENTS).contains(&a_day)) {
+            let flag = kind.name().replace('_', "-");
+            return Err(bad_input(format!("--{flag} is {a_day}: expected times a day, from 0 to {MOST_INCIDENTS}")));
+        }
+        incidents.set(kind, Incident { a_day, ..incidents.get(kind) });
+    }
+    if let Some(limit) = arguments.idle_limit {
+        incidents.idle_limit = Some(limit.as_secs_f64());
+    }
+    Ok(incidents)
 }
 
-fn shape(arguments: &SimulateArguments) -> Result<Shape> {
+fn shape(arguments: &SimulateArguments, usual: &Shape) -> Result<Shape> {
     let Some(path) = &arguments.requests else {
         return Ok(match arguments.load {
-            LoadShape::Flat => Shape::Flat,
-            LoadShape::Diurnal => Shape::Diurnal,
-            LoadShape::Business => Shape::Business,
+            None => usual.clone(),
+            Some(LoadShape::Flat) => Shape::Flat,
+            Some(LoadShape::Diurnal) => Shape::Diurnal,
+            Some(LoadShape::Business) => Shape::Business,
         });
     };
     let failed = |problem: String| bad_input(format!("failed to read --requests {}: {problem}", path.display()));

@@ -3,6 +3,7 @@
 //! Plain data and the rules that hold within it. In: nothing; out: types for every other room.
 //! This room does no I/O, so nothing here can fail but a rule.
 
+mod day;
 mod dialect;
 mod fault;
 pub(crate) mod figures;
@@ -20,6 +21,7 @@ mod stress;
 mod threshold;
 mod workload;
 
+pub use day::{Costs, Incident, IncidentKind, Incidents, OperatingDay, Shape};
 pub use dialect::{Dialect, is_conflict};
 pub use fault::{Fault, FaultKind, FaultPart, FaultPlace};
 pub use interval::{Estimate, Interval};

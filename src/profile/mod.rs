@@ -4,6 +4,7 @@
 //! [`Profile`], or an error that names file, line, key and remedy. This room reads no files; the built-in profiles are
 //! part of the program.
 
+mod day;
 mod draft;
 mod error;
 mod faults;
@@ -17,6 +18,7 @@ mod workload;
 
 use std::time::Duration;
 
+pub use day::MOST_INCIDENTS;
 use error::Problem;
 pub use error::ProfileError;
 pub use observed::from_observed;
@@ -26,7 +28,7 @@ use space::Searched;
 use tree::{Entry, Node};
 use workload::Workloads;
 
-use crate::model::{Axis, Dialect, FaultPart, Limits, Setting, Space, Workload};
+use crate::model::{Axis, Dialect, FaultPart, Limits, OperatingDay, Setting, Space, Workload};
 
 /// What a run tunes: a load, the settings in use, what to search, and within which limits.
 #[derive(Clone, Debug, PartialEq)]
@@ -49,6 +51,10 @@ pub struct Profile {
     pub trial: TrialLength,
     /// The part of a trial that is under faults, if it has one.
     pub faults: Option<FaultPart>,
+    /// The days of operation by which settings are judged in simulation, if they are.
+    pub day: Option<OperatingDay>,
+    /// Settings that only a simulation can decide, with their ranges.
+    pub slow: Vec<Axis>,
     /// How much a run may cost.
     pub budget: Budget,
     faults_out_of_reach: bool,
@@ -118,8 +124,9 @@ fn profile(root: Node, text: &str) -> Result<Profile, Problem> {
     let workers = map.need("workers", "25")?.whole(1, 10_000)?;
     let baseline = space::settings(map.take("settings"))?;
     let faults = map.take("faults").map(faults::fault_part).transpose()?;
-    let Searched { space, pinned, warnings, .. } =
-        Searched::new(baseline, space::wishes(map.take("search"))?, faults.is_some())?;
+    let day = day::day(map.take("day"))?;
+    let Searched { space, slow, pinned, warnings, .. } =
+        Searched::new(baseline, space::wishes(map.take("search"))?, faults.is_some(), day.is_some())?;
     let limits = limits(map.take("limits"))?;
     let trial = trial(map.take("trial"))?;
     let budget = budget(map.take("budget"))?;
@@ -136,6 +143,8 @@ fn profile(root: Node, text: &str) -> Result<Profile, Problem> {
         limits,
         trial,
         faults,
+        day,
+        slow,
         budget,
         faults_out_of_reach: false,
         pinned,
@@ -213,12 +222,14 @@ impl Profile {
     fn searched(&mut self, change: impl FnOnce(&mut Searched) -> Result<(), ProfileError>) -> Result<(), ProfileError> {
         let mut searched = Searched {
             space: self.space.clone(),
+            slow: self.slow.clone(),
             pinned: self.pinned.clone(),
             warnings: self.warnings.clone(),
             with_faults: self.faults.is_some(),
+            with_day: self.day.is_some(),
         };
         change(&mut searched)?;
-        Searched { space: self.space, pinned: self.pinned, warnings: self.warnings, .. } = searched;
+        Searched { space: self.space, slow: self.slow, pinned: self.pinned, warnings: self.warnings, .. } = searched;
         Ok(())
     }
 
@@ -227,6 +238,12 @@ impl Profile {
     pub fn leave_faults_out(&mut self) {
         self.faults_out_of_reach = self.faults.take().is_some();
         self.space.axes.retain(|axis| Axis::decidable(axis.setting, false));
+    }
+
+    /// Takes the simulation of days out, for a target whose figures no simulation can be made of.
+    pub fn leave_day_out(&mut self) {
+        self.day = None;
+        self.slow.clear();
     }
 
     /// Whether the fault part was taken out because of the target.

@@ -112,18 +112,24 @@ pub(super) fn wishes(entry: Option<Entry>) -> Result<Wishes, Problem> {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Searched {
     pub(super) space: Space,
+    /// What only a simulation can decide.
+    pub(super) slow: Vec<Axis>,
     pub(super) pinned: BTreeSet<Setting>,
     pub(super) warnings: Vec<String>,
     /// Whether trials have a fault part, so that settings that act only under faults are searched as well.
     pub(super) with_faults: bool,
+    /// Whether days of operation are simulated.
+    pub(super) with_day: bool,
 }
 
 impl Searched {
-    pub(super) fn new(baseline: Settings, wishes: Wishes, with_faults: bool) -> Result<Self, Problem> {
+    pub(super) fn new(baseline: Settings, wishes: Wishes, with_faults: bool, with_day: bool) -> Result<Self, Problem> {
         let axes = Setting::all().filter(|setting| Axis::decidable(*setting, with_faults));
         let axes = axes.filter_map(|setting| Axis::recommended(setting).ok()).collect();
         let space = Space { baseline, axes };
-        let mut searched = Self { space, pinned: BTreeSet::new(), warnings: Vec::new(), with_faults };
+        let slow = Setting::all().filter(|setting| with_day && setting.spec().decided_by == Evidence::Simulation);
+        let slow = slow.filter_map(|setting| Axis::recommended(setting).ok()).collect();
+        let mut searched = Self { space, slow, pinned: BTreeSet::new(), warnings: Vec::new(), with_faults, with_day };
         for (line, axis) in wishes.ranges {
             searched.range(axis).map_err(|text| Problem::at(line, text))?;
         }
@@ -141,6 +147,7 @@ impl Searched {
         baseline.check().map_err(|error| error.to_string())?;
         self.space.baseline = baseline;
         self.space.axes.retain(|axis| axis.setting != setting);
+        self.slow.retain(|axis| axis.setting != setting);
         self.pinned.insert(setting);
         self.check()
     }
@@ -154,21 +161,25 @@ impl Searched {
                 axis.low, axis.high
             ));
         }
-        if !Axis::decidable(setting, self.with_faults) {
+        let is_slow = setting.spec().decided_by == Evidence::Simulation && self.with_day;
+        if !is_slow && !Axis::decidable(setting, self.with_faults) {
             let why = match setting.spec().decided_by {
                 Evidence::TrialWithFaults => {
                     "only trials with faults can decide it, and the profile has no part `faults`"
                 }
-                Evidence::Simulation => "it acts too slowly or too rarely for short trials",
+                Evidence::Simulation => {
+                    "it acts too slowly or too rarely for short trials, and the profile has no `day` to simulate"
+                }
                 Evidence::Trial => "it is no number",
             };
             self.warnings.push(format!("the range of `{setting}` is not used, the setting is kept: {why}"));
             return Ok(());
         }
         self.pinned.remove(&setting);
-        self.space.axes.retain(|known| known.setting != setting);
-        self.space.axes.push(axis);
-        self.space.axes.sort_by_key(|axis| axis.setting);
+        let axes = if is_slow { &mut self.slow } else { &mut self.space.axes };
+        axes.retain(|known| known.setting != setting);
+        axes.push(axis);
+        axes.sort_by_key(|axis| axis.setting);
         self.check()
     }
 

@@ -6,7 +6,7 @@ use rand::{RngExt as _, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::{Arrivals, Beyond, Load, Plan, Step, World};
-use crate::model::{Fault, FaultKind, Settings};
+use crate::model::{Fault, Incidents, Settings, Shape};
 
 /// The longest stretch, in hours: a year.
 pub const MOST_HOURS: f64 = 8_760.0;
@@ -14,45 +14,6 @@ pub const MOST_HOURS: f64 = 8_760.0;
 const STEP: Duration = Duration::from_secs(300);
 /// Points of the time line.
 const POINTS: u32 = 1_440;
-
-/// How requests are spread over the hours.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Shape {
-    /// As many all the time.
-    Flat,
-    /// Fewest at five in the morning, most at five in the afternoon.
-    Diurnal,
-    /// From eight to six, with a burst of a minute every hour, on five days of seven; a tenth otherwise.
-    Business,
-    /// Requests a minute, one after the other, begun anew when the last one is over.
-    Minutes(Vec<f64>),
-}
-
-/// How often things go wrong, times a day, and what comes without a number.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Incidents {
-    /// The server is restarted, for a configuration or a minor version; away for 5 s.
-    pub restarts: f64,
-    /// Another server takes over; away for 90 s (RDS Multi-AZ: typically 60 to 120 s).
-    pub failovers: f64,
-    /// The network or the server is slow: 50 ms more each way, for 30 s.
-    pub brown_outs: f64,
-    /// Three in ten connections are reset at once: a proxy or a balancer is deployed.
-    pub resets: f64,
-    /// A client keeps three connections for ten minutes.
-    pub leaks: f64,
-    /// How long a connection may carry nothing before it is dropped silently (AWS NAT gateways and network balancers: 350 s;
-    /// Azure's balancer: 240 s).
-    pub idle_limit: Option<Duration>,
-}
-
-impl Default for Incidents {
-    /// A restart a week, a take-over a month, a brown-out and two resets a day, no leak and no limit: an assumption, which
-    /// whoever knows better replaces.
-    fn default() -> Self {
-        Self { restarts: 1.0 / 7.0, failovers: 1.0 / 30.0, brown_outs: 1.0, resets: 2.0, leaks: 0.0, idle_limit: None }
-    }
-}
 
 /// A stretch of operation.
 #[derive(Clone, Debug, PartialEq)]
@@ -76,7 +37,7 @@ impl Day {
     #[must_use]
     pub fn plan(&self, settings: &Settings, world: &World) -> Plan {
         let length = Duration::from_secs_f64(self.hours * 3600.0);
-        let world = World { idle_limit: self.incidents.idle_limit, ..world.clone() };
+        let world = World { idle_limit: self.incidents.idle_limit.map(Duration::from_secs_f64), ..world.clone() };
         Plan {
             settings: settings.clone(),
             world,
@@ -103,38 +64,49 @@ impl Day {
         steps.iter().zip(ends).map(|(step, end)| step.level * end.saturating_sub(step.at).as_secs_f64()).sum()
     }
 
+    /// Requests a second that come at a time from the beginning.
+    #[must_use]
+    pub fn level(&self, at: Duration) -> f64 {
+        self.level_and_step(at).0
+    }
+
+    /// Requests a second from a time on, and for how long about.
+    fn level_and_step(&self, at: Duration) -> (f64, Duration) {
+        let hours = at.as_secs_f64() / 3600.0;
+        match &self.shape {
+            Shape::Flat => (self.peak, Duration::MAX),
+            Shape::Diurnal => {
+                // From a fifth at five in the morning to all at five in the afternoon.
+                let phase = (hours % 24.0 - 5.0) / 24.0 * std::f64::consts::TAU;
+                (self.peak * (0.6 - 0.4 * phase.cos()), STEP)
+            }
+            Shape::Business => {
+                let (day, hour) = ((hours / 24.0) % 7.0, hours % 24.0);
+                let open = day < 5.0 && (8.0..18.0).contains(&hour);
+                let burst = (hour * 60.0).round() % 60.0 == 0.0;
+                let level = match (open, burst) {
+                    (true, true) => 1.0,
+                    (true, false) => 0.6,
+                    (false, _) => 0.06,
+                };
+                (self.peak * level, Duration::from_secs(60))
+            }
+            Shape::Minutes(minutes) => {
+                let place = usize::try_from(at.as_secs() / 60).unwrap_or(0) % minutes.len().max(1);
+                (minutes.get(place).copied().unwrap_or(0.0) / 60.0, Duration::from_secs(60))
+            }
+        }
+    }
+
     fn steps(&self, length: Duration) -> Vec<Step> {
         let mut steps = Vec::new();
         let mut at = Duration::ZERO;
         while at < length {
-            let hours = at.as_secs_f64() / 3600.0;
-            let (level, lasts) = match &self.shape {
-                Shape::Flat => (self.peak, length),
-                Shape::Diurnal => {
-                    // From a fifth at five in the morning to all at five in the afternoon.
-                    let phase = (hours % 24.0 - 5.0) / 24.0 * std::f64::consts::TAU;
-                    (self.peak * (0.6 - 0.4 * phase.cos()), STEP)
-                }
-                Shape::Business => {
-                    let (day, hour) = ((hours / 24.0) % 7.0, hours % 24.0);
-                    let open = day < 5.0 && (8.0..18.0).contains(&hour);
-                    let burst = (hour * 60.0).round() % 60.0 == 0.0;
-                    let level = match (open, burst) {
-                        (true, true) => 1.0,
-                        (true, false) => 0.6,
-                        (false, _) => 0.06,
-                    };
-                    (self.peak * level, Duration::from_secs(60))
-                }
-                Shape::Minutes(minutes) => {
-                    let place = usize::try_from(at.as_secs() / 60).unwrap_or(0) % minutes.len().max(1);
-                    (minutes.get(place).copied().unwrap_or(0.0) / 60.0, Duration::from_secs(60))
-                }
-            };
+            let (level, lasts) = self.level_and_step(at);
             if steps.last().is_none_or(|last: &Step| (last.level - level).abs() > f64::EPSILON) {
                 steps.push(Step { at, level });
             }
-            at += lasts;
+            at = at.saturating_add(lasts);
         }
         steps
     }
@@ -143,27 +115,16 @@ impl Day {
     fn faults(&self, length: Duration) -> Vec<Fault> {
         // Times of their own, so that they stay the same whatever else is drawn.
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed ^ 0xfa17);
-        let of = &self.incidents;
-        let seconds = Duration::from_secs;
-        let hold = FaultKind::Hold { connections: 3, in_transaction: false };
-        let late = FaultKind::Latency { delay: Duration::from_millis(50), jitter: Duration::ZERO };
-        let kinds = [
-            (of.restarts, FaultKind::Restart, seconds(5), 1.0),
-            (of.failovers, FaultKind::Restart, seconds(90), 1.0),
-            (of.brown_outs, late, seconds(30), 1.0),
-            (of.resets, FaultKind::Reset, Duration::ZERO, 0.3),
-            (of.leaks, hold, seconds(600), 1.0),
-        ];
         let mut faults: Vec<Fault> = Vec::new();
-        for (rate, kind, lasts, share) in kinds {
-            let expected = (rate * self.hours / 24.0).max(0.0);
+        for (kind, incident) in self.incidents.iter() {
+            let expected = (incident.a_day * self.hours / 24.0).max(0.0);
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "cut to a year's worth")]
             let whole = expected.floor().min(100_000.0) as u32;
             let more = u32::from(rng.random_bool((expected - expected.floor()).clamp(0.0, 1.0)));
             for _ in 0..whole + more {
-                let room = length.saturating_sub(lasts);
+                let room = length.saturating_sub(incident.lasts);
                 let at = room.mul_f64(rng.random::<f64>());
-                faults.push(Fault { at, lasts, share, kind: kind.clone() });
+                faults.push(kind.fault(at, incident.lasts));
             }
         }
         faults.sort_by_key(|fault| fault.at);
@@ -234,7 +195,7 @@ pub fn minutes(text: &str) -> Result<Vec<f64>, MinutesError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::simulate::Times;
+    use crate::{model::FaultKind, simulate::Times};
 
     fn day(shape: Shape) -> Day {
         Day { hours: 24.0, shape, peak: 100.0, workers: 64, incidents: Incidents::default(), seed: 3 }

@@ -5,8 +5,10 @@
 
 mod agenda;
 mod calibrate;
+mod choose;
 mod day;
 mod engine;
+mod loss;
 mod optimum;
 mod response;
 mod tally;
@@ -14,8 +16,10 @@ mod times;
 mod world;
 
 pub use calibrate::{Calibration, CalibrationError, Connecting, Measured, Prediction, Sample};
-pub use day::{Day, Incidents, MOST_HOURS, MinutesError, Shape, minutes};
+pub use choose::{Chosen, LossDecision, LossEffect, choose};
+pub use day::{Day, MOST_HOURS, MinutesError, minutes};
 pub use engine::{Arrivals, Ask, Beyond, End, Load, Outcome, Plan, Point, Step, simulate};
+pub use loss::{IncidentLoss, Loss, Operated};
 pub use response::{Reading, Response};
 pub use tally::Tally;
 pub use times::Times;

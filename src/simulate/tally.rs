@@ -92,10 +92,11 @@ impl Tally {
         for (sum, count) in self.errors.iter_mut().zip(&other.errors) {
             *sum += count * times;
         }
-        self.connections.opened += other.connections.opened * times;
-        self.connections.closed_lifetime += other.connections.closed_lifetime * times;
-        self.connections.closed_idle += other.connections.closed_idle * times;
-        self.connections.closed_broken += other.connections.closed_broken * times;
+        // What is opened and closed in the time that a stretch stands for is found otherwise.
+        self.connections.opened += other.connections.opened;
+        self.connections.closed_lifetime += other.connections.closed_lifetime;
+        self.connections.closed_idle += other.connections.closed_idle;
+        self.connections.closed_broken += other.connections.closed_broken;
         self.active += other.active * factor;
         self.open += other.open * factor;
         for (sum, part) in [

@@ -8,6 +8,7 @@ mod changes;
 mod keeper;
 mod load;
 mod places;
+mod quiet;
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -292,6 +293,7 @@ struct Simulation<'a> {
     line: Vec<Point>,
     interval: Time,
     counted: Time,
+    held_for: quiet::HeldFor,
     skipped: Time,
     overloaded: bool,
     ends: Vec<End>,
@@ -374,6 +376,7 @@ impl<'a> Simulation<'a> {
             line: Vec::new(),
             interval: time(plan.interval).max(1),
             counted: 0,
+            held_for: quiet::HeldFor::default(),
             skipped: 0,
             overloaded: false,
             ends: Vec::new(),
@@ -404,12 +407,15 @@ impl<'a> Simulation<'a> {
             self.advance(until);
             let mut times = 1;
             if may_skip && quiet_until > self.now && self.is_calm() && self.next_change_at() >= quiet_until {
-                times += (quiet_until - self.now) / window;
+                // Up to when something is to be closed or a little beyond, so that the keeper finds it; never beyond a change.
+                let most = (end.min(self.next_change_at()) - self.now) / window;
+                times += (quiet_until - self.now).div_ceil(window).min(most);
             }
             self.count(times);
             settled = times == 1 && self.is_calm();
             if times > 1 {
                 self.skip((times - 1) * window);
+                self.use_meanwhile((times - 1) * window);
             }
         }
         let not_begun = u64::try_from(self.backlog.len()).unwrap_or(u64::MAX);
@@ -492,64 +498,16 @@ impl<'a> Simulation<'a> {
             let point = &mut self.line[place];
             point.served += real(self.tally.served) * part;
             point.failed += real(self.tally.failed) * part;
-            point.opened += real(self.tally.connections.opened) * part;
+            if from == self.counted {
+                point.opened += real(self.tally.connections.opened);
+            }
             point.active += self.tally.active * part;
             point.open += self.tally.open * part;
             from = to;
         }
+        self.held_for.note(&self.tally);
         self.total.add(&self.tally, times);
         self.tally.clear();
         self.counted += all;
-    }
-
-    /// Whether nothing is going on but requests being served.
-    fn is_calm(&self) -> bool {
-        self.faults == 0
-            && self.checking == 0
-            && self.circuit.is_calm()
-            && self.backlog.is_empty()
-            && self.paused_until <= self.now
-            && self.slots.iter().all(|slot| slot.state == State::Free || slot.health == Health::Alive)
-    }
-
-    fn next_change_at(&self) -> Time {
-        self.changes.get(self.next_change).map_or(Time::MAX, |(at, _)| *at)
-    }
-
-    /// Until when nothing is bound to change.
-    fn quiet_until(&self, end: Time) -> Time {
-        let mut until = end.min(self.next_change_at());
-        for slot in self.slots.iter().filter(|slot| slot.state != State::Free) {
-            until = until.min(slot.opened.saturating_add(self.lifetime));
-        }
-        if self.open > self.min
-            && let Some(coldest) = self.idle.front()
-        {
-            until = until.min(self.slots[*coldest as usize].idle_since.saturating_add(self.idle_timeout));
-        }
-        if let Some(limit) = self.plan.world.idle_limit {
-            until = until.min(self.checked + self.check_interval);
-            for slot in &self.idle {
-                until = until.min(self.slots[*slot as usize].heard.saturating_add(time(limit)));
-            }
-        }
-        until
-    }
-
-    fn skip(&mut self, by: Time) {
-        self.agenda.shift(by);
-        self.now += by;
-        self.skipped += by;
-        self.next_due += by;
-        for slot in &mut self.slots {
-            if !matches!(slot.state, State::Free | State::Idle) {
-                (slot.until, slot.limit, slot.since) =
-                    (slot.until + by, slot.limit.saturating_add(by), slot.since + by);
-            }
-        }
-        for request in &mut self.requests {
-            (request.intended, request.asked, request.ready) =
-                (request.intended + by, request.asked + by, request.ready + by);
-        }
     }
 }
