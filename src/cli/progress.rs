@@ -10,7 +10,7 @@ use crate::{
         figures::{percent, time},
     },
     report,
-    tune::{Event, Plan, Progress, TrialEnded},
+    tune::{Event, Phase, Plan, Progress, TrialEnded},
 };
 
 /// Shows a run's events on standard error: a bar in a terminal, plain lines elsewhere.
@@ -40,6 +40,7 @@ impl Display {
                     self.line(&format!("-- {}", phase.name()));
                 }
             }
+            Event::Simulating { done, of } => self.simulating(*done, *of),
             Event::TrialStarted(progress) => self.position(progress),
             Event::TrialEnded(ended) => self.trial(ended),
             Event::Finished(_) => self.clear(),
@@ -111,7 +112,19 @@ impl Display {
         }
     }
 
+    fn simulating(&self, done: u32, of: u32) {
+        if let Some(bar) = &self.bar {
+            bar.set_length(u64::from(of));
+            bar.set_position(u64::from(done));
+            bar.set_prefix(format!("simulation · day {done} of at most {of}"));
+        }
+    }
+
     fn trial(&self, ended: &TrialEnded) {
+        // A probe has none of these figures.
+        if ended.progress.phase == Phase::Probe {
+            return;
+        }
         if let Some(bar) = &self.bar {
             bar.set_position(u64::from(ended.progress.trial));
             if let Some((settings, throughput)) = &ended.best {

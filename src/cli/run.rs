@@ -87,7 +87,7 @@ pub(super) async fn run(global: &Arguments, arguments: &RunArguments) -> Result<
     show(arguments, global.quiet, &recommendation, &files)?;
     Ok(match recommendation.verdict {
         Verdict::Infeasible { .. } => ExitCode::from(code::INFEASIBLE),
-        Verdict::Better | Verdict::Keep { .. } => ExitCode::SUCCESS,
+        Verdict::Better | Verdict::Simulated { .. } | Verdict::Keep { .. } => ExitCode::SUCCESS,
     })
 }
 

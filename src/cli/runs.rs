@@ -16,6 +16,7 @@ use crate::{
     model::{Recommendation, Setting, Verdict},
     report::{self, ReportedTrial},
     store::{RunStatus, Store, TrialRecord},
+    tune::Phase,
 };
 
 /// The file that holds all runs.
@@ -93,6 +94,7 @@ pub(super) async fn runs(arguments: &RunsArguments) -> Result<ExitCode> {
 fn answer_in_short(verdict: &Verdict) -> String {
     match verdict {
         Verdict::Better => "better settings".to_owned(),
+        Verdict::Simulated { .. } => "better in simulation".to_owned(),
         Verdict::Keep { .. } => "keep".to_owned(),
         Verdict::Infeasible { .. } => "limits cannot be kept".to_owned(),
     }
@@ -136,7 +138,8 @@ fn trials_table(trials: &[TrialRecord]) -> Table {
         header.push("faults %");
     }
     let mut table = table(&header);
-    for trial in trials {
+    // Probes have no figures of these; what they found is in the summary.
+    for trial in trials.iter().filter(|trial| trial.phase != Phase::Probe.name()) {
         let (measurement, settings) = (&trial.measurement, &trial.settings);
         let mut row = vec![
             trial.sequence.to_string(),

@@ -11,10 +11,10 @@ use super::{
     stress::drawn,
 };
 use crate::{
-    model::{Estimate, Incident, IncidentKind, Incidents, Setting, Settings, Shape, Value, figures},
+    model::{Estimate, Incident, IncidentKind, Incidents, Prediction, Setting, Settings, Shape, Value, figures},
     profile::MOST_INCIDENTS,
     report::Grid,
-    simulate::{self, Calibration, Day, MOST_HOURS, Outcome, Prediction},
+    simulate::{self, Calibration, Day, MOST_HOURS, Outcome},
     stats, tune,
 };
 

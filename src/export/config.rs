@@ -52,13 +52,16 @@ fn evidence(row: &Row, recommendation: &Recommendation) -> String {
     let effect = row.effect.map(|effect| {
         let interval = figures::change_interval(effect);
         // "+18.8 % throughput [+6.9, +32.1]": the interval after the noun.
-        interval.replacen(" % [", &format!(" % {} [", words::counted(recommendation)), 1)
+        let noun = if row.is_of_loss() { words::LOST } else { words::counted(recommendation) };
+        interval.replacen(" % [", &format!(" % {noun} ["), 1)
     });
     match (row.decided_by, effect) {
         (DecidedBy::Trial, Some(effect)) => format!("{was}decided by trial: {effect}"),
         (DecidedBy::Trial, None) => format!("{was}decided by trial: {}", row.why),
         (DecidedBy::TrialWithFaults, Some(effect)) => format!("{was}decided by trial with faults: {effect}"),
         (DecidedBy::TrialWithFaults, None) => format!("{was}decided by trial with faults: {}", row.why),
+        (DecidedBy::Simulation, Some(effect)) => format!("{was}decided by simulation: {effect}"),
+        (DecidedBy::Simulation, None) => format!("{was}decided by simulation: {}", row.why),
         (DecidedBy::Kept, Some(effect)) => format!("{was}kept: {} ({effect})", row.why),
         (DecidedBy::Kept, None) => format!("{was}kept: {}", row.why),
         (DecidedBy::Pinned, _) if row.why == "pinned" => format!("{was}pinned"),

@@ -49,6 +49,37 @@ pub struct Measurement {
 }
 
 impl Measurement {
+    /// Of a probe that opened connections and did nothing else.
+    #[must_use]
+    pub fn of_connecting(open: Latency) -> Self {
+        Self {
+            seconds: 0.0,
+            warm_up: WarmUp { seconds: 0.0, steady: true },
+            throughput: 0.0,
+            slices: Vec::new(),
+            requests: Requests {
+                succeeded: 0,
+                failed: 0,
+                retries: 0,
+                success_rate: 0.0,
+                success_interval: Interval { low: 0.0, high: 1.0 },
+            },
+            response: Latency::default(),
+            offered: None,
+            query: Latency::default(),
+            acquire: Acquisition { open, ..Acquisition::default() },
+            hold: Latency::default(),
+            utilisation: Utilisation::default(),
+            errors: Vec::new(),
+            connections: ConnectionCounts { opened: open.count, ..ConnectionCounts::default() },
+            breaker: BreakerCounts::default(),
+            cpu: Cpu::default(),
+            faults: Vec::new(),
+            under_faults: None,
+            ended: Ended::Completed,
+        }
+    }
+
     /// What settings are judged by: throughput, faults counted by their weight. Where a share `w` of the time is under
     /// faults, in which a share `s` of what comes is served in time, that is `throughput × (1 − w + w × s)`; plain
     /// throughput for a trial without a fault part.

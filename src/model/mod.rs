@@ -16,6 +16,7 @@ mod seconds;
 mod series;
 mod setting;
 mod settings;
+mod simulation;
 mod space;
 mod stress;
 mod threshold;
@@ -38,6 +39,7 @@ pub use recommendation::{
 pub use series::Point;
 pub use setting::{Evidence, Scale, Setting, Spec, Unit, UnknownSetting};
 pub use settings::{BrokenRule, Settings, Value, ValueError};
+pub use simulation::{Compressed, CompressedShare, IncidentLoss, Loss, Prediction, SimulationEvidence, median_errors};
 pub use space::{Axis, Limits, Space, SpaceError};
 pub use stress::{Finding, Rung, Severity, StressLoad, StressReport};
 pub use threshold::{Grown, Metric, MetricUnit, Threshold, ThresholdError, ThresholdOutcome};

@@ -1,6 +1,6 @@
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
-use super::{Estimate, Interval, Limits, Setting, Settings, Value};
+use super::{Estimate, Evidence, Interval, Limits, Setting, Settings, SimulationEvidence, Value};
 
 /// What a run concludes. Everything in it was measured in that run; no part of it depends on the clock.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -19,6 +19,9 @@ pub struct Recommendation {
     /// throughput with faults counted by their weight ([`Measurement::weighted_throughput`](super::Measurement)).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub under_faults: Option<FaultEvidence>,
+    /// What a simulation of operation showed, where one was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub simulation: Option<SimulationEvidence>,
     /// Throughput against connections, when it could be fitted.
     pub curve: Option<ThroughputCurve>,
     /// Why there is no curve, when there is none.
@@ -76,6 +79,11 @@ pub struct Provenance {
 pub enum Verdict {
     /// The recommended settings are better than those in use: a paired verification excludes "no better".
     Better,
+    /// Keep what trials can decide; change settings that act too slowly for them, by which a simulated day loses less.
+    Simulated {
+        /// Why what trials can decide is kept, as a sentence.
+        reason: String,
+    },
     /// Keep what is in use.
     Keep {
         /// Why, as a sentence.
@@ -113,6 +121,8 @@ pub enum DecidedBy {
     Trial,
     /// Trials in their part under faults, confirmed by the verification.
     TrialWithFaults,
+    /// A simulation of operation, with what trials measured.
+    Simulation,
     /// Nothing: the present value is kept.
     Kept,
     /// A person, who pinned it.
@@ -131,10 +141,20 @@ pub struct Row {
     /// What decided it.
     pub decided_by: DecidedBy,
     /// Relative change of throughput, faults counted, due to this setting alone (0.12 is 12 % more), with its 95 % interval; for a
-    /// setting kept after trials, the largest change that trials suggested. `None` where no trial could show one.
+    /// setting kept after trials, the largest change that trials suggested. For a setting that acts too slowly for trials, the
+    /// relative change of what a simulated day loses (−0.2 is a fifth less): see [`Row::is_of_loss`]. `None` where nothing
+    /// could show one.
     pub effect: Option<Estimate>,
     /// Why, in a few words.
     pub why: String,
+}
+
+impl Row {
+    /// Whether the effect is one on what a simulated day loses, and not on throughput.
+    #[must_use]
+    pub fn is_of_loss(&self) -> bool {
+        self.setting.spec().decided_by == Evidence::Simulation
+    }
 }
 
 /// What a value is depends on its setting, so it is read as plain data first.

@@ -14,6 +14,8 @@ use crate::{
 
 /// The phase whose trials are preferred, for they were made in pairs.
 const VERIFICATION: &str = "verification";
+/// The phases whose trials have a load of their own.
+const OTHER_LOADS: [&str; 2] = ["probe", "compressed"];
 
 /// The section, without its heading.
 pub(super) fn section(recommendation: &Recommendation, trials: &[ReportedTrial<'_>]) -> String {
@@ -51,7 +53,7 @@ pub(super) fn columns<'a>(
     if let Some(other) = other(recommendation).filter(|other| *other != in_use) {
         let name = match recommendation.verdict {
             Verdict::Better => "recommended",
-            Verdict::Keep { .. } | Verdict::Infeasible { .. } => "tried instead",
+            Verdict::Simulated { .. } | Verdict::Keep { .. } | Verdict::Infeasible { .. } => "tried instead",
         };
         columns.push((name, measured(trials, &other)));
     }
@@ -73,7 +75,14 @@ fn measured<'a>(trials: &[ReportedTrial<'a>], settings: &Settings) -> Vec<&'a Me
     let of = |phase: Option<&str>| -> Vec<&'a Measurement> {
         trials
             .iter()
-            .filter(|trial| trial.settings == settings && phase.is_none_or(|phase| trial.phase == phase))
+            .filter(|trial| {
+                trial.settings == settings
+                    && match phase {
+                        Some(phase) => trial.phase == phase,
+                        // Those of another load have other figures.
+                        None => !OTHER_LOADS.contains(&trial.phase),
+                    }
+            })
             .map(|trial| trial.measurement)
             .collect()
     };

@@ -10,6 +10,7 @@ mod markdown;
 mod metrics;
 #[cfg(test)]
 pub(crate) mod samples;
+mod simulation;
 mod stress;
 mod summary;
 #[cfg(test)]

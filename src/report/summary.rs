@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{
     ReportedTrial, curve, faults, figures,
     markdown::{Align, table, text},
-    metrics, verdict_sentence, words,
+    metrics, simulation, verdict_sentence, words,
 };
 use crate::model::{DecidedBy, Estimate, Provenance, Recommendation, Row, Unit, Verdict};
 
@@ -35,6 +35,9 @@ pub fn summary_md(recommendation: &Recommendation, trials: &[ReportedTrial<'_>])
     if let Some(faults) = faults::section(recommendation, trials) {
         section("Under faults", &faults);
     }
+    if let Some(simulated) = simulation::section(recommendation) {
+        section("In simulated days", &simulated);
+    }
     section("Key metrics", &metrics::section(recommendation, trials));
     section("Throughput against connections", &curve::section(recommendation));
     if !recommendation.insights.is_empty() {
@@ -62,9 +65,14 @@ fn settings(recommendation: &Recommendation) -> String {
     ];
     format!(
         "{}\nThe effect is that of the setting alone{}, with its 95 % interval; for a setting kept after trials, of the \
-         most promising other value.\n",
+         most promising other value.{}\n",
         table(&columns, &rows),
-        if counted { " on throughput with faults counted by their weight" } else { "" }
+        if counted { " on throughput with faults counted by their weight" } else { "" },
+        if recommendation.simulation.is_some() {
+            " Where it says \"lost\", it is the change of what a simulated day loses."
+        } else {
+            ""
+        }
     )
 }
 
@@ -80,7 +88,7 @@ fn setting(row: &Row) -> Vec<String> {
         shown(&row.was),
         now,
         words::decided_by(row.decided_by).to_owned(),
-        row.effect.map_or(figures::NONE.to_owned(), figures::change_interval),
+        row.effect.map_or(figures::NONE.to_owned(), |effect| words::effect_of(row, effect)),
         if row.decided_by == DecidedBy::Pinned && row.why == "pinned" { String::new() } else { text(&row.why) },
     ]
 }

@@ -47,6 +47,7 @@ pub(crate) fn decided_by(decided_by: DecidedBy) -> &'static str {
     match decided_by {
         DecidedBy::Trial => "trial",
         DecidedBy::TrialWithFaults => "trial with faults",
+        DecidedBy::Simulation => "simulation",
         DecidedBy::Kept => "kept",
         DecidedBy::Pinned => "pinned",
     }
@@ -74,18 +75,42 @@ pub(crate) fn error(class: ErrorClass) -> &'static str {
 pub fn verdict_sentence(recommendation: &Recommendation) -> String {
     match &recommendation.verdict {
         Verdict::Better => better(recommendation),
+        Verdict::Simulated { reason } => format!("Use {}. {}.", simulated(recommendation), without_stop(reason)),
         Verdict::Keep { reason } => format!("Keep the settings in use: {}.", without_stop(reason)),
         Verdict::Infeasible { reason } => format!("No settings keep the limits: {}.", without_stop(reason)),
     }
 }
 
-fn better(recommendation: &Recommendation) -> String {
-    let changes: Vec<_> = recommendation
-        .rows
-        .iter()
-        .filter(|row| row.was != row.now)
+/// What the loss of a day is called where its change is told.
+pub(crate) const LOST: &str = "lost";
+
+/// The changes that the simulation decided, or those that it did not: `max_connections 20 instead of 30`.
+fn changes(recommendation: &Recommendation, by_simulation: bool) -> String {
+    let changed = recommendation.rows.iter().filter(|row| row.was != row.now);
+    changed
+        .filter(|row| (row.decided_by == DecidedBy::Simulation) == by_simulation)
         .map(|row| format!("{} {} instead of {}", row.setting, value(&row.now), value(&row.was)))
-        .collect();
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+/// What the simulation decided, and by what.
+fn simulated(recommendation: &Recommendation) -> String {
+    let found = recommendation.simulation.as_ref();
+    let lost = found.and_then(|found| found.ratio).map_or(String::new(), |ratio| {
+        let change = ratio.value - 1.0;
+        format!(
+            ": {} {} is lost in simulated days [{:+.1}, {:+.1} %]",
+            figures::size(change),
+            if change < 0.0 { "less" } else { "more" },
+            figures::tenths_of_percent(ratio.interval.low - 1.0),
+            figures::tenths_of_percent(ratio.interval.high - 1.0)
+        )
+    });
+    changes(recommendation, true) + &lost
+}
+
+fn better(recommendation: &Recommendation) -> String {
     let evidence = match &recommendation.verification {
         Some(found) => {
             let change = found.ratio.value - 1.0;
@@ -108,7 +133,9 @@ fn better(recommendation: &Recommendation) -> String {
             figures::rate(recommendation.throughput.was.value)
         ),
     };
-    format!("Use {}: {evidence}.", changes.join(", "))
+    let beside = changes(recommendation, true);
+    let beside = if beside.is_empty() { beside } else { format!(" Beside it, use {}.", simulated(recommendation)) };
+    format!("Use {}: {evidence}.{beside}", changes(recommendation, false))
 }
 
 /// What effects are changes of.
@@ -199,14 +226,20 @@ fn shortened(shown: &Value) -> String {
 }
 
 fn effect_in_short(row: &Row) -> String {
-    let effect = row.effect.map(figures::change_interval);
+    let effect = row.effect.map(|effect| effect_of(row, effect));
     match (row.decided_by, effect) {
-        (DecidedBy::Trial | DecidedBy::TrialWithFaults, Some(effect)) => effect,
+        (DecidedBy::Trial | DecidedBy::TrialWithFaults | DecidedBy::Simulation, Some(effect)) => effect,
         (_, None) => fitting(&row.why, EFFECT_WIDTH),
         (_, Some(effect)) => {
             format!("{} ({effect})", fitting(&row.why, EFFECT_WIDTH.saturating_sub(effect.chars().count() + 3)))
         }
     }
+}
+
+/// The effect of a setting, with what it is one on where that is not throughput.
+pub(crate) fn effect_of(row: &Row, effect: Estimate) -> String {
+    let shown = figures::change_interval(effect);
+    if row.is_of_loss() { shown.replacen(" % [", &format!(" % {LOST} ["), 1) } else { shown }
 }
 
 /// As many whole clauses of `text` as fit, at least the first.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Arrivals, At, Beyond, ByActive, Load, Plan, Step, Times, World, simulate};
 use crate::{
-    model::{Latency, Measurement, Settings},
+    model::{Latency, Measurement, Prediction, Settings},
     stats,
 };
 
@@ -82,27 +82,12 @@ pub enum CalibrationError {
     },
 }
 
-/// What a simulation says of settings that were measured but not used for its calibration, beside what was measured.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Prediction {
-    /// The size of the pool.
-    pub connections: u32,
-    /// Trials of it.
-    pub trials: usize,
-    /// Requests a second: said and measured.
-    pub throughput: (f64, f64),
-    /// The 95th percentile of query time, in seconds.
-    pub query_p95: (f64, f64),
-    /// The 95th percentile of the time to acquire a connection, in seconds.
-    pub acquire_p95: (f64, f64),
-}
-
-impl Prediction {
-    /// Relative errors, without their signs: throughput, query time, acquisition time.
+impl CalibrationError {
+    /// What is wrong, without a remedy.
     #[must_use]
-    pub fn errors(&self) -> [f64; 3] {
-        let error = |(said, measured): (f64, f64)| (said / measured.max(1e-12) - 1.0).abs();
-        [error(self.throughput), error(self.query_p95), error(self.acquire_p95)]
+    pub fn in_short(&self) -> String {
+        let Self::TooFew { trials, sizes } = self;
+        format!("calibrate the simulation: {trials} undisturbed trials of {sizes} pool sizes are too few")
     }
 }
 

@@ -10,14 +10,14 @@ use argmin::{
     solver::neldermead::NelderMead,
 };
 
-use super::{Loss, Operated};
+use super::Operated;
 use crate::{
-    model::{Axis, Estimate, Interval, Scale, Setting, Settings, Value, ValueError},
+    model::{Axis, Estimate, Interval, Loss, Scale, Setting, Settings, Value, ValueError},
     stats,
 };
 
 /// The least reduction of the loss that is worth a change.
-const WORTH: f64 = 0.02;
+const WORTH: f64 = 0.05;
 /// A loss below this share of all requests is not worth any.
 const NOTHING: f64 = 1e-6;
 /// A setting of which neither end changes the loss by so much is not searched.

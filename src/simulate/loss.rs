@@ -4,11 +4,10 @@ use std::{num::NonZero, thread, time::Duration};
 
 use rand::{RngExt as _, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use serde::{Deserialize, Serialize};
 
-use super::{Arrivals, Beyond, Calibration, Day, Load, Outcome, Plan, Step, simulate};
+use super::{Arrivals, Beyond, Calibration, Day, Load, Plan, Step, simulate};
 use crate::{
-    model::{IncidentKind, Incidents, OperatingDay, Settings, Shape},
+    model::{IncidentKind, IncidentLoss, Incidents, Loss, OperatingDay, Settings, Shape},
     stats::real,
 };
 
@@ -34,38 +33,6 @@ pub struct Operated<'a> {
     peak: f64,
 }
 
-/// What a day loses. Shares are of the requests that come.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Loss {
-    /// Everything together.
-    pub total: f64,
-    /// Requests that were not served in time.
-    pub late: f64,
-    /// What opening connections is counted for.
-    pub reconnects: f64,
-    /// What holding connections is counted for.
-    pub held: f64,
-    /// Connections opened an hour.
-    pub opened_an_hour: f64,
-    /// Connections open on average.
-    pub open: f64,
-    /// What each kind of incident does, those that never happen left out.
-    pub incidents: Vec<IncidentLoss>,
-}
-
-/// What an incident does.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct IncidentLoss {
-    /// What happened.
-    pub kind: IncidentKind,
-    /// Requests not served in time because of one.
-    pub requests: f64,
-    /// Seconds from its end until half of what comes is served again.
-    pub recovery: f64,
-    /// Connections opened because of one.
-    pub opened: f64,
-}
-
 impl<'a> Operated<'a> {
     /// Days on a database; `capacity` is the best throughput that was measured of it.
     #[must_use]
@@ -81,7 +48,7 @@ impl<'a> Operated<'a> {
         plan.thinning = Some(self.window());
         let quiet = simulate(&plan);
         let due = quiet_day.requests().max(1.0) * 24.0 / quiet_day.hours;
-        let mut late = self.not_in_time(&quiet) / requests(&quiet).max(1.0);
+        let mut late = quiet.not_in_time(self.day.deadline) / quiet.requests().max(1.0);
         let mut opened = count(quiet.total.connections.opened) * 24.0 / quiet_day.hours;
         let mut incidents = Vec::new();
         for (kind, incident) in self.day.incidents.iter().filter(|(_, incident)| incident.a_day > 0.0) {
@@ -178,23 +145,12 @@ impl<'a> Operated<'a> {
         let back = last_below.map_or(Duration::ZERO, |place| interval.mul_f64(real(place + 1)));
         IncidentLoss {
             kind,
-            requests: self.not_in_time(&outcome),
+            requests: outcome.not_in_time(self.day.deadline),
             recovery: back.saturating_sub(end).as_secs_f64(),
             // What the pool begins with is no incident's doing.
             opened: (count(outcome.total.connections.opened) - f64::from(settings.min_connections())).max(0.0),
         }
     }
-
-    /// Requests that were not served within the deadline.
-    fn not_in_time(&self, outcome: &Outcome) -> f64 {
-        let deadline = u64::try_from(self.day.deadline.as_nanos()).unwrap_or(u64::MAX);
-        let in_time = outcome.total.response.count_between(0, deadline);
-        requests(outcome) - count(in_time)
-    }
-}
-
-fn requests(outcome: &Outcome) -> f64 {
-    count(outcome.total.served + outcome.total.failed + outcome.not_begun)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts far below 2^53")]

@@ -15,11 +15,11 @@ mod tally;
 mod times;
 mod world;
 
-pub use calibrate::{Calibration, CalibrationError, Connecting, Measured, Prediction, Sample};
+pub use calibrate::{Calibration, CalibrationError, Connecting, Measured, Sample};
 pub use choose::{Chosen, LossDecision, LossEffect, choose};
 pub use day::{Day, MOST_HOURS, MinutesError, minutes};
 pub use engine::{Arrivals, Ask, Beyond, End, Load, Outcome, Plan, Point, Step, simulate};
-pub use loss::{IncidentLoss, Loss, Operated};
+pub use loss::Operated;
 pub use response::{Reading, Response};
 pub use tally::Tally;
 pub use times::Times;

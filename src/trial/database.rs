@@ -1,12 +1,17 @@
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Instant};
 
 use super::{Control, Details, Load, Mix, TrialError, engine};
 use crate::{
     database::{Server, UrlError},
     fault::Reach,
-    model::{Dialect, ErrorClass, FaultPlace, Measurement, Settings},
+    model::{Dialect, ErrorClass, FaultPlace, Latency, Measurement, Settings},
     pool::Pool,
+    stats,
 };
+
+/// Connections that a probe opens in all, about, and how often it opens them at least.
+const PROBED: u32 = 12;
+const FEWEST_ROUNDS: u32 = 3;
 
 /// The processor time that the database has used so far, in seconds.
 type DatabaseCpu = Box<dyn Fn() -> Option<f64> + Send + Sync>;
@@ -70,6 +75,29 @@ impl DatabaseTarget {
         })
     }
 
+    /// What each of some connections took that were opened at once.
+    pub(super) async fn connecting(&self, at_once: u32) -> Result<Latency, TrialError> {
+        let failed = |error: String| TrialError::Infrastructure(error);
+        let mut times = Vec::new();
+        for _ in 0..(PROBED / at_once.max(1)).clamp(FEWEST_ROUNDS, PROBED) {
+            let mut opening = tokio::task::JoinSet::new();
+            for _ in 0..at_once {
+                let server = self.server.clone();
+                opening.spawn(async move {
+                    let started = Instant::now();
+                    let connection = server.connect().await?;
+                    Ok::<_, crate::database::ConnectError>((started.elapsed(), connection))
+                });
+            }
+            for opened in opening.join_all().await {
+                let (took, connection) = opened.map_err(|error| failed(error.to_string()))?;
+                times.push(took.as_secs_f64());
+                connection.close().await.map_err(|error| failed(error.to_string()))?;
+            }
+        }
+        Ok(latency(&times))
+    }
+
     /// Lets faults touch what `reach` has.
     pub(super) fn allow_faults(&mut self, reach: Reach) -> Result<(), UrlError> {
         self.disturbed = reach.proxy.as_ref().map(|proxy| self.server.via(proxy.address())).transpose()?;
@@ -120,6 +148,21 @@ impl DatabaseTarget {
         tokio::time::timeout(limit, attempt)
             .await
             .unwrap_or_else(|_| Err(format!("{} does not answer within {} s", self.server, limit.as_secs())))
+    }
+}
+
+/// Times, in seconds, as a distribution.
+fn latency(times: &[f64]) -> Latency {
+    let at = |share: f64| stats::quantile(times, share).unwrap_or_default();
+    Latency {
+        count: times.len() as u64,
+        mean: if times.is_empty() { 0.0 } else { stats::mean(times) },
+        p50: at(0.5),
+        p90: at(0.9),
+        p95: at(0.95),
+        p99: at(0.99),
+        p999: at(0.999),
+        max: at(1.0),
     }
 }
 

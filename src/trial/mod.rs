@@ -29,7 +29,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     database::UrlError,
     fault::{OutOfReach, Reach},
-    model::{Fault, Measurement, Pacing, Point, Settings, Threshold},
+    model::{Fault, Latency, Measurement, Pacing, Point, Settings, Threshold},
 };
 
 /// The load of a trial; a run has the same for all of its trials.
@@ -182,6 +182,20 @@ impl Target {
         match self {
             Self::Database(target) => target.run(load, settings, seed, control).await,
             Self::Simulated(target) => Ok(target.run(load, settings)),
+        }
+    }
+
+    /// Opens so many connections at once, a few times, and closes them: what each of them took.
+    ///
+    /// # Errors
+    /// [`TrialError`] when one cannot be opened.
+    pub async fn connecting(&self, at_once: u32, control: &Control<'_>) -> Result<Latency, TrialError> {
+        match self {
+            Self::Database(target) => tokio::select! {
+                () = control.cancel.cancelled() => Err(TrialError::Cancelled),
+                open = target.connecting(at_once) => open,
+            },
+            Self::Simulated(_) => Ok(Latency::default()),
         }
     }
 

@@ -17,6 +17,13 @@ pub enum Event {
     TrialStarted(Progress),
     /// A trial ended and is stored.
     TrialEnded(Box<TrialEnded>),
+    /// So many simulated days of so many, about, are over.
+    Simulating {
+        /// Days that are over.
+        done: u32,
+        /// Of how many at most.
+        of: u32,
+    },
     /// The run has its answer, and the files are written.
     Finished(Box<Finished>),
 }
@@ -31,6 +38,10 @@ pub enum Phase {
     Search,
     /// What opening connections takes is measured.
     Probe,
+    /// Days of operation are simulated.
+    Simulation,
+    /// The simulation is held against trials in which hours are compressed into seconds.
+    Compressed,
     /// Side questions are measured: what validation costs.
     Insight,
     /// The best settings found are set against those in use, in pairs.
@@ -45,6 +56,12 @@ impl Phase {
         [Self::Baseline, Self::Search, Self::Verification].iter().any(|phase| phase.name() == name)
     }
 
+    /// Whether trials of the phase of this name have another load than that of the run.
+    #[must_use]
+    pub fn has_other_load(name: &str) -> bool {
+        [Self::Probe, Self::Compressed].iter().any(|phase| phase.name() == name)
+    }
+
     /// The phase's name, as stored and shown.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -52,6 +69,8 @@ impl Phase {
             Self::Baseline => "baseline",
             Self::Search => "search",
             Self::Probe => "probe",
+            Self::Simulation => "simulation",
+            Self::Compressed => "compressed",
             Self::Insight => "insight",
             Self::Verification => "verification",
         }

@@ -13,6 +13,7 @@ mod machine;
 mod recommend;
 mod sample;
 mod session;
+mod slow;
 mod stage;
 #[cfg(test)]
 mod tests;

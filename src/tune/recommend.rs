@@ -1,6 +1,6 @@
 //! From what a run measured to what it recommends. Pure: the same evidence gives the same words.
 
-use super::{curve, infeasible, session::Verified, trials::Disturbances};
+use super::{curve, infeasible, session::Verified, slow::Slow, trials::Disturbances};
 use crate::{
     model::{
         DecidedBy, Estimate, Evidence as Decidable, FaultEvidence, Insight, Interval, Measurement, Provenance,
@@ -8,6 +8,7 @@ use crate::{
     },
     profile::Profile,
     search::{Answer, Decision, Effect},
+    simulate::{LossDecision, LossEffect},
     stats::{self, Verdict as Found},
     store::TrialRecord,
 };
@@ -24,6 +25,8 @@ pub(super) struct Evidence {
     pub(super) pairs: Vec<(Measurement, Measurement)>,
     /// What the pairs show, if they show anything.
     pub(super) verification: Option<Verified>,
+    /// What a simulation says of the settings that act too slowly for trials.
+    pub(super) slow: Slow,
 }
 
 impl Evidence {
@@ -53,7 +56,7 @@ pub(super) fn recommendation(
     warnings: Vec<String>,
 ) -> Recommendation {
     let candidate = evidence.candidate(&profile.space.baseline);
-    let verdict = verdict(profile, evidence, candidate.as_ref(), trials);
+    let verdict = with_simulation(verdict(profile, evidence, candidate.as_ref(), trials), evidence);
     let (curve, no_curve) = match &evidence.curve {
         Ok(fit) => (Some(curve::told(fit, profile, trials)), None),
         Err(reason) => (None, Some(reason.clone())),
@@ -62,6 +65,7 @@ pub(super) fn recommendation(
         rows: rows(profile, evidence, candidate.as_ref(), &verdict),
         throughput: throughput(profile, evidence, &verdict, trials),
         under_faults: under_faults(profile, evidence, trials),
+        simulation: evidence.slow.evidence.clone(),
         verification: evidence
             .verification
             .zip(candidate)
@@ -72,6 +76,28 @@ pub(super) fn recommendation(
         verdict,
         warnings,
         provenance,
+    }
+}
+
+/// The settings that trials decide, before the simulation: the verified candidate where it is better, else those in use. None
+/// where no settings keep the limits.
+pub(super) fn decided_by_trials(profile: &Profile, evidence: &Evidence, trials: &[TrialRecord]) -> Option<Settings> {
+    let candidate = evidence.candidate(&profile.space.baseline);
+    match verdict(profile, evidence, candidate.as_ref(), trials) {
+        Verdict::Better => candidate,
+        Verdict::Infeasible { .. } => None,
+        Verdict::Simulated { .. } | Verdict::Keep { .. } => Some(profile.space.baseline.clone()),
+    }
+}
+
+/// Where trials change nothing, the simulation may still.
+fn with_simulation(verdict: Verdict, evidence: &Evidence) -> Verdict {
+    let changes = evidence.slow.changes().next().is_some();
+    match verdict {
+        Verdict::Keep { reason } if changes => {
+            Verdict::Simulated { reason: format!("What trials decide stays as it is: {reason}") }
+        }
+        other => other,
     }
 }
 
@@ -171,11 +197,16 @@ fn rows(profile: &Profile, evidence: &Evidence, candidate: Option<&Settings>, ve
                 effect,
                 why,
             };
+            if let Some(slow) = evidence.slow.effects.iter().find(|effect| effect.setting == setting) {
+                let (decided_by, why) = slow_row(slow, &evidence.slow);
+                let now = if decided_by == DecidedBy::Simulation { slow.other.clone() } else { was.clone() };
+                return Row { now, ..row(decided_by, Some(relative(slow.ratio)), why) };
+            }
             let Some(effect) = effects.iter().find(|effect| effect.setting == setting) else {
                 return if profile.is_pinned(setting) {
                     row(DecidedBy::Pinned, None, "pinned".to_owned())
                 } else {
-                    row(DecidedBy::Kept, None, why_kept(setting, profile).to_owned())
+                    row(DecidedBy::Kept, None, why_kept(setting, profile, evidence))
                 };
             };
             let change = relative(effect.ratio);
@@ -221,7 +252,33 @@ fn decided_by(setting: Setting, profile: &Profile) -> DecidedBy {
     }
 }
 
-fn why_kept(setting: Setting, profile: &Profile) -> &'static str {
+/// What the simulation says of a setting: what decides it, and why.
+fn slow_row(effect: &LossEffect, slow: &Slow) -> (DecidedBy, String) {
+    let LossEffect { other, .. } = effect;
+    match (effect.decision, &slow.refused) {
+        (LossDecision::Changed, None) => (DecidedBy::Simulation, "less is lost in simulated days".to_owned()),
+        (LossDecision::Changed, Some(reason)) => {
+            (DecidedBy::Kept, format!("{other} is better in simulation, but {reason}"))
+        }
+        (LossDecision::NoEffect, _) => (DecidedBy::Kept, "nothing depends on it in simulated days".to_owned()),
+        (LossDecision::TooSmall, _) => (
+            DecidedBy::Kept,
+            format!("no effect in simulated days that is worth a change: {other} is the most promising other"),
+        ),
+        (LossDecision::OthersWorse, _) => {
+            (DecidedBy::Kept, format!("others are worse in simulated days: {other} is the nearest"))
+        }
+    }
+}
+
+fn why_kept(setting: Setting, profile: &Profile, evidence: &Evidence) -> String {
+    if let (Decidable::Simulation, Some(reason)) = (setting.spec().decided_by, &evidence.slow.refused) {
+        return reason.clone();
+    }
+    why_unsearched(setting, profile).to_owned()
+}
+
+fn why_unsearched(setting: Setting, profile: &Profile) -> &'static str {
     if setting == Setting::ValidationQuery {
         return if profile.faults.is_some() {
             "see the insight: its cost, and its worth under faults"
@@ -268,7 +325,7 @@ fn throughput(profile: &Profile, evidence: &Evidence, verdict: &Verdict, trials:
     let was = paired(|(baseline, _)| baseline.throughput).or_else(|| expected(&of_baseline)).unwrap_or(nothing);
     let now = match verdict {
         Verdict::Better => paired(|(_, candidate)| candidate.throughput).unwrap_or(was),
-        Verdict::Keep { .. } | Verdict::Infeasible { .. } => was,
+        Verdict::Simulated { .. } | Verdict::Keep { .. } | Verdict::Infeasible { .. } => was,
     };
     Throughput { was, now }
 }

@@ -5,6 +5,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Event, Phase, Plan, TuneError,
     recommend::{self, Evidence},
+    slow::{self, Slow},
     trials::Trials,
     under_faults,
 };
@@ -95,7 +96,7 @@ impl Session<'_> {
     pub async fn run(mut self) -> Result<Recommendation, TuneError> {
         let started = Instant::now();
         let run = self.provenance.run.clone();
-        let after_search = 2 * INSIGHT_PAIRS + 2 * pairs(self.profile);
+        let after_search = 2 * INSIGHT_PAIRS + 2 * pairs(self.profile) + slow::trials(self.profile);
         let planned = self.profile.budget.search_trials + after_search;
         let mut trials = Trials::new(
             &run,
@@ -128,10 +129,12 @@ impl Session<'_> {
             validation: Vec::new(),
             pairs: Vec::new(),
             verification: None,
+            slow: Slow::default(),
         };
+        let slow_trials = slow::trials(self.profile);
         if let Some(best) = evidence.candidate(baseline) {
             if best == *baseline {
-                trials.planned = search_trials + 2 * INSIGHT_PAIRS;
+                trials.planned = search_trials + 2 * INSIGHT_PAIRS + slow_trials;
             }
             trials.tell(Event::Phase(Phase::Insight));
             let (without, with) = validation_arms(&best);
@@ -143,10 +146,16 @@ impl Session<'_> {
                 (evidence.pairs, evidence.verification) = verify(&mut trials, self.profile, baseline, &best).await?;
             }
         }
+        if let Some(fast) = recommend::decided_by_trials(self.profile, &evidence, trials.records()) {
+            evidence.slow = slow::decide(&mut trials, self.profile, &fast).await?;
+        }
         let provenance = Provenance { search_trials, stopped_because, ..self.provenance };
         let mut warnings = self.warnings;
         warnings.extend(recommend::warnings(&trials.disturbances()));
-        Ok(recommend::recommendation(self.profile, provenance, &evidence, trials.records(), warnings))
+        // What was measured under another load than the run's says nothing of throughput.
+        let of_load: Vec<TrialRecord> =
+            trials.records().iter().filter(|trial| !Phase::has_other_load(&trial.phase)).cloned().collect();
+        Ok(recommend::recommendation(self.profile, provenance, &evidence, &of_load, warnings))
     }
 }
 
@@ -207,7 +216,8 @@ async fn search_phase(
             (profile.budget.time, trials.seconds_a_trial(), trials.stored.is_empty())
             && trials.records().len() >= FEWEST_TRIALS
         {
-            let needed = seconds * f64::from(after_search + 1);
+            let simulated = if profile.day.is_some() { slow::SECONDS } else { 0.0 };
+            let needed = seconds * f64::from(after_search + 1) + simulated;
             if started.elapsed().as_secs_f64() + needed > budget.as_secs_f64() {
                 return Ok("the rest of the time is needed for the verification".to_owned());
             }

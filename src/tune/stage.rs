@@ -271,6 +271,10 @@ impl Stage {
         seed: u64,
         events: &mut dyn FnMut(Event),
     ) -> Result<(), TuneError> {
+        if matches!(self.target, Target::Simulated(_)) {
+            // Its times have no distributions that a simulation could be made of.
+            profile.leave_day_out();
+        }
         let Some(part) = &profile.faults else { return Ok(()) };
         if matches!(self.target, Target::Simulated(_)) {
             // Its throughput counts what faults cost already: the settings that act under them are searched all the same.

@@ -4,6 +4,7 @@ use super::{
     faults,
     recommend::{self, Evidence},
     session::{Verified, acts_under_faults_alone, answer, arms},
+    slow::Slow,
 };
 use crate::{
     model::{
@@ -131,6 +132,7 @@ async fn found(profile: &Profile) -> (Evidence, Vec<TrialRecord>) {
         validation: vec![(measured(1000.0, Some(0.5)).await, measured(990.0, Some(0.9)).await); 3],
         pairs,
         verification: Some(Verified { verification: stats::verify(&arms, Plan::new(6), 0.99).unwrap(), by_faults }),
+        slow: Slow::default(),
     };
     (evidence, vec![first])
 }
@@ -179,8 +181,14 @@ async fn what_faults_decide_is_told_as_that_and_apart_from_throughput() {
 #[tokio::test]
 async fn why_a_setting_is_kept_depends_on_whether_there_could_be_faults() {
     let why = |profile: &Profile| {
-        let nothing =
-            Evidence { answer: None, curve: Err(String::new()), validation: vec![], pairs: vec![], verification: None };
+        let nothing = Evidence {
+            answer: None,
+            curve: Err(String::new()),
+            validation: vec![],
+            pairs: vec![],
+            verification: None,
+            slow: Slow::default(),
+        };
         let told = recommend::recommendation(profile, provenance(), &nothing, &[], vec![]);
         assert_eq!(told.under_faults, None);
         row(&told, Setting::RetryAttempts).why.clone()

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Event, Phase, Progress, TrialEnded, TuneError, faults};
 use crate::{
-    model::{Ended, FaultPart, Limits, Measurement, Settings, UnderFaults},
+    model::{Ended, FaultPart, Limits, Measurement, Setting, Settings, UnderFaults, Value},
     store::{Store, TrialRecord},
     trial::{Control, Details, Load, Target, TrialError},
 };
@@ -45,6 +45,16 @@ pub(super) struct Trials<'a> {
     /// The rate of the fault parts, once the run's first trial has shown what can be served.
     rate: Option<f64>,
     best: Option<Best>,
+}
+
+/// What a trial measures.
+enum Kind {
+    /// The run's load, with its fault part.
+    Usual,
+    /// What opening so many connections at once takes.
+    Connecting(u32),
+    /// An open loop under faults.
+    Compressed(FaultPart),
 }
 
 /// The best trial so far.
@@ -127,8 +137,10 @@ impl<'a> Trials<'a> {
 
     /// What a reader of the results must know of the trials.
     pub(super) fn disturbances(&self) -> Disturbances {
+        let of_load = self.records.iter().filter(|record| !Phase::has_other_load(&record.phase));
+        let of_load: Vec<&Measurement> = of_load.map(|record| &record.measurement).collect();
         let count = |test: fn(&Measurement) -> bool| {
-            u32::try_from(self.records.iter().filter(|record| test(&record.measurement)).count()).unwrap_or(u32::MAX)
+            u32::try_from(of_load.iter().filter(|measurement| test(measurement)).count()).unwrap_or(u32::MAX)
         };
         Disturbances {
             disturbed: count(|measurement| measurement.cpu.disturbed),
@@ -140,6 +152,43 @@ impl<'a> Trials<'a> {
 
     /// Runs the next trial, or takes it from the store.
     pub(super) async fn run(&mut self, phase: Phase, why: &str, settings: &Settings) -> Result<Measurement, TuneError> {
+        self.run_as(&Kind::Usual, phase, why, settings).await
+    }
+
+    /// Measures what opening connections takes when so many are opened at once.
+    pub(super) async fn probe(&mut self, at_once: u32) -> Result<(), TuneError> {
+        let connections = Value::Count(at_once);
+        let settings = Settings::default()
+            .with(Setting::MinConnections, connections.clone())
+            .with(Setting::MaxConnections, connections);
+        self.run_as(&Kind::Connecting(at_once), Phase::Probe, "connecting", &settings).await?;
+        Ok(())
+    }
+
+    /// Runs a trial under faults and nothing else, of settings whose times are compressed.
+    pub(super) async fn compressed(
+        &mut self,
+        why: &str,
+        settings: &Settings,
+        part: &FaultPart,
+    ) -> Result<UnderFaults, TuneError> {
+        let kind = Kind::Compressed(part.clone());
+        let measurement = self.run_as(&kind, Phase::Compressed, why, settings).await?;
+        measurement.under_faults.ok_or(TuneError::Diverged { sequence: self.sequence })
+    }
+
+    /// The rate of the fault parts, once a trial has shown what can be served.
+    pub(super) fn rate(&self) -> Option<f64> {
+        self.rate
+    }
+
+    async fn run_as(
+        &mut self,
+        kind: &Kind,
+        phase: Phase,
+        why: &str,
+        settings: &Settings,
+    ) -> Result<Measurement, TuneError> {
         self.sequence += 1;
         let progress = Progress {
             phase,
@@ -150,7 +199,12 @@ impl<'a> Trials<'a> {
             }),
         };
         let (record, resumed) = if let Some(record) = self.stored.pop_front() {
-            let alike = record.measurement.under_faults.is_some() == self.faults.is_some();
+            let with_faults = match kind {
+                Kind::Usual => self.faults.is_some(),
+                Kind::Connecting(_) => false,
+                Kind::Compressed(_) => true,
+            };
+            let alike = record.measurement.under_faults.is_some() == with_faults;
             if record.settings != *settings || record.phase != phase.name() || !alike {
                 return Err(TuneError::Diverged { sequence: self.sequence });
             }
@@ -158,12 +212,12 @@ impl<'a> Trials<'a> {
             (record, true)
         } else {
             self.tell(Event::TrialStarted(progress));
-            (self.fresh(phase, why, settings).await?, false)
+            (self.fresh(kind, phase, why, settings).await?, false)
         };
         let measurement = record.measurement.clone();
         self.rate.get_or_insert_with(|| faults::rate(&measurement));
         // Side questions are asked of settings that nobody proposes.
-        if phase != Phase::Insight {
+        if Phase::is_of_settings(phase.name()) {
             self.note_best(settings, &measurement);
         }
         self.records.push(record);
@@ -180,13 +234,19 @@ impl<'a> Trials<'a> {
     }
 
     /// Runs a trial and stores it.
-    async fn fresh(&mut self, phase: Phase, why: &str, settings: &Settings) -> Result<TrialRecord, TuneError> {
+    async fn fresh(
+        &mut self,
+        kind: &Kind,
+        phase: Phase,
+        why: &str,
+        settings: &Settings,
+    ) -> Result<TrialRecord, TuneError> {
         let started_at = unix_seconds();
         let seed = self.seed.wrapping_add(u64::from(self.sequence));
         let mut repeats = 0;
         let measurement = loop {
             let started = Instant::now();
-            let measurement = self.measure(settings, seed).await?;
+            let measurement = self.measure(kind, settings, seed).await?;
             // A repeat is bad luck, not the pace: each time through counts as one trial.
             self.pace.seconds += started.elapsed().as_secs_f64();
             self.pace.trials += 1;
@@ -234,10 +294,10 @@ impl<'a> Trials<'a> {
     }
 
     /// Runs a trial; waits for a database that fails, and begins again.
-    async fn measure(&mut self, settings: &Settings, seed: u64) -> Result<Measurement, TuneError> {
+    async fn measure(&mut self, kind: &Kind, settings: &Settings, seed: u64) -> Result<Measurement, TuneError> {
         let mut attempt = 1;
         loop {
-            let cause = match self.attempt(settings, seed).await {
+            let cause = match self.attempt(kind, settings, seed).await {
                 Ok(measurement) => return Ok(measurement),
                 Err(TrialError::Cancelled) => return Err(TuneError::Interrupted),
                 Err(TrialError::Workload(message)) => return Err(TuneError::Workload(message)),
@@ -252,8 +312,22 @@ impl<'a> Trials<'a> {
         }
     }
 
-    async fn attempt(&mut self, settings: &Settings, seed: u64) -> Result<Measurement, TrialError> {
+    async fn attempt(&mut self, kind: &Kind, settings: &Settings, seed: u64) -> Result<Measurement, TrialError> {
         let mut control = Control::unwatched(self.cancel);
+        match kind {
+            Kind::Usual => {}
+            Kind::Connecting(at_once) => {
+                return self.target.connecting(*at_once, &control).await.map(Measurement::of_connecting);
+            }
+            Kind::Compressed(part) => {
+                let rate = self.rate.unwrap_or(1.0);
+                let load = faults::load(part, rate);
+                let details = self.target.run(&load, settings, seed, &mut control).await?;
+                self.target.reachable().await.map_err(TrialError::Infrastructure)?;
+                let measurement = details.measurement.clone();
+                return Ok(Measurement { under_faults: Some(faults::told(part, rate, details)), ..measurement });
+            }
+        }
         let Details { mut measurement, .. } = self.target.run(&self.load, settings, seed, &mut control).await?;
         self.target.check(&measurement).await?;
         measurement.under_faults = self.fault_part(settings, seed, &measurement).await?;

@@ -145,6 +145,20 @@ pub struct Outcome {
     pub ends: Vec<End>,
 }
 
+impl Outcome {
+    /// Requests that came, but for those that were under way at the end.
+    #[must_use]
+    pub fn requests(&self) -> f64 {
+        real(self.total.served + self.total.failed + self.not_begun)
+    }
+
+    /// Requests that were not served within so long from when they were due.
+    #[must_use]
+    pub fn not_in_time(&self, deadline: Duration) -> f64 {
+        self.requests() - real(self.total.response.count_between(0, time(deadline)))
+    }
+}
+
 /// An interval of the time line.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Point {
@@ -301,6 +315,11 @@ struct Simulation<'a> {
 
 fn time(duration: Duration) -> Time {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX / 4).min(u64::MAX / 4)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts far below 2^53")]
+fn real(count: u64) -> f64 {
+    count as f64
 }
 
 fn seconds(time: Time) -> f64 {
@@ -482,8 +501,6 @@ impl<'a> Simulation<'a> {
 
     /// Counts what happened since the last time, `times` times.
     fn count(&mut self, times: u64) {
-        #[expect(clippy::cast_precision_loss, reason = "counts of a window")]
-        let real = |count: u64| count as f64;
         let stretch = self.now - self.counted;
         let all = stretch * times;
         // What is counted for more than itself is spread over the intervals that it stands for.
