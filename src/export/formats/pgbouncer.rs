@@ -14,7 +14,7 @@ pub(super) static PGBOUNCER: Format = Format {
     aliases: &["pgbouncer.ini"],
     title: "PgBouncer",
     about: "PgBouncer's ini, for a pool between the program and PostgreSQL",
-    headline: "In pgbouncer.ini; times are seconds, sizes are per user and database",
+    headline: "In the one [pgbouncer] section of pgbouncer.ini (a second one would reset the first); times are seconds",
     language: Language::Ini,
     opening: "",
     sections: &[Section {
@@ -30,6 +30,7 @@ pub(super) static PGBOUNCER: Format = Format {
             field(Setting::MinConnections, "min_pool_size", Convert::Count).default(0.0),
             field(Setting::MaxConnections, "default_pool_size", Convert::Count)
                 .default(20.0)
+                .note("for each pair of user and database")
                 .rules(&[rule(Bound::NotZero, "PgBouncer then has no limit")]),
             field(Setting::ConnectionTimeout, "query_wait_timeout", Convert::Seconds)
                 .default(120.0)

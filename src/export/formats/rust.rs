@@ -65,9 +65,9 @@ pub(super) static DEADPOOL: Format = Format {
             library: "deadpool",
             heading: "The pool's configuration.",
             path: &["pool_config"],
-            opening: "pub fn pool_config() -> deadpool::managed::PoolConfig {\n    let mut config = deadpool::managed::PoolConfig::default();\n",
-            line: "    config.{name} = {value};",
-            closing: "    config.timeouts = timeouts();\n    config\n}\n",
+            opening: "pub fn pool_config() -> deadpool::managed::PoolConfig {\n    deadpool::managed::PoolConfig {\n",
+            line: "        {name}: {value},",
+            closing: "        timeouts: timeouts(),\n    }\n}\n",
             fields: Fields::Listed(&[
                 field(Setting::MaxConnections, "max_size", Convert::Count),
                 fixed("queue_mode", "deadpool::managed::QueueMode::Lifo").note(LIFO),
@@ -78,9 +78,9 @@ pub(super) static DEADPOOL: Format = Format {
             library: "deadpool",
             heading: "How long a request waits for a place, for opening and for validating: each of them alone.",
             path: &["timeouts"],
-            opening: "pub fn timeouts() -> deadpool::managed::Timeouts {\n    let mut timeouts = deadpool::managed::Timeouts::new();\n",
-            line: "    timeouts.{name} = Some({value});",
-            closing: "    timeouts\n}\n",
+            opening: "pub fn timeouts() -> deadpool::managed::Timeouts {\n    deadpool::managed::Timeouts {\n",
+            line: "        {name}: Some({value}),",
+            closing: "    }\n}\n",
             fields: Fields::Listed(&[
                 field(Setting::ConnectionTimeout, "wait", Convert::Time),
                 field(Setting::ConnectionTimeout, "create", Convert::Time),
@@ -90,8 +90,8 @@ pub(super) static DEADPOOL: Format = Format {
         },
         Section {
             library: "deadpool",
-            heading: "deadpool closes nothing by itself. Do it in a task:\n\
-                      loop { tokio::time::sleep(HEALTH_CHECK_INTERVAL).await; pool.retain(|_, metrics| is_kept(&metrics)); }",
+            heading: "deadpool closes nothing by itself. Have a task do it every HEALTH_CHECK_INTERVAL:\n\
+                      pool.retain(|_, metrics| is_kept(&metrics))",
             path: &[],
             opening: "",
             line: "pub const {name}: Duration = {value};",
