@@ -116,7 +116,7 @@ fn what_a_pool_would_reset_is_refused_with_the_remedy() {
         ("hikaricp", Setting::ConnectionTimeout, 0.2, "refuses less than 250 ms. Run again with 0.25 or more"),
         ("spring-boot", Setting::ConnectionLifetime, 29.0, "silently takes 30 minutes for less than 30 s"),
         ("hikaricp", Setting::IdleTimeout, 1799.5, "Run again with 1 less than `connection_lifetime`"),
-        ("hikaricp", Setting::HealthCheckInterval, 5.0, "silently takes its default"),
+        ("hikaricp", Setting::HealthCheckInterval, 5.0, "silently switches it off, or takes its default"),
         ("hikaricp", Setting::RetryJitterFactor, 1.0, "takes factors below 1 only"),
         ("npgsql", Setting::ConnectionTimeout, 0.3, "which would be Timeout 0 s: Npgsql then waits for ever"),
         ("npgsql", Setting::ConnectionTimeout, 3000.0, "Run again with 1024 or less"),

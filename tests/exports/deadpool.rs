@@ -30,6 +30,7 @@ pub fn timeouts() -> deadpool::managed::Timeouts {
 // pool.retain(|_, metrics| is_kept(&metrics))
 pub const CONNECTION_LIFETIME: Duration = Duration::from_secs(2100);
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(240);
+// idle connections are not validated then; deadpool does it when it hands one out
 pub const HEALTH_CHECK_INTERVAL: Duration = Duration::from_secs(45);
 
 pub fn is_kept(metrics: &deadpool::managed::Metrics) -> bool {

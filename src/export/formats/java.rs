@@ -101,8 +101,8 @@ const POOL: Section = Section {
         ]),
         field(Setting::HealthCheckInterval, "keepaliveTime", Convert::Milliseconds).default(120_000.0).rules(&[
             rule(Bound::NotZero, "HikariCP then checks no idle connection"),
-            rule(Bound::AtLeast(30_000.0), "HikariCP silently takes its default for less than 30 s"),
-            rule(Bound::Below(Setting::ConnectionLifetime, 0.001), "HikariCP silently takes its default from maxLifetime on"),
+            rule(Bound::AtLeast(30_000.0), "HikariCP silently switches it off, or takes its default, for less than 30 s"),
+            rule(Bound::Below(Setting::ConnectionLifetime, 0.001), "HikariCP silently switches it off, or takes its default, from maxLifetime on"),
         ]),
         field(Setting::ValidationQuery, "connectionTestQuery", Convert::TextIfAny).note(
             "HikariCP validates what was unused for 500 ms; without connectionTestQuery the driver's isValid() does it, for less",

@@ -42,7 +42,7 @@ pub(super) static RAILS: Format = Format {
         },
         Section {
             library: "retriable",
-            heading: "Retries and circuit breaker are not database.yml's; in Ruby, with the gems retriable and stoplight:",
+            heading: "Retries and circuit breaker are not database.yml's; in Ruby, with the gems retriable and stoplight (5 or later):",
             path: &["Retriable.retriable"],
             opening: "Retriable.retriable(\n",
             line: "  {name}: {value},",

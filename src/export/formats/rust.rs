@@ -100,7 +100,8 @@ pub(super) static DEADPOOL: Format = Format {
             fields: Fields::Listed(&[
                 field(Setting::ConnectionLifetime, "CONNECTION_LIFETIME", Convert::Time),
                 field(Setting::IdleTimeout, "IDLE_TIMEOUT", Convert::Time),
-                field(Setting::HealthCheckInterval, "HEALTH_CHECK_INTERVAL", Convert::Time),
+                field(Setting::HealthCheckInterval, "HEALTH_CHECK_INTERVAL", Convert::Time)
+                    .note("idle connections are not validated then; deadpool does it when it hands one out"),
             ]),
             ..BUILDER
         },
