@@ -60,7 +60,10 @@ pub(super) enum Command {
     Simulate(Box<SimulateArguments>),
     /// Tell what the figures of a run or of a stress test point to, and what to change
     Diagnose(DiagnoseArguments),
-    /// Print the recommended settings of a run as config.py
+    /// Print the recommended settings of a run as config.py or for another pool
+    ///
+    /// Names and units are the pool's own. Settings that it does not have go to a library beside it, or are named in a comment;
+    /// values that it would silently change are refused.
     Export(ExportArguments),
     /// List runs, newest first
     Runs(RunsArguments),
@@ -127,7 +130,10 @@ pub(super) struct ExportArguments {
     /// The run's id, or `latest`
     #[arg(default_value = "latest")]
     pub(super) run: String,
-    /// Prefix of the names [default: the run's]
+    /// The format, such as hikaricp, sqlalchemy, pgbouncer or json; `list` shows all, with what they are for
+    #[arg(short, long, value_name = "NAME", default_value = "config.py")]
+    pub(super) format: String,
+    /// Prefix of the names in config.py and env [default: the run's]
     #[arg(long)]
     pub(super) prefix: Option<String>,
     #[command(flatten)]

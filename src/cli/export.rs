@@ -1,17 +1,30 @@
-use crate::cli::out::out;
+use crate::cli::out::{out, outln};
 use std::process::ExitCode;
 
 use anyhow::Result;
+use comfy_table::{ContentArrangement, Table, presets};
 
 use super::{
     arguments::ExportArguments,
     exit::{WithCode, bad_input, code},
     runs,
 };
-use crate::export::{self, Prefix};
+use crate::export::{self, ExportError, FORMATS, Format, Prefix};
 
-/// Prints config.py of a run.
+/// Prints a run's recommended settings in a format, or lists the formats.
 pub(super) async fn export(arguments: &ExportArguments) -> Result<ExitCode> {
+    if arguments.format == "list" {
+        list();
+        return Ok(ExitCode::SUCCESS);
+    }
+    // A misspelt format is told before anything is looked up.
+    let format = Format::named(&arguments.format).map_err(bad_input)?;
+    if arguments.prefix.is_some() && !format.has_prefix() {
+        return Err(bad_input(format!(
+            "--prefix is for config.py and env: the names of {} are given; leave it out",
+            format.title
+        )));
+    }
     let store = runs::open(&arguments.results).await?;
     let run = store.run(&arguments.run).await?;
     let id = &run.intent.id;
@@ -28,15 +41,30 @@ pub(super) async fn export(arguments: &ExportArguments) -> Result<ExitCode> {
             ),
         }));
     };
-    let Some(text) = export::config_py(recommendation, &prefix) else {
-        return Err(anyhow::Error::new(WithCode {
+    match export::export(format, recommendation, &prefix) {
+        Ok(text) => {
+            out!("{text}");
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(ExportError::Infeasible) => Err(anyhow::Error::new(WithCode {
             code: code::INFEASIBLE,
             message: format!(
                 "run {id} found no settings that keep its limits, so there is nothing to export; \
                  `pool-tune show {id}` says which limit fails"
             ),
-        }));
-    };
-    out!("{text}");
-    Ok(ExitCode::SUCCESS)
+        })),
+        Err(error @ ExportError::Refused { .. }) => {
+            Err(bad_input(format!("failed to export run {id} as {}: {error}", format.name)))
+        }
+    }
+}
+
+fn list() {
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_header(["format", "for", "also named"]);
+    for format in FORMATS {
+        table.add_row([format.name.to_owned(), format.about.to_owned(), format.aliases.join(", ")]);
+    }
+    outln!("{table}");
 }

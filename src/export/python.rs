@@ -1,17 +1,9 @@
-//! Values as literals of Python.
+//! Texts as literals of Python.
 
-use crate::{model::Value, report::words::breaks};
-
-/// The literal of a value: `15`, `0.2`, `'SELECT 1'`.
-pub(super) fn literal(value: &Value) -> String {
-    match value {
-        Value::Count(_) | Value::Time(_) | Value::Factor(_) => value.to_string(),
-        Value::Sql(sql) => text(sql),
-    }
-}
+use crate::report::words::breaks;
 
 /// A string in single quotes, on one line, that Python reads as the same characters.
-fn text(text: &str) -> String {
+pub(super) fn text(text: &str) -> String {
     let mut literal = String::from("'");
     for character in text.chars() {
         match character {

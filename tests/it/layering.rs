@@ -116,8 +116,13 @@ fn every_room_keeps_to_the_rooms_it_may_use() {
 fn pure_rooms_touch_no_clock_and_no_file() {
     for (room, files) in rooms().iter().filter(|(room, _)| PURE.contains(&room.as_str())) {
         for (path, text) in files {
-            for word in IMPURE {
-                assert!(!code(text).contains(word), "{path} names `{word}`; {room} is a pure room");
+            for line in code(text).lines() {
+                // Text between quotes is no code: exports hold code for other programs.
+                let outside: Vec<&str> = line.split('"').step_by(2).collect();
+                for word in IMPURE {
+                    let named = outside.iter().any(|code| code.contains(word));
+                    assert!(!named, "{path} names `{word}`; {room} is a pure room");
+                }
             }
         }
     }

@@ -4,6 +4,7 @@
 
 mod cli;
 mod database;
+mod exports;
 mod fault;
 mod layering;
 mod pool;

@@ -74,6 +74,12 @@ fn nothing_to_show_or_export_is_told() {
 }
 
 #[test]
+fn an_unknown_format_gets_the_nearest() {
+    assert_refused(&["export", "--format", "hikri"], 2, &["`hikri`", "did you mean `hikari`?", "--format list"]);
+    assert_refused(&["export", "--format", "json", "--prefix", "DB"], 2, &["--prefix is for config.py and env"]);
+}
+
+#[test]
 fn an_unknown_run_names_the_nearest() {
     let folder = tempfile::tempdir().unwrap();
     pool_tune(folder.path(), &["run", "-p", "light", "-t", "simulated", "--name", "monday"]);

@@ -20,6 +20,37 @@ fn the_same_seed_gives_the_same_bytes() {
 }
 
 #[test]
+fn a_run_is_exported_in_every_format_that_is_listed() {
+    let folder = tempfile::tempdir().unwrap();
+    // The formats are told without any run.
+    let listed = stdout(&pool_tune(folder.path(), &["export", "--format", "list"]));
+    simulated(folder.path(), "3");
+    for format in pool_tune::export::FORMATS {
+        assert!(listed.contains(&format!(" {} ", format.name)), "{} is not in {listed}", format.name);
+        let output = pool_tune(folder.path(), &["export", "latest", "--format", format.name]);
+        let text = stdout(&output);
+        assert!(output.status.success(), "{}: {}", format.name, stderr(&output));
+        assert!(format.name == "json" || text.contains("run run, profile heavy, seed 3\n"), "{text}");
+    }
+}
+
+#[test]
+fn what_a_pool_would_reset_is_not_exported() {
+    let folder = tempfile::tempdir().unwrap();
+    let pins = ["--pin", "validation_timeout=0.1", "--pin", "connection_timeout=0.2"];
+    let output =
+        program(folder.path()).args(["run", "--target", "simulated", "--trials", "4"]).args(pins).output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    let output = pool_tune(folder.path(), &["export", "--format", "hikaricp"]);
+    assert_eq!((output.status.code(), stdout(&output).as_str()), (Some(2), ""));
+    let text = stderr(&output);
+    for says in ["\n- `connection_timeout` is 0.2", "\n- `validation_timeout` is 0.1", "less than 250 ms", "--pin"] {
+        assert!(text.contains(says), "{says} is not in {text}");
+    }
+    assert!(pool_tune(folder.path(), &["export", "--format", "sqlx"]).status.success());
+}
+
+#[test]
 fn another_seed_gives_other_figures() {
     let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     simulated(one.path(), "11");
