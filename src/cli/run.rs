@@ -190,22 +190,27 @@ async fn session(
     let recommendation = session.run().await?;
     // The answer is in the store before the files are written: a full disk must not cost it.
     store.finish_run(&intent.id, &recommendation).await?;
-    let files = write(store, &intent.id, &recommendation, &intent.prefix, folder).await?;
+    let files = write(store, profile, &recommendation, &intent.prefix, folder).await?;
     Ok((recommendation, files))
 }
 
 /// Writes a run's files from what the store holds.
 async fn write(
     store: &Store,
-    run: &str,
+    profile: &Profile,
     recommendation: &Recommendation,
     prefix: &Prefix,
     folder: &Path,
 ) -> Result<Vec<PathBuf>> {
+    let Provenance { run, server, .. } = &recommendation.provenance;
     let trials = store.trials(run).await?;
     let mut files = Vec::new();
     files.extend(export::config_py(recommendation, prefix).map(|text| ("config.py", text)));
     files.push(("recommendation.yaml", export::recommendation_yaml(recommendation)?));
+    if profile.day.is_some() {
+        let sample = tune::sample(run, server, profile, &trials);
+        files.push(("calibration.json", serde_json::to_string(&sample).context("failed to write the calibration")?));
+    }
     files.push(("summary.md", report::summary_md(recommendation, &runs::reported(&trials))));
     Ok(store::write_results(folder, &files)?)
 }

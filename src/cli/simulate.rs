@@ -11,10 +11,13 @@ use super::{
     stress::drawn,
 };
 use crate::{
-    model::{Estimate, Incident, IncidentKind, Incidents, Prediction, Setting, Settings, Shape, Value, figures},
+    model::{
+        Estimate, Incident, IncidentKind, IncidentLoss, Incidents, OperatingDay, Prediction, Setting, Settings, Shape,
+        Value, figures,
+    },
     profile::MOST_INCIDENTS,
     report::Grid,
-    simulate::{self, Calibration, Day, MOST_HOURS, Outcome},
+    simulate::{self, Calibration, Day, MOST_HOURS, Operated, Outcome},
     stats, tune,
 };
 
@@ -79,6 +82,9 @@ struct Document<'a> {
     figures: &'a [Figures],
     against: Option<&'a Settings>,
     against_figures: &'a [Figures],
+    /// What one incident of each kind does, on average over the hours.
+    incidents: &'a [IncidentLoss],
+    against_incidents: &'a [IncidentLoss],
     predictions: &'a [Prediction],
     warnings: &'a [String],
 }
@@ -154,7 +160,17 @@ pub(super) async fn simulate(arguments: &SimulateArguments) -> Result<ExitCode> 
     }
     let figures = |outcomes: &[Outcome]| outcomes.iter().map(Figures::of).collect::<Vec<_>>();
     let (these_figures, those_figures) = (figures(&these), figures(&those));
+    let operating = OperatingDay { shape: day.shape.clone(), peak: 1.0, incidents: day.incidents.clone(), ..usual };
+    let operated = Operated::new(&calibration, &operating, peak);
+    let incidents = |settings: &Settings| -> Vec<IncidentLoss> {
+        let seeds = (0..arguments.replications).map(|place| arguments.seed.wrapping_add(u64::from(place)));
+        mean_incidents(&seeds.map(|seed| operated.incidents(settings, seed)).collect::<Vec<_>>())
+    };
+    let (these_incidents, those_incidents) =
+        (incidents(&settings), against.as_ref().map(incidents).unwrap_or_default());
     let document = Document {
+        incidents: &these_incidents,
+        against_incidents: &those_incidents,
         run: &run.intent.id,
         hours: arguments.hours,
         peak: Some(peak).filter(|_| arguments.requests.is_none()),
@@ -251,6 +267,9 @@ fn show(document: &Document<'_>, calibration: &Calibration) {
             .collect();
         outln!("the other settings: {}", changed.join(", "));
     }
+    if !document.incidents.is_empty() {
+        outln!("{}", drawn(&incident_table(document)));
+    }
     outln!("{}", drawn(&predictions(document.predictions)));
 }
 
@@ -305,6 +324,43 @@ fn table(document: &Document<'_>) -> Grid {
         row
     });
     Grid { title: String::new(), rows: rows.collect(), header }
+}
+
+/// What incidents do, kind by kind.
+fn incident_table(document: &Document<'_>) -> Grid {
+    let is_compared = !document.against_incidents.is_empty();
+    let mut header = vec!["what one incident does".to_owned(), "these settings".to_owned()];
+    if is_compared {
+        header.push("the other settings".to_owned());
+    }
+    let shown = |of: &IncidentLoss| {
+        format!(
+            "{} requests late or lost, half served again after {}, {:.0} connections opened",
+            figures::rate(of.requests),
+            figures::time(of.recovery),
+            of.opened
+        )
+    };
+    let rows = document.incidents.iter().enumerate().map(|(place, these)| {
+        let those = document.against_incidents.get(place).map(shown);
+        [these.kind.in_words().to_owned(), shown(these)].into_iter().chain(those).collect()
+    });
+    Grid { title: String::new(), rows: rows.collect(), header }
+}
+
+/// The mean of what each kind does.
+fn mean_incidents(of: &[Vec<IncidentLoss>]) -> Vec<IncidentLoss> {
+    let Some(first) = of.first() else { return Vec::new() };
+    let mean = |place: usize, pick: fn(&IncidentLoss) -> f64| {
+        stats::mean(&of.iter().filter_map(|day| day.get(place)).map(pick).collect::<Vec<_>>())
+    };
+    let kinds = first.iter().enumerate().map(|(place, incident)| IncidentLoss {
+        kind: incident.kind,
+        requests: mean(place, |of| of.requests),
+        recovery: mean(place, |of| of.recovery),
+        opened: mean(place, |of| of.opened),
+    });
+    kinds.collect()
 }
 
 fn predictions(of: &[Prediction]) -> Grid {

@@ -2,7 +2,7 @@ use insta::assert_snapshot;
 use proptest::prelude::*;
 
 use super::{built_in, find, parse};
-use crate::model::{Dialect, Domain, Generator, Setting, Value};
+use crate::model::{Axis, Dialect, Domain, Generator, IncidentKind, Incidents, OperatingDay, Setting, Shape, Value};
 
 const HEAVY: &str = include_str!("../../profiles/heavy.yaml");
 
@@ -120,7 +120,42 @@ fn flags_pin_and_range() {
     assert!(!profile.is_pinned(Setting::MaxConnections));
     assert_eq!(profile.warnings().len(), 1, "60 is beyond the recommended range: {:?}", profile.warnings());
     profile.range("idle_timeout=60..120").unwrap();
-    assert!(profile.warnings().iter().any(|warning| warning.contains("not used")), "{:?}", profile.warnings());
+    assert!(profile.slow.contains(&Axis { setting: Setting::IdleTimeout, low: 60.0, high: 120.0 }));
+    profile.pin("idle_timeout=90").unwrap();
+    assert!(profile.is_pinned(Setting::IdleTimeout));
+    assert!(!profile.slow.iter().any(|axis| axis.setting == Setting::IdleTimeout));
+    let mut without = parse("mine.yaml", &small("day: none\n")).unwrap();
+    assert!(without.day.is_none() && without.slow.is_empty());
+    without.range("idle_timeout=60..120").unwrap();
+    assert!(without.warnings().iter().any(|warning| warning.contains("not used")), "{:?}", without.warnings());
+}
+
+#[test]
+fn a_day_has_defaults_and_says_what_is_wrong_with_it() {
+    let day = |text: &str| parse("mine.yaml", &small(&format!("day: {text}\n"))).map(|profile| profile.day.unwrap());
+    assert_eq!(parse("mine.yaml", &small("")).unwrap().day, Some(OperatingDay::default()));
+    let read =
+        day("{load: business, peak: 0.3, deadline: 2s, incidents: {failovers: {a_day: 0.1, lasts: 1m}, resets: 5, \
+                    idle_limit: 350s}, costs: {reconnect: 3, connection: 0}}")
+        .unwrap();
+    let failovers = read.incidents.get(IncidentKind::Failovers);
+    assert_eq!((read.shape, failovers.a_day, failovers.lasts.as_secs()), (Shape::Business, 0.1, 60));
+    assert_eq!((read.incidents.get(IncidentKind::Resets).a_day, read.incidents.idle_limit), (5.0, Some(350.0)));
+    assert_eq!(read.incidents.get(IncidentKind::Restarts), Incidents::default().get(IncidentKind::Restarts));
+    for (text, part) in [
+        ("{load: diurnl}", "did you mean `diurnal`?"),
+        ("{peak: 0}", "from 0.01 to 2"),
+        ("{incidents: {restarts: -1}}", "times a day, from 0 to 1000"),
+        ("{incidents: {restarts: .nan}}", "non-finite float"),
+        ("{incidents: {restart: 1}}", "did you mean `restarts`?"),
+        ("{incidents: {resets: {lasts: 3s}}}", "leave `lasts` out"),
+        ("{incidents: {leaks: {lasts: 2h}}}", "a time from"),
+        ("{costs: {connection: 7}}", "from 0 to 0.1"),
+        ("{deadline: never}", "a time from"),
+    ] {
+        let error = day(text).unwrap_err().to_string();
+        assert!(error.contains(part), "{text}: {error}");
+    }
 }
 
 /// A small profile with a fault part.

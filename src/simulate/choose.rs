@@ -181,9 +181,12 @@ impl Search<'_, '_> {
         let seen = {
             let solver = NelderMead::new(simplex).with_sd_tolerance(1e-9).ok()?;
             let run = Executor::new(&problem, solver).configure(|state| state.max_iters(STEPS)).run();
-            // It ends with an error only when somebody has stopped it, and the best that it has seen is kept apart.
+            // The best that it has seen is kept apart: its own best may be one of the corners it began with.
             run.ok().and_then(|_| problem.best.borrow().clone())
         };
+        if self.stopped {
+            return None;
+        }
         seen.map(|(settings, _)| settings)
     }
 
@@ -286,7 +289,8 @@ impl CostFunction for &Descent<'_, '_, '_> {
         }
         let losses = self.search.borrow_mut().losses(std::slice::from_ref(&settings), self.seeds);
         let Some(losses) = losses.and_then(|losses| losses.into_iter().next()) else {
-            return Err(Error::msg("stopped"));
+            // The solver takes no error; whoever has stopped the search is told by it, when the solver has run out of steps.
+            return Ok(f64::MAX);
         };
         let loss = stats::mean(&losses.iter().map(|loss| loss.total.max(1e-12).ln()).collect::<Vec<_>>());
         let mut best = self.best.borrow_mut();
@@ -330,4 +334,90 @@ fn two_digits(number: f64) -> f64 {
     let unit = 10_f64.powf(number.log10().floor() - 1.0);
     // Divided and not multiplied where it can be, so that no bit of noise is left.
     if unit < 1.0 { (number / unit).round() / (1.0 / unit).round() } else { (number / unit).round() * unit }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::{
+        model::{Costs, Incident, IncidentKind, Incidents, OperatingDay, Shape},
+        simulate::{ByActive, Calibration, Times, World},
+    };
+
+    fn calibration() -> Calibration {
+        let world = World {
+            connect: ByActive::same(Times::constant(0.005)),
+            ..World::plain(Times::new(|share| 0.005 + 0.01 * share))
+        };
+        Calibration { workers: 20, think_time: Duration::ZERO, world, trials: 8, connect_measured: true }
+    }
+
+    fn day(kind: IncidentKind, a_day: f64, costs: Costs) -> OperatingDay {
+        let mut incidents = Incidents::none();
+        incidents.set(kind, Incident { a_day, lasts: Duration::from_secs(5) });
+        OperatingDay { shape: Shape::Flat, peak: 0.1, deadline: Duration::from_secs(1), incidents, costs }
+    }
+
+    fn axis(setting: Setting) -> Axis {
+        Axis::recommended(setting).unwrap()
+    }
+
+    const FREE: Costs = Costs { reconnect: Some(0.0), connection: 0.0 };
+
+    fn chosen(day: &OperatingDay, axes: &[Axis]) -> Chosen {
+        let base = Settings::default().with(Setting::CircuitBreakerTimeout, Value::Time(Duration::from_secs(60)));
+        let calibration = calibration();
+        choose(&Operated::new(&calibration, day, 600.0), &base, axes, 3, &mut |_, _| true).unwrap()
+    }
+
+    #[test]
+    fn a_breaker_that_stays_open_long_after_a_restart_is_found_out_and_what_nothing_depends_on_is_kept() {
+        let axes = [axis(Setting::MaxRetryDelay), axis(Setting::CircuitBreakerTimeout)];
+        let found = chosen(&day(IncidentKind::Restarts, 2.0, FREE), &axes);
+        let breaker = &found.effects[1];
+        assert_eq!(breaker.decision, LossDecision::Changed, "{breaker:?}");
+        assert!(breaker.ratio.interval.high < 0.5 && breaker.other.number().unwrap() < 15.0, "{breaker:?}");
+        assert_eq!(found.settings.get(Setting::CircuitBreakerTimeout), &breaker.other);
+        assert_eq!(found.effects[0].decision, LossDecision::NoEffect, "{:?}", found.effects[0]);
+        let recovery = |losses: &[Loss]| losses[0].incidents[0].recovery;
+        let (was, now) = (recovery(&found.was), recovery(&found.now));
+        assert!(now < was / 2.0, "{now} s instead of {was} s");
+        assert!(found.ratio.interval.high < 0.5, "{:?}", found.ratio);
+    }
+
+    #[test]
+    fn where_nothing_is_lost_nothing_changes() {
+        let axes = [axis(Setting::IdleTimeout), axis(Setting::CircuitBreakerTimeout)];
+        let found = chosen(&day(IncidentKind::Restarts, 0.0, FREE), &axes);
+        assert!(found.effects.iter().all(|effect| effect.decision != LossDecision::Changed), "{:?}", found.effects);
+        assert_eq!(found.settings.circuit_breaker_timeout(), Duration::from_secs(60));
+    }
+
+    #[test]
+    fn the_same_seed_chooses_the_same() {
+        let day = day(IncidentKind::Resets, 4.0, Costs::default());
+        let run = || format!("{:?}", chosen(&day, &[axis(Setting::IdleTimeout), axis(Setting::ConnectionLifetime)]));
+        assert_eq!(run(), run());
+    }
+
+    #[test]
+    fn whoever_stops_it_has_no_answer() {
+        let (calibration, day) = (calibration(), day(IncidentKind::Restarts, 1.0, FREE));
+        let operated = Operated::new(&calibration, &day, 600.0);
+        let axes = [axis(Setting::CircuitBreakerTimeout)];
+        assert!(choose(&operated, &Settings::default(), &axes, 1, &mut |done, _| done == 0).is_none());
+    }
+
+    #[test]
+    fn values_have_two_digits_and_stay_in_their_range() {
+        let idle = axis(Setting::IdleTimeout);
+        let numbers: Vec<f64> =
+            (0_u8..=20).map(|step| value(&idle, f64::from(step) / 20.0).unwrap().number().unwrap()).collect();
+        assert!(numbers.iter().all(|number| (180.0..=600.0).contains(number) && number % 10.0 == 0.0), "{numbers:?}");
+        assert!((place(&idle, &value(&idle, 0.5).unwrap()) - 0.5).abs() < 0.02);
+        let shown = [0.0834, 17.26, 3456.0].map(|number| two_digits(number).to_string());
+        assert_eq!(shown, ["0.083", "17", "3500"]);
+    }
 }

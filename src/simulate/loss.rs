@@ -20,8 +20,8 @@ const REQUESTS_A_WINDOW: f64 = 400.0;
 /// Requests under way at once: then a request waits for the pool and not for somebody to ask it.
 const FEWEST_WORKERS: u32 = 64;
 const MOST_WORKERS: u32 = 2_000;
-/// Requests that a point of the time line has at least, on average, and its least length: whoever is back at half of them is back.
-const REQUESTS_A_POINT: f64 = 20.0;
+/// Requests that a point of the time line has at least, on average, so that no chance looks like half of them; its least length.
+const REQUESTS_A_POINT: f64 = 50.0;
 const SHORTEST_POINT: f64 = 0.25;
 
 /// Days of operation on a database that was measured.
@@ -50,16 +50,22 @@ impl<'a> Operated<'a> {
         let due = quiet_day.requests().max(1.0) * 24.0 / quiet_day.hours;
         let mut late = quiet.not_in_time(self.day.deadline) / quiet.requests().max(1.0);
         let mut opened = count(quiet.total.connections.opened) * 24.0 / quiet_day.hours;
-        let mut incidents = Vec::new();
-        for (kind, incident) in self.day.incidents.iter().filter(|(_, incident)| incident.a_day > 0.0) {
-            let of = self.incident(kind, incident.lasts, settings, seed);
-            late += incident.a_day * of.requests / due;
-            opened += incident.a_day * of.opened;
-            incidents.push(of);
+        let incidents = self.incidents(settings, seed);
+        for of in &incidents {
+            let a_day = self.day.incidents.get(of.kind).a_day;
+            late += a_day * of.requests / due;
+            opened += a_day * of.opened;
         }
         let open = quiet.total.open / quiet.total.seconds.max(1e-9);
         let (reconnects, held) = (opened * self.reconnect() / due, open * self.day.costs.connection);
         Loss { total: late + reconnects + held, late, reconnects, held, opened_an_hour: opened / 24.0, open, incidents }
+    }
+
+    /// What one incident of each kind does that ever happens.
+    #[must_use]
+    pub fn incidents(&self, settings: &Settings, seed: u64) -> Vec<IncidentLoss> {
+        let happen = self.day.incidents.iter().filter(|(_, incident)| incident.a_day > 0.0);
+        happen.map(|(kind, incident)| self.incident(kind, incident.lasts, settings, seed)).collect()
     }
 
     /// The losses of some settings with some seeds each, in their order, made by all processors.
@@ -135,14 +141,10 @@ impl<'a> Operated<'a> {
             seed: rng.random(),
         };
         let outcome = simulate(&plan(vec![fault]));
-        let due = |point: usize| {
-            let from = interval.as_secs_f64() * real(point);
-            level * (length.as_secs_f64() - from).min(interval.as_secs_f64())
-        };
-        let below = |(place, point): &(usize, &super::Point)| point.served < 0.5 * due(*place);
-        let last_below =
-            outcome.line.iter().enumerate().collect::<Vec<_>>().into_iter().rev().find(below).map(|(place, _)| place);
-        let back = last_below.map_or(Duration::ZERO, |place| interval.mul_f64(real(place + 1)));
+        let half = 0.5 * level * interval.as_secs_f64();
+        let times = (1_u32..).map(|points| interval * points);
+        let back = times.zip(&outcome.line).find(|(until, point)| *until > end && point.served >= half);
+        let back = back.map_or(length, |(until, _)| until - interval);
         IncidentLoss {
             kind,
             requests: outcome.not_in_time(self.day.deadline),
