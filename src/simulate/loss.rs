@@ -6,10 +6,7 @@ use rand::{RngExt as _, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::{Arrivals, Beyond, Calibration, Day, Load, Plan, Step, simulate};
-use crate::{
-    model::{IncidentKind, IncidentLoss, Incidents, Loss, OperatingDay, Settings, Shape},
-    stats::real,
-};
+use crate::model::{IncidentKind, IncidentLoss, Incidents, Loss, OperatingDay, Settings, Shape};
 
 /// An incident is simulated from a little before it until long after it: until the longest circuit breaker's and retries' times
 /// are over. Where nothing is wrong any more that costs next to nothing.
@@ -144,7 +141,7 @@ impl<'a> Operated<'a> {
         let half = 0.5 * level * interval.as_secs_f64();
         let times = (1_u32..).map(|points| interval * points);
         let back = times.zip(&outcome.line).find(|(until, point)| *until > end && point.served >= half);
-        let back = back.map_or(length, |(until, _)| until - interval);
+        let back = back.map_or(length, |(until, _)| until.saturating_sub(interval));
         IncidentLoss {
             kind,
             requests: outcome.not_in_time(self.day.deadline),
