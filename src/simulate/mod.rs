@@ -9,13 +9,17 @@ mod day;
 mod engine;
 mod optimum;
 mod response;
+mod shipped;
 mod tally;
 mod times;
 mod world;
 
 pub use calibrate::{Calibration, CalibrationError, Connecting, Measured, Prediction, Sample};
 pub use day::{Day, Incidents, MOST_HOURS, MinutesError, Shape, minutes};
-pub use engine::{Arrivals, Ask, Beyond, End, Load, Outcome, Plan, Point, Step, simulate};
+pub use engine::{
+    Acquired, Arrivals, Ask, Attempt, Beyond, End, Left, Load, Moment, Observer, Outcome, Plan, Point, Step, Watched,
+    simulate, simulate_watched,
+};
 pub use response::{Reading, Response};
 pub use tally::Tally;
 pub use times::Times;

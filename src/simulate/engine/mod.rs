@@ -7,12 +7,15 @@
 mod changes;
 mod keeper;
 mod load;
+mod observer;
 mod places;
 
 use std::{collections::VecDeque, time::Duration};
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
+
+pub use observer::{Acquired, Attempt, Left, Moment, Observer, Watched, simulate_watched};
 
 use super::{
     Times, World,
@@ -168,6 +171,8 @@ enum State {
     Opening(u32),
     Validating(u32),
     Busy(u32),
+    /// Held by a request that waits for a second one.
+    Kept,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -211,7 +216,12 @@ struct Slot {
 struct Request {
     intended: Time,
     asked: Time,
+    /// When it had its connection; 0 until then.
     ready: Time,
+    /// What it waited for a place, and what opening and validating its connection took.
+    waited: Time,
+    opening: Option<Time>,
+    validating: Option<Time>,
     attempts: u32,
     worker: u32,
     probe: bool,
@@ -295,6 +305,14 @@ struct Simulation<'a> {
     skipped: Time,
     overloaded: bool,
     ends: Vec<End>,
+    // Who listens, and what only a listener asks for.
+    observer: Option<&'a mut dyn Observer>,
+    nested: bool,
+    firsts: Vec<Option<observer::First>>,
+    /// Whether nothing begins any more.
+    draining: bool,
+    /// Most connections in use and open in this interval.
+    peaks: (u32, u32),
 }
 
 fn time(duration: Duration) -> Time {
@@ -377,10 +395,20 @@ impl<'a> Simulation<'a> {
             skipped: 0,
             overloaded: false,
             ends: Vec::new(),
+            observer: None,
+            nested: false,
+            firsts: Vec::new(),
+            draining: false,
+            peaks: (0, 0),
         }
     }
 
     fn run(mut self) -> Outcome {
+        self.play();
+        self.outcome()
+    }
+
+    fn play(&mut self) {
         let end = time(self.plan.length);
         self.refill();
         self.agenda.plan(self.tick, Event::Keeper);
@@ -402,6 +430,7 @@ impl<'a> Simulation<'a> {
             let may_skip = window < Time::MAX && until - self.now == window && settled && self.is_calm();
             let quiet_until = if may_skip { self.quiet_until(end) } else { 0 };
             self.advance(until);
+            let goes_on = self.tell_interval();
             let mut times = 1;
             if may_skip && quiet_until > self.now && self.is_calm() && self.next_change_at() >= quiet_until {
                 times += (quiet_until - self.now) / window;
@@ -411,7 +440,13 @@ impl<'a> Simulation<'a> {
             if times > 1 {
                 self.skip((times - 1) * window);
             }
+            if !goes_on {
+                break;
+            }
         }
+    }
+
+    fn outcome(self) -> Outcome {
         let not_begun = u64::try_from(self.backlog.len()).unwrap_or(u64::MAX);
         let length = self.now.max(1);
         Outcome {
