@@ -7,14 +7,15 @@ use serde::Serialize;
 use super::{
     arguments::{LoadShape, SimulateArguments},
     exit::bad_input,
-    profiles, runs,
+    profiles,
+    simulation::{self, Base},
     stress::drawn,
 };
 use crate::{
     model::{Estimate, Setting, Settings, Value, figures},
     report::Grid,
     simulate::{self, Calibration, Day, Incidents, MOST_HOURS, Outcome, Prediction, Shape},
-    stats, tune,
+    stats,
 };
 
 /// The share of what was measured that the day's peak asks for, when nobody says.
@@ -74,6 +75,8 @@ impl Figures {
 #[derive(Serialize)]
 struct Document<'a> {
     run: &'a str,
+    /// Where the sample that it is made of was measured.
+    source: &'a str,
     hours: f64,
     /// Requests a second at the highest; none where a file tells them.
     peak: Option<f64>,
@@ -93,16 +96,11 @@ pub(super) async fn simulate(arguments: &SimulateArguments) -> Result<ExitCode> 
         return Err(bad_input(format!("--hours is {}: expected more than 0 and up to {MOST_HOURS}", arguments.hours)));
     }
     let shape = shape(arguments)?;
-    let store = runs::open(&arguments.results).await?;
-    let run = store.run(&arguments.run).await?;
-    let trials = store.trials(&run.intent.id).await?;
-    store.close().await;
-    let of_run = crate::profile::parse(&run.intent.profile_name, &run.intent.profile_source).map_err(bad_input)?;
-    let sample = tune::sample(&run.intent.id, &run.intent.server_version, &of_run, &trials);
+    let Base { name: run, sample, settings: in_use, note } = simulation::base(arguments).await?;
     let calibration = Calibration::of(&sample).map_err(|error| bad_input(format!("failed to {error}")))?;
     let base = match &arguments.profile {
         Some(name) => profiles::load(name)?.space.baseline,
-        None => trials.first().map_or_else(|| of_run.space.baseline.clone(), |trial| trial.settings.clone()),
+        None => in_use,
     };
     let settings = with(base, &arguments.set, "--set")?;
     let against = if arguments.vs.is_empty() { None } else { Some(with(settings.clone(), &arguments.vs, "--vs")?) };
@@ -113,7 +111,7 @@ pub(super) async fn simulate(arguments: &SimulateArguments) -> Result<ExitCode> 
         return Err(bad_input(format!("--peak is {peak}: expected requests a second, above 0")));
     }
     let day = Day { hours: arguments.hours, shape, peak, workers: calibration.workers.max(64), incidents, seed: 0 };
-    let mut warnings = Vec::new();
+    let mut warnings = Vec::from_iter(note);
     if matches!(day.shape, Shape::Minutes(_)) && arguments.peak.is_some() {
         return Err(bad_input("--peak and --requests: the file says how many requests there are, leave --peak out"));
     }
@@ -152,7 +150,8 @@ pub(super) async fn simulate(arguments: &SimulateArguments) -> Result<ExitCode> 
     let figures = |outcomes: &[Outcome]| outcomes.iter().map(Figures::of).collect::<Vec<_>>();
     let (these_figures, those_figures) = (figures(&these), figures(&those));
     let document = Document {
-        run: &run.intent.id,
+        run: &run,
+        source: &sample.source,
         hours: arguments.hours,
         peak: Some(peak).filter(|_| arguments.requests.is_none()),
         replications: arguments.replications,
@@ -224,10 +223,10 @@ fn show(document: &Document<'_>, calibration: &Calibration) {
         Some(peak) => format!("at most {} requests a second", figures::rate(peak)),
     };
     outln!(
-        "{} hours, {requests}, {} replications; a database as run {} has measured it in {} trials",
+        "{} hours, {requests}, {} replications; a database as {} has measured it in {} trials",
         document.hours,
         document.replications,
-        document.run,
+        document.source,
         calibration.trials
     );
     outln!("{}", drawn(&table(document)));

@@ -42,7 +42,7 @@ const USUAL_LIMIT: u32 = 100;
 
 /// A discrete-event simulation in place of a pool and a database: whole trials, with distributions, faults and time lines,
 /// without waiting. The same seed gives the same trial.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct SimulationTarget {
     world: World,
 }
