@@ -243,6 +243,7 @@ pub fn simulate(plan: &Plan) -> Outcome {
     Simulation::new(plan).run()
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 struct Simulation<'a> {
     plan: &'a Plan,
     now: Time,

@@ -105,10 +105,11 @@ pub(super) struct First {
 /// Runs a plan while somebody listens. Thinned plans have no intervals to listen to: what is skipped is not told.
 #[must_use]
 pub fn simulate_watched(plan: &Plan, watched: Watched<'_>) -> Left {
-    let grace = time(watched.grace);
+    let Watched { observer, nested, grace } = watched;
+    let grace = time(grace);
     let mut simulation = Simulation::new(plan);
-    simulation.observer = Some(watched.observer);
-    simulation.nested = watched.nested;
+    simulation.observer = Some(observer);
+    simulation.nested = nested;
     simulation.play();
     let ended = simulation.now;
     let waiting = std::mem::take(&mut simulation.backlog);

@@ -263,7 +263,7 @@ pub(super) fn happened(faults: &[Fault], at: Duration, is_over: bool) -> Vec<Hap
     let one = |fault: &Fault| {
         let (began, ended) = (fault.at <= at, fault.end() <= at);
         Happened {
-            began: began.then(|| fault.at.as_secs_f64()),
+            began: began.then_some(fault.at.as_secs_f64()),
             ended: (ended || (began && is_over)).then(|| fault.end().min(at).as_secs_f64()),
             problem: None,
         }

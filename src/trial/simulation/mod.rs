@@ -86,7 +86,7 @@ impl SimulationTarget {
         control: &mut Control<'_>,
     ) -> Result<Details, TrialError> {
         // Its own, so that it says nothing of what else is drawn from the seed.
-        let normal: f64 = StandardNormal.sample(&mut ChaCha8Rng::seed_from_u64(seed ^ 0x6e6f_6973_65));
+        let normal: f64 = StandardNormal.sample(&mut ChaCha8Rng::seed_from_u64(seed ^ 0x006e_6f69_7365));
         let world = World { service: self.world.service.scaled((NOISE * normal).exp()), ..self.world.clone() };
         control.tell(Watch::WarmUp);
         let plan = |steps: Vec<Step>, faults: Vec<Fault>, length: Duration| Plan {

@@ -26,8 +26,8 @@ pub(super) fn steps(load: &Load, lead: Duration, from: Duration) -> Vec<Step> {
         if stage.ramp {
             let mut passed = Duration::ZERO;
             while passed < stage.lasts && start + passed < load.measure {
-                let middle = start + passed + SLICE.min(stage.lasts - passed) / 2;
-                add(at + passed, pacing.level_at(middle));
+                let middle = start + passed + SLICE.min(stage.lasts.saturating_sub(passed)) / 2;
+                add(at.saturating_add(passed), pacing.level_at(middle));
                 passed += SLICE;
             }
         } else {
