@@ -108,9 +108,8 @@ impl Simulation<'_> {
         } else {
             self.tally.failed += 1;
         }
-        let clock = self.clock();
         if let Some(observer) = &mut self.observer {
-            observer.ended(clock, Duration::from_nanos(of.intended), served, of.attempts);
+            observer.ended(Duration::from_nanos(self.now), Duration::from_nanos(of.intended), served, of.attempts);
         }
         match self.plan.load.arrivals {
             Arrivals::Constant | Arrivals::Poisson => {}

@@ -128,7 +128,7 @@ pub fn simulate_watched(plan: &Plan, watched: Watched<'_>) -> Left {
 impl Simulation<'_> {
     /// Tells of the interval that ends now, and whether to go on.
     pub(super) fn tell_interval(&mut self) -> bool {
-        let clock = self.clock();
+        let clock = Duration::from_nanos(self.now);
         let Some(observer) = &mut self.observer else { return true };
         let moment = Moment {
             at: clock,
@@ -149,7 +149,9 @@ impl Simulation<'_> {
 
     /// Notes how many connections there are, if that is more than there were.
     pub(super) fn note_peaks(&mut self) {
-        self.peaks = (self.peaks.0.max(self.busy), self.peaks.1.max(self.open));
+        if self.observer.is_some() {
+            self.peaks = (self.peaks.0.max(self.busy), self.peaks.1.max(self.open));
+        }
     }
 
     /// Tells of an attempt that has ended; its connection was set aside for it `since` then, if it had one.
