@@ -79,8 +79,10 @@ pub(super) struct RunArguments {
     #[arg(short, long, value_name = "NAME|FILE", conflicts_with = "resume")]
     pub(super) profile: Option<String>,
     /// The database to load: postgres://user:password@host:port/name?sslmode=…, mysql://…, sqlite:path/to/file.db;
-    /// `postgres:private`, `mariadb:private` or `sqlite:private` for a throw-away one that the run makes and removes; or
-    /// `simulated` for a built-in response without any database [default: a private PostgreSQL; SQLite where none is
+    /// `postgres:private`, `mariadb:private` or `sqlite:private` for a throw-away one that the run makes and removes;
+    /// `simulation` for a database that is simulated, from what a run measured that comes
+    /// with the program, `simulation:RUN` or `simulation:latest` from a run of your own, `simulation:FILE.json` from a file;
+    /// or `simulated` for a formula in place of all that [default: a private PostgreSQL; SQLite where none is
     /// installed]
     #[arg(short, long, value_name = "URL", env = "DATABASE_URL", hide_env_values = true)]
     pub(super) target: Option<SecretString>,
@@ -154,9 +156,13 @@ pub(super) struct DiagnoseArguments {
 
 #[derive(Debug, Args)]
 pub(super) struct SimulateArguments {
-    /// The run whose trials say how the database behaves: its id, or `latest`
-    #[arg(long, value_name = "RUN", default_value = "latest")]
-    pub(super) run: String,
+    /// The run whose trials say how the database behaves: its id, or `latest` [default: the latest that has finished on a
+    /// database; where there is none, a run that comes with the program]
+    #[arg(long, value_name = "RUN")]
+    pub(super) run: Option<String>,
+    /// Take a file instead of a run: the `calibration.json` of a run
+    #[arg(long, value_name = "FILE", conflicts_with = "run")]
+    pub(super) calibration: Option<PathBuf>,
     /// Take the settings in use of a profile [default: those of the run]
     #[arg(short, long, value_name = "NAME|FILE")]
     pub(super) profile: Option<String>,

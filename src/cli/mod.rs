@@ -15,6 +15,7 @@ mod progress;
 mod run;
 mod runs;
 mod simulate;
+mod simulation;
 mod stress;
 mod stress_arguments;
 mod written;

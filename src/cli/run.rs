@@ -18,7 +18,7 @@ use super::{
     exit::{WithCode, bad_input, code},
     profiles,
     progress::Display,
-    runs,
+    runs, simulation,
 };
 use crate::{
     export::{self, Prefix},
@@ -42,24 +42,26 @@ struct Intent {
 
 /// Tunes.
 pub(super) async fn run(global: &Arguments, arguments: &RunArguments) -> Result<ExitCode> {
-    let choice = choice(arguments.target.as_ref())?;
+    let folder = &arguments.results.results;
+    let choice = choice(arguments.target.as_ref(), folder).await?;
     let prefix = Prefix::parse(&arguments.prefix).map_err(bad_input)?;
     // A bad profile is told before anything is made on disk.
     let fresh = match arguments.resume {
         None => Some(new_intent(arguments, prefix)?),
         Some(_) => None,
     };
-    let folder = &arguments.results.results;
     let _lock = lock(folder)?;
     let store = Store::open(&runs::path(folder)).await?;
     // The folder is ours: whoever was at work in it before has died.
     store.bury_the_dead().await?;
-    let choice = match (&arguments.resume, arguments.target.is_some()) {
-        // A simulated target has no secret, so that it need not be given again.
-        (Some(resume), false) if store.run(resume).await?.intent.target == Choice::Simulated.shown() => {
-            Choice::Simulated
-        }
-        _ => choice,
+    let stored = match (&arguments.resume, arguments.target.is_some()) {
+        (Some(resume), false) => Some(store.run(resume).await?.intent.target),
+        _ => None,
+    };
+    let choice = match stored.filter(|target| simulation::is_without_database(target)) {
+        // What has no database has no secret, so that it need not be given again.
+        Some(target) => self::choice(Some(&target.into()), folder).await?,
+        None => choice,
     };
     let intent = match (fresh, &arguments.resume) {
         (Some(intent), _) => intent,
@@ -238,13 +240,14 @@ fn new_run(arguments: &RunArguments, intent: &Intent, provenance: &Provenance, s
 }
 
 /// The target that the user chose; without a word a private PostgreSQL, or SQLite where there is none.
-pub(super) fn choice(target: Option<&SecretString>) -> Result<Choice> {
+pub(super) async fn choice(target: Option<&SecretString>, results: &Path) -> Result<Choice> {
     Ok(match target.map(ExposeSecret::expose_secret) {
         None | Some("" | "private") => Choice::Private(Private::any()),
         Some("postgres:private" | "postgresql:private") => Choice::Private(Private::Server(Dialect::Postgres)),
         Some("mariadb:private" | "mysql:private") => Choice::Private(Private::Server(Dialect::MySql)),
         Some("sqlite:private") => Choice::Private(Private::File { instead: false }),
         Some("simulated") => Choice::Simulated,
+        Some(name) if let Some(name) = simulation::named(name) => simulation::choice(name, results).await?,
         Some(_) => Choice::Server(
             crate::database::Server::from_url(target.unwrap_or(&SecretString::default())).map_err(bad_input)?,
         ),
@@ -345,7 +348,8 @@ async fn resumed_intent(store: &Store, run: &str, choice: &Choice) -> Result<Int
 pub(super) fn resume_command(run: &str, target: &str, results: &Path) -> String {
     let mut command = format!("pool-tune run --resume {run}");
     // What is stored of a URL has no password: a person has to put theirs in, or has it in the environment.
-    if !matches!(target, "private" | "simulated") && std::env::var_os("DATABASE_URL").is_none() {
+    let needs_none = target == "private" || simulation::is_without_database(target);
+    if !needs_none && std::env::var_os("DATABASE_URL").is_none() {
         command.push_str(&format!(" --target '{target}'"));
     }
     if results != Path::new("results") && std::env::var_os("POOL_TUNE_RESULTS").is_none() {

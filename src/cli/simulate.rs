@@ -7,7 +7,8 @@ use serde::Serialize;
 use super::{
     arguments::{LoadShape, SimulateArguments},
     exit::bad_input,
-    profiles, runs,
+    profiles,
+    simulation::{self, Base},
     stress::drawn,
 };
 use crate::{
@@ -18,7 +19,7 @@ use crate::{
     profile::MOST_INCIDENTS,
     report::Grid,
     simulate::{self, Calibration, Day, MOST_HOURS, Operated, Outcome},
-    stats, tune,
+    stats,
 };
 
 /// Requests, of all simulations together, above which they are thinned: some twenty seconds of a processor's time. And what is
@@ -74,6 +75,8 @@ impl Figures {
 #[derive(Serialize)]
 struct Document<'a> {
     run: &'a str,
+    /// Where the sample that it is made of was measured.
+    source: &'a str,
     hours: f64,
     /// Requests a second at the highest; none where a file tells them.
     peak: Option<f64>,
@@ -97,19 +100,13 @@ pub(super) async fn simulate(arguments: &SimulateArguments) -> Result<ExitCode> 
         return Err(bad_input(format!("--hours is {}: expected more than 0 and up to {MOST_HOURS}", arguments.hours)));
     }
     shape(arguments, &Shape::Diurnal)?;
-    let store = runs::open(&arguments.results).await?;
-    let run = store.run(&arguments.run).await?;
-    let trials = store.trials(&run.intent.id).await?;
-    store.close().await;
-    let of_run = crate::profile::parse(&run.intent.profile_name, &run.intent.profile_source).map_err(bad_input)?;
-    let sample = tune::sample(&run.intent.id, &run.intent.server_version, &of_run, &trials);
+    let Base { name: run, sample, settings: in_use, day: usual, note } = simulation::base(arguments).await?;
     let calibration = Calibration::of(&sample).map_err(|error| bad_input(format!("failed to {error}")))?;
     let (base, usual) = if let Some(name) = &arguments.profile {
         let profile = profiles::load(name)?;
         (profile.space.baseline, profile.day)
     } else {
-        let first = trials.first().map(|trial| trial.settings.clone());
-        (first.unwrap_or(of_run.space.baseline), of_run.day)
+        (in_use, usual)
     };
     let usual = usual.unwrap_or_default();
     let (incidents, shape) = (incidents(arguments, &usual.incidents)?, shape(arguments, &usual.shape)?);
@@ -122,7 +119,7 @@ pub(super) async fn simulate(arguments: &SimulateArguments) -> Result<ExitCode> 
         return Err(bad_input(format!("--peak is {peak}: expected requests a second, above 0")));
     }
     let day = Day { hours: arguments.hours, shape, peak, workers: calibration.workers.max(64), incidents, seed: 0 };
-    let mut warnings = Vec::new();
+    let mut warnings = Vec::from_iter(note);
     if matches!(day.shape, Shape::Minutes(_)) && arguments.peak.is_some() {
         return Err(bad_input("--peak and --requests: the file says how many requests there are, leave --peak out"));
     }
@@ -171,7 +168,8 @@ pub(super) async fn simulate(arguments: &SimulateArguments) -> Result<ExitCode> 
     let document = Document {
         incidents: &these_incidents,
         against_incidents: &those_incidents,
-        run: &run.intent.id,
+        run: &run,
+        source: &sample.source,
         hours: arguments.hours,
         peak: Some(peak).filter(|_| arguments.requests.is_none()),
         replications: arguments.replications,
@@ -250,10 +248,10 @@ fn show(document: &Document<'_>, calibration: &Calibration) {
         Some(peak) => format!("at most {} requests a second", figures::rate(peak)),
     };
     outln!(
-        "{} hours, {requests}, {} replications; a database as run {} has measured it in {} trials",
+        "{} hours, {requests}, {} replications; a database as {} has measured it in {} trials",
         document.hours,
         document.replications,
-        document.run,
+        document.source,
         calibration.trials
     );
     outln!("{}", drawn(&table(document)));

@@ -27,7 +27,7 @@ use crate::{
     report::{self, Grid},
     stress::{self, About, Event, Overrides, Session, StressError, Test},
     trial::{UNIT, Watch},
-    tune::{self, Stage},
+    tune::{self, Choice, Stage},
 };
 
 /// Stresses a pool.
@@ -41,7 +41,7 @@ pub(super) async fn stress(global: &Arguments, arguments: &StressArguments) -> R
     if arguments.json_schema {
         return schema();
     }
-    let choice = run::choice(arguments.target.as_ref())?;
+    let choice = run::choice(arguments.target.as_ref(), &arguments.results.results).await?;
     let mut profile = profiles::load(&arguments.profile)?;
     if !arguments.file.is_empty() || !arguments.builtin.is_empty() {
         profile.do_as(scripts(arguments)?);
@@ -55,7 +55,9 @@ pub(super) async fn stress(global: &Arguments, arguments: &StressArguments) -> R
     let csv = arguments.csv.as_deref().map(create).transpose()?;
     let hdr_log = arguments.hdr_log.as_deref().map(create).transpose()?;
     let most = tests.iter().map(|test| test.settings.max_connections()).max().unwrap_or(1);
-    enough_files(&tests, most)?;
+    if !matches!(choice, Choice::Simulation { .. }) {
+        enough_files(&tests, most)?;
+    }
 
     let (cancel, finish) = (CancellationToken::new(), CancellationToken::new());
     let signals = tokio::task::JoinSet::from_iter([run::stop_on_signal(cancel.clone())?]);

@@ -5,6 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, ValueEnum, error::Error as ClapError};
 use secrecy::SecretString;
 
+use super::arguments::Results;
 use crate::model::{Offered, Setting, Unit, Value};
 
 #[derive(Debug, Args)]
@@ -14,7 +15,9 @@ pub(super) struct StressArguments {
     #[arg(short, long, value_name = "NAME|FILE", default_value = "medium")]
     pub(super) profile: String,
     /// The database to load: postgres://user:password@host:port/name?sslmode=…, mysql://…, sqlite:path/to/file.db; or
-    /// `postgres:private`, `mariadb:private` or `sqlite:private` for a throw-away one that the test makes and removes
+    /// `postgres:private`, `mariadb:private` or `sqlite:private` for a throw-away one that the test makes and removes; or
+    /// `simulation` for a database that is simulated, from what a run measured that comes
+    /// with the program, `simulation:RUN` or `simulation:latest` from a run of your own, `simulation:FILE.json` from a file
     /// [default: a private PostgreSQL; SQLite where none is installed]
     #[arg(short, long, value_name = "URL", env = "DATABASE_URL", hide_env_values = true)]
     pub(super) target: Option<SecretString>,
@@ -87,6 +90,8 @@ pub(super) struct StressArguments {
     /// Plain lines instead of the live display
     #[arg(long)]
     pub(super) plain: bool,
+    #[command(flatten)]
+    pub(super) results: Results,
     #[command(flatten)]
     pub(super) settings: SettingFlags,
 }

@@ -40,6 +40,12 @@ pub enum OutOfReach {
          postgres:private` or `--target mariadb:private`"
     )]
     Embedded(&'static str),
+    /// The simulation does not know it.
+    #[error(
+        "make the fault `{0}`: the simulation carries no bytes and does not model it; use `--target postgres:private` or \
+         `--target mariadb:private`"
+    )]
+    NotSimulated(&'static str),
 }
 
 /// What became of a planned fault: when it began and ended, in seconds from the start of the measured part.

@@ -186,6 +186,9 @@ fn repeat(provenance: &Provenance) -> String {
     };
     let after = match provenance.target.as_str() {
         "simulated" => "On the simulated target the same seed gives the same bytes.",
+        target if target.starts_with("simulation") => {
+            "A simulation of the same sample gives the same bytes for the same seed."
+        }
         "private" | "" => {
             "The same seed asks for the same first trials; what a real database answers differs each time."
         }

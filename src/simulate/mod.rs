@@ -11,6 +11,7 @@ mod engine;
 mod loss;
 mod optimum;
 mod response;
+mod shipped;
 mod tally;
 mod times;
 mod world;
@@ -18,7 +19,10 @@ mod world;
 pub use calibrate::{Calibration, CalibrationError, Connecting, Measured, Sample};
 pub use choose::{Chosen, LossDecision, LossEffect, choose};
 pub use day::{Day, MOST_HOURS, MinutesError, minutes};
-pub use engine::{Arrivals, Ask, Beyond, End, Load, Outcome, Plan, Point, Step, simulate};
+pub use engine::{
+    Acquired, Arrivals, Ask, Attempt, Beyond, End, Left, Load, Moment, Observer, Outcome, Plan, Point, Step, Watched,
+    simulate, simulate_watched,
+};
 pub use loss::Operated;
 pub use response::{Reading, Response};
 pub use tally::Tally;

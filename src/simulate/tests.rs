@@ -1,6 +1,9 @@
 use std::time::Duration;
 
-use super::{Arrivals, Beyond, ByActive, Load, Outcome, Plan, Step, Times, World, simulate};
+use super::{
+    Arrivals, Attempt, Beyond, ByActive, Left, Load, Moment, Observer, Outcome, Plan, Step, Times, Watched, World,
+    simulate, simulate_watched,
+};
 use crate::{
     model::{ErrorClass, Fault, FaultKind, Setting, Settings, Value},
     stats,
@@ -187,4 +190,102 @@ fn thinned_figures_are_those_of_every_request() {
     near("p95", p95(&thin), p95(&every), 0.03);
     eprintln!("{:?} {:?} {} {}", thin.total.connections, every.total.connections, thin.total.open, every.total.open);
     assert_eq!(thin.line.len(), every.line.len());
+}
+
+/// Writes down what it hears.
+#[derive(Default)]
+struct Heard {
+    due: u64,
+    attempts: Vec<Attempt>,
+    /// Requests served and failed.
+    ended: (u64, u64),
+    intervals: Vec<u64>,
+    /// After how many intervals it has heard enough.
+    enough: Option<usize>,
+}
+
+impl Observer for Heard {
+    fn due(&mut self, _: Duration) {
+        self.due += 1;
+    }
+
+    fn attempted(&mut self, _: Duration, attempt: &Attempt) {
+        self.attempts.push(*attempt);
+    }
+
+    fn ended(&mut self, _: Duration, _: Duration, served: bool, _: u32) {
+        let count = if served { &mut self.ended.0 } else { &mut self.ended.1 };
+        *count += 1;
+    }
+
+    fn interval(&mut self, moment: &Moment<'_>) -> bool {
+        self.intervals.push(moment.tally.served);
+        self.enough != Some(self.intervals.len())
+    }
+}
+
+fn watched(plan: &Plan, nested: bool) -> (Heard, Left) {
+    let mut heard = Heard::default();
+    let left = simulate_watched(plan, Watched { observer: &mut heard, nested, grace: seconds(1.5) });
+    (heard, left)
+}
+
+#[test]
+fn who_listens_hears_of_everything_and_changes_nothing() {
+    let world = World { validate: ByActive::same(Times::constant(0.001)), ..World::plain(Times::constant(0.01)) };
+    let settings = bare(2).with(Setting::ValidationQuery, Value::Sql("select 1".to_owned()));
+    let plan = Plan { interval: seconds(0.5), ..plan(settings, world, Load { workers: 50, ..open(400.0) }, 5.0) };
+    let (heard, left) = watched(&plan, false);
+    let alone = simulate(&plan);
+    assert_eq!((left.outcome.total.served, left.outcome.line.clone()), (alone.total.served, alone.line));
+    assert_eq!(heard.intervals.iter().sum::<u64>(), alone.total.served);
+    assert_eq!((heard.intervals.len(), left.at), (10, seconds(5.0)));
+    // Of twice what can be served, what has not begun by the end stays so; what is under way ends in the grace.
+    let waiting = left.not_begun.len() as u64;
+    assert_eq!(heard.due, heard.ended.0 + waiting, "{waiting}");
+    assert!(waiting > 500 && left.unfinished == 0 && left.not_begun.is_sorted());
+    let longest = heard.attempts.iter().filter_map(|of| of.acquired).map(|of| of.wait).max().unwrap();
+    assert!(longest > seconds(0.2), "{longest:?}");
+    for attempt in &heard.attempts {
+        let acquired = attempt.acquired.unwrap();
+        assert_eq!(acquired.total, acquired.wait + acquired.open.unwrap_or_default() + acquired.validate.unwrap());
+        assert!((attempt.holds[0].unwrap().as_secs_f64() - 0.011).abs() < 1e-6);
+    }
+}
+
+#[test]
+fn who_has_heard_enough_ends_it() {
+    let plan = Plan { interval: seconds(0.1), ..plan(bare(2), World::plain(Times::constant(0.01)), closed(4), 5.0) };
+    let mut heard = Heard { enough: Some(3), ..Heard::default() };
+    let left = simulate_watched(&plan, Watched { observer: &mut heard, nested: false, grace: Duration::ZERO });
+    assert_eq!((left.at, left.unfinished), (seconds(0.3), 4));
+}
+
+#[test]
+fn requests_that_hold_one_connection_and_wait_for_another_stop_each_other() {
+    let settings = bare(4)
+        .with(Setting::ConnectionTimeout, Value::Time(seconds(0.5)))
+        .with(Setting::ValidationQuery, Value::Sql("select 1".to_owned()));
+    let validate = ByActive::same(Times::constant(0.001));
+    let world = || World { validate: validate.clone(), ..World::plain(Times::constant(0.01)) };
+    // As many workers as connections: each has one, and nobody a second.
+    let (heard, _) = watched(&plan(settings.clone(), world(), closed(4), 3.0), true);
+    assert!(heard.ended.1 > 0);
+    assert!(heard.attempts.iter().any(|of| of.failed == Some(ErrorClass::AcquireTimeoutNested)));
+    // With one to spare somebody always gets on.
+    let (heard, left) = watched(&plan(settings, world(), closed(3), 3.0), true);
+    assert!(heard.ended.0 > 100 && heard.ended.1 == 0, "{:?}", heard.ended);
+    let both = heard.attempts.iter().filter(|of| of.second.is_some() && of.holds[1].is_some()).count() as u64;
+    assert_eq!(both, heard.ended.0);
+    assert!(left.outcome.total.active / left.outcome.total.seconds > 3.0);
+}
+
+#[test]
+fn a_slow_ramp_of_even_distances_comes_to_its_requests() {
+    let steps = (0..200_u32).map(|n| Step { at: seconds(f64::from(n) / 10.0), level: f64::from(n) / 20.0 }).collect();
+    let load = Load { arrivals: Arrivals::Constant, steps, ..open(1.0) };
+    let plan = plan(bare(2), World::plain(Times::constant(0.01)), load, 20.0);
+    // From 0 to 10 a second in 20 s are 100.
+    let served = simulate(&plan).total.served;
+    assert!((97..=101).contains(&served), "{served}");
 }

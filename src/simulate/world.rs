@@ -54,6 +54,12 @@ impl ByActive {
         Self(measured)
     }
 
+    /// The same, `factor` times as long.
+    #[must_use]
+    pub fn scaled(&self, factor: f64) -> Self {
+        Self(self.0.iter().map(|at| At { active: at.active, times: at.times.scaled(factor) }).collect())
+    }
+
     /// The times at `active` connections at work.
     #[must_use]
     pub fn at(&self, active: u32) -> Times {

@@ -29,7 +29,7 @@ use crate::{
 };
 
 /// How long requests may go on after the measured part; what has not ended by then is cut off.
-const GRACE: Duration = Duration::from_millis(1500);
+pub(super) const GRACE: Duration = Duration::from_millis(1500);
 
 /// Runs one trial on an open pool: warm-up until steady, measuring while the load's faults happen, draining.
 pub(super) async fn run(
@@ -152,7 +152,7 @@ async fn measure(
     Ok((measured?, happened))
 }
 
-fn requests(recorder: &Recorder) -> Requests {
+pub(super) fn requests(recorder: &Recorder) -> Requests {
     let n = recorder.succeeded + recorder.failed;
     #[expect(clippy::cast_precision_loss, reason = "a count of requests is far below 2^53")]
     let success_rate = if n == 0 { 0.0 } else { recorder.succeeded as f64 / n as f64 };
@@ -175,7 +175,7 @@ fn connections_between(from: ConnectionCounts, to: ConnectionCounts) -> Connecti
     }
 }
 
-fn breaker_between(from: BreakerCounts, to: BreakerCounts) -> BreakerCounts {
+pub(super) fn breaker_between(from: BreakerCounts, to: BreakerCounts) -> BreakerCounts {
     BreakerCounts {
         opened: to.opened - from.opened,
         half_opened: to.half_opened - from.half_opened,

@@ -1,7 +1,8 @@
 //! One trial: load on a target under given settings, and what was measured.
 //!
 //! In: a [`Load`] and, for each trial, settings and a seed. Out: a [`Measurement`], or why
-//! there is none. A [`Target`] is a real database or a simulated response; whoever asks for trials does not see which.
+//! there is none. A [`Target`] is a real database, a
+//! simulation of one, or a simulated response; whoever asks for trials does not see which.
 //! This room knows nothing of searches, and stores nothing.
 
 mod abort;
@@ -14,6 +15,7 @@ mod recorder;
 mod recovery;
 mod sampler;
 mod simulated;
+mod simulation;
 mod steady;
 mod worker;
 
@@ -24,6 +26,7 @@ use hdrhistogram::Histogram;
 pub use recorder::UNIT;
 pub use sampler::{Mix, WorkloadError};
 pub use simulated::SimulatedTarget;
+pub use simulation::SimulationTarget;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -165,6 +168,8 @@ pub enum Target {
     Database(DatabaseTarget),
     /// A response computed from the settings, with noise; no database and no clock.
     Simulated(SimulatedTarget),
+    /// A pool and its database in virtual time, as a sample has measured them.
+    Simulation(SimulationTarget),
 }
 
 impl Target {
@@ -182,6 +187,7 @@ impl Target {
         match self {
             Self::Database(target) => target.run(load, settings, seed, control).await,
             Self::Simulated(target) => Ok(target.run(load, settings)),
+            Self::Simulation(target) => without_waiting(|| target.run(load, settings, seed, control)),
         }
     }
 
@@ -195,6 +201,7 @@ impl Target {
                 () = control.cancel.cancelled() => Err(TrialError::Cancelled),
                 open = target.connecting(at_once) => open,
             },
+            Self::Simulation(target) => Ok(target.connecting(at_once)),
             Self::Simulated(_) => Ok(Latency::default()),
         }
     }
@@ -204,11 +211,14 @@ impl Target {
     /// # Errors
     /// What stands in the way of putting a proxy in front of the server, or faults that nothing at hand can make.
     pub fn allow_faults(&mut self, reach: Reach, faults: &[Fault]) -> Result<(), FaultError> {
-        reach.check(faults)?;
-        if let Self::Database(target) = self {
-            target.allow_faults(reach)?;
+        match self {
+            Self::Database(target) => {
+                reach.check(faults)?;
+                Ok(target.allow_faults(reach)?)
+            }
+            Self::Simulated(_) => Ok(reach.check(faults)?),
+            Self::Simulation(_) => Ok(SimulationTarget::can_make(faults)?),
         }
-        Ok(())
     }
 
     /// The database's host and port, where there is a database.
@@ -216,7 +226,7 @@ impl Target {
     pub fn host_and_port(&self) -> Option<(&str, u16)> {
         match self {
             Self::Database(target) => target.server().host_and_port(),
-            Self::Simulated(_) => None,
+            Self::Simulated(_) | Self::Simulation(_) => None,
         }
     }
 
@@ -227,7 +237,7 @@ impl Target {
     pub async fn check(&self, measurement: &Measurement) -> Result<(), TrialError> {
         match self {
             Self::Database(target) => target.check(measurement).await,
-            Self::Simulated(_) => Ok(()),
+            Self::Simulated(_) | Self::Simulation(_) => Ok(()),
         }
     }
 
@@ -238,7 +248,7 @@ impl Target {
     pub async fn reachable(&self) -> Result<(), String> {
         match self {
             Self::Database(target) => target.reachable().await,
-            Self::Simulated(_) => Ok(()),
+            Self::Simulated(_) | Self::Simulation(_) => Ok(()),
         }
     }
 
@@ -247,5 +257,15 @@ impl Target {
         if let Self::Simulated(target) = self {
             target.run(load, settings);
         }
+    }
+}
+
+/// Does what takes a processor's time and waits for nothing, so that signals are heard and pictures drawn meanwhile.
+fn without_waiting<T>(work: impl FnOnce() -> T) -> T {
+    use tokio::runtime::{Handle, RuntimeFlavor};
+    match Handle::try_current().map(|handle| handle.runtime_flavor()) {
+        Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(work),
+        // A runtime of one thread has nobody else to hand its tasks to.
+        _ => work(),
     }
 }

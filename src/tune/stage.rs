@@ -9,7 +9,7 @@ use crate::{
     fault::{self, OutOfReach, Proxy, Reach},
     model::{Dialect, Fault, FaultPlace, Setting},
     profile::Profile,
-    trial::{DatabaseTarget, FaultError, Mix, SimulatedTarget, Target},
+    trial::{DatabaseTarget, FaultError, Mix, SimulatedTarget, SimulationTarget, Target},
 };
 
 /// Connections that the program keeps beside the pool: one that holds the schema, one for looking whether the server
@@ -61,6 +61,15 @@ pub enum Choice {
     Private(Private),
     /// A response computed from the settings; no database.
     Simulated,
+    /// A simulation of what a sample has measured; no database.
+    Simulation {
+        /// `simulation`, or `simulation:` and the run or the file that the sample is of.
+        shown: String,
+        /// Where the sample was measured, as a person would say it.
+        source: String,
+        /// The simulation.
+        target: SimulationTarget,
+    },
     /// A server of the person's.
     Server(Server),
 }
@@ -74,6 +83,7 @@ impl Choice {
             Self::Private(Private::Server(_)) => "private".to_owned(),
             Self::Private(Private::File { .. }) => "sqlite:private".to_owned(),
             Self::Simulated => "simulated".to_owned(),
+            Self::Simulation { shown, .. } => shown.clone(),
             Self::Server(server) => server.to_string(),
         }
     }
@@ -114,6 +124,9 @@ impl Stage {
     ) -> Result<Self, TuneError> {
         let (server, private, file) = match choice {
             Choice::Simulated => return Ok(Self::simulated(seed)),
+            Choice::Simulation { source, target, .. } => {
+                return Ok(Self::simulation(choice, source, target.clone(), profile, events));
+            }
             Choice::Server(server) => {
                 profile.speak(server.dialect())?;
                 (server.clone(), None, None)
@@ -153,6 +166,37 @@ impl Stage {
             free: None,
             settings: serde_json::Map::new(),
             warnings: vec!["these figures are simulated: they say nothing of any database".to_owned()],
+        }
+    }
+
+    fn simulation(
+        choice: &Choice,
+        source: &str,
+        target: SimulationTarget,
+        profile: &Profile,
+        events: &mut dyn FnMut(Event),
+    ) -> Self {
+        let mut warnings = vec![format!(
+            "these figures are simulated, from what {source} measured: they say nothing of your database, and the \
+             profile's SQL was not run"
+        )];
+        if profile.workload.operations.iter().any(|operation| operation.nested) {
+            warnings.push("operations that ask for a second connection have been given one only".to_owned());
+        }
+        for warning in &warnings {
+            events(Event::Notice(warning.clone()));
+        }
+        Self {
+            free: Some(target.server_limit()),
+            target: Target::Simulation(target),
+            private: None,
+            schema: None,
+            _file: None,
+            dialect: None,
+            shown: choice.shown(),
+            server: format!("simulation of {source}"),
+            settings: serde_json::Map::new(),
+            warnings,
         }
     }
 
@@ -237,6 +281,9 @@ impl Stage {
     /// # Errors
     /// [`OutOfReach`] for the first that cannot.
     pub fn can_make(&self, faults: &[Fault]) -> Result<(), OutOfReach> {
+        if let Target::Simulation(_) = self.target {
+            return SimulationTarget::can_make(faults);
+        }
         if self.dialect == Some(Dialect::Sqlite)
             && let Some(fault) = faults.iter().find(|fault| fault.kind.place() != FaultPlace::Client)
         {

@@ -1,6 +1,6 @@
 use crate::{
     model::{
-        BreakerState, Ended, Estimate, Fault, FaultRecord, Finding, Latency, Measurement, MetricUnit, Offered,
+        BreakerState, Cpu, Ended, Estimate, Fault, FaultRecord, Finding, Latency, Measurement, MetricUnit, Offered,
         Severity, StressLoad, StressReport, figures::percent,
     },
     report::{figures, words},
@@ -141,15 +141,18 @@ fn key_metrics(report: &StressReport) -> Grid {
             format!("opened {} times; not closed for {}", of.breaker.opened, figures::time(of.breaker.open_seconds))
         },
     );
-    row(
-        "processors",
-        format!(
-            "load generator {}, database {}, others {}",
-            percent(of.cpu.own),
-            percent(of.cpu.database),
-            percent(of.cpu.other)
-        ),
-    );
+    // What was simulated took no processors that say anything.
+    if of.cpu != Cpu::default() {
+        row(
+            "processors",
+            format!(
+                "load generator {}, database {}, others {}",
+                percent(of.cpu.own),
+                percent(of.cpu.database),
+                percent(of.cpu.other)
+            ),
+        );
+    }
     grid
 }
 

@@ -3,8 +3,8 @@ use std::time::Duration;
 use super::*;
 use crate::{
     model::{
-        ErrorClass, Fault, FaultKind, FaultRecord, Finding, MetricUnit, OpenLoop, Pacing, Point, Recovery, Settings,
-        Severity, StressLoad, StressReport, ThresholdOutcome,
+        Cpu, ErrorClass, Fault, FaultKind, FaultRecord, Finding, MetricUnit, OpenLoop, Pacing, Point, Recovery,
+        Settings, Severity, StressLoad, StressReport, ThresholdOutcome,
     },
     report::samples,
 };
@@ -18,6 +18,7 @@ fn report() -> StressReport {
         share: 0.5,
         kind: FaultKind::Latency { delay: Duration::from_millis(20), jitter: Duration::from_millis(5) },
     };
+    measurement.cpu = Cpu { own: 0.25, database: 0.5, other: 0.02, ..Cpu::default() };
     let recovery = Recovery {
         prior_throughput: 9000.0,
         seconds: Some(0.7),

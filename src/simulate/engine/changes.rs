@@ -1,8 +1,10 @@
 //! What changes by the clock: the load's level, and faults.
 
+use std::time::Duration;
+
 use rand::Rng as _;
 
-use super::{Arrivals, Change, Ending, Health, NOBODY, NOTICE, Simulation, Slot, State, time};
+use super::{Arrivals, Change, Ending, Health, NOBODY, NOTICE, Simulation, Slot, State, seconds, time};
 use crate::{
     model::{Fault, FaultKind},
     simulate::agenda::{Event, Time},
@@ -19,7 +21,7 @@ impl Simulation<'_> {
     }
 
     pub(super) fn set_level(&mut self, level: f64) {
-        self.level = level;
+        let before = std::mem::replace(&mut self.level, level);
         if let Arrivals::Closed { .. } = self.plan.load.arrivals {
             for worker in 0..self.plan.load.workers {
                 if self.resting[worker as usize] && f64::from(worker) < level {
@@ -29,12 +31,21 @@ impl Simulation<'_> {
             }
             return;
         }
-        // What was planned at the old rate is drawn anew at the new one, which a Poisson process does not feel.
         self.arrivals = self.arrivals.wrapping_add(1);
-        if level > 0.0 {
-            self.next_due = self.now;
-            self.plan_arrival();
+        if level <= 0.0 {
+            return;
         }
+        if self.plan.load.arrivals == Arrivals::Constant && before > 0.0 && self.next_due > self.now {
+            // What is left of the distance to the next one shrinks and grows with the rate: on a ramp of short steps a rate of
+            // a few a second would otherwise never come to its first request.
+            let left = seconds(self.next_due - self.now) * before / level;
+            self.next_due = self.now + time(Duration::try_from_secs_f64(left).unwrap_or(Duration::MAX));
+            self.agenda.plan(self.next_due, Event::Arrival(self.arrivals));
+            return;
+        }
+        // What was planned at the old rate is drawn anew at the new one, which a Poisson process does not feel.
+        self.next_due = self.now;
+        self.plan_arrival();
     }
 
     pub(super) fn begin_fault(&mut self, fault: &Fault) {

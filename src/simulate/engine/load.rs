@@ -1,5 +1,7 @@
 //! What is asked of the pool: requests, their attempts and their ends.
 
+use std::time::Duration;
+
 use rand::RngExt as _;
 use rand_distr::{Distribution as _, Exp1};
 
@@ -12,8 +14,11 @@ use crate::{
 
 impl Simulation<'_> {
     pub(super) fn arrive(&mut self) {
-        if self.level <= 0.0 {
+        if self.level <= 0.0 || self.draining {
             return;
+        }
+        if let Some(observer) = &mut self.observer {
+            observer.due(Duration::from_nanos(self.next_due));
         }
         if self.plan.load.beyond == Beyond::Lost && self.under_way >= self.plan.load.workers {
             self.tally.failed += 1;
@@ -47,6 +52,9 @@ impl Simulation<'_> {
     }
 
     pub(super) fn worker_begins(&mut self, worker: u32) {
+        if self.draining {
+            return;
+        }
         if let Arrivals::Listed(_) = self.plan.load.arrivals {
             self.begin(self.now, worker, 0);
         } else if f64::from(worker) < self.level {
@@ -58,7 +66,18 @@ impl Simulation<'_> {
     }
 
     pub(super) fn begin(&mut self, intended: Time, worker: u32, keeps: Time) {
-        let fresh = Request { intended, asked: 0, ready: 0, attempts: 0, worker, probe: false, keeps };
+        let fresh = Request {
+            intended,
+            asked: 0,
+            ready: 0,
+            waited: 0,
+            opening: None,
+            validating: None,
+            attempts: 0,
+            worker,
+            probe: false,
+            keeps,
+        };
         let request = if let Some(unused) = self.unused.pop() {
             self.requests[unused as usize] = fresh;
             unused
@@ -89,6 +108,9 @@ impl Simulation<'_> {
         } else {
             self.tally.failed += 1;
         }
+        if let Some(observer) = &mut self.observer {
+            observer.ended(Duration::from_nanos(self.now), Duration::from_nanos(of.intended), served, of.attempts);
+        }
         match self.plan.load.arrivals {
             Arrivals::Constant | Arrivals::Poisson => {}
             Arrivals::Closed { think_time } => {
@@ -109,6 +131,7 @@ impl Simulation<'_> {
         match probe {
             None => {
                 self.tally.error(ErrorClass::CircuitOpen);
+                self.tell_attempt(request, None, Some(ErrorClass::CircuitOpen));
                 self.end_request(request, Some(ErrorClass::CircuitOpen));
             }
             Some(probe) => {
@@ -120,11 +143,23 @@ impl Simulation<'_> {
 
     /// An attempt has failed.
     pub(super) fn fail(&mut self, request: u32, class: ErrorClass) {
+        self.fail_on(request, None, class);
+    }
+
+    /// An attempt has failed; its connection was set aside for it `since` then, if it had one.
+    pub(super) fn fail_on(&mut self, request: u32, since: Option<Time>, class: ErrorClass) {
         let of = self.requests[request as usize];
         if of.keeps > 0 {
             self.end_request(request, Some(class));
             return;
         }
+        let waits_for_second = self.nested && self.firsts.get(request as usize).is_some_and(Option::is_some);
+        let class = match class {
+            ErrorClass::AcquireTimeoutWaiting if waits_for_second => ErrorClass::AcquireTimeoutNested,
+            class => class,
+        };
+        self.tell_attempt(request, since, Some(class));
+        self.release_first(request);
         self.tally.error(class);
         if is_infrastructure(class) {
             self.circuit.failed(of.probe, self.clock());
@@ -140,9 +175,11 @@ impl Simulation<'_> {
         self.agenda.plan(self.now + delay, Event::Retry(request));
     }
 
-    pub(super) fn succeed(&mut self, request: u32) {
+    pub(super) fn succeed(&mut self, request: u32, since: Time) {
         let of = self.requests[request as usize];
         if of.keeps == 0 {
+            self.tell_attempt(request, Some(since), None);
+            self.release_first(request);
             self.tally.query.saturating_record(self.now - of.ready);
             if !self.circuit.is_calm() {
                 self.circuit.succeeded(of.probe, self.clock());

@@ -7,6 +7,7 @@
 mod changes;
 mod keeper;
 mod load;
+mod observer;
 mod places;
 mod quiet;
 
@@ -14,6 +15,8 @@ use std::{collections::VecDeque, time::Duration};
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
+
+pub use observer::{Acquired, Attempt, Left, Moment, Observer, Watched, simulate_watched};
 
 use super::{
     Times, World,
@@ -183,6 +186,8 @@ enum State {
     Opening(u32),
     Validating(u32),
     Busy(u32),
+    /// Held by a request that waits for a second one.
+    Kept,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -226,7 +231,12 @@ struct Slot {
 struct Request {
     intended: Time,
     asked: Time,
+    /// When it had its connection; 0 until then.
     ready: Time,
+    /// What it waited for a place, and what opening and validating its connection took.
+    waited: Time,
+    opening: Option<Time>,
+    validating: Option<Time>,
     attempts: u32,
     worker: u32,
     probe: bool,
@@ -248,6 +258,7 @@ pub fn simulate(plan: &Plan) -> Outcome {
     Simulation::new(plan).run()
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 struct Simulation<'a> {
     plan: &'a Plan,
     now: Time,
@@ -311,6 +322,14 @@ struct Simulation<'a> {
     skipped: Time,
     overloaded: bool,
     ends: Vec<End>,
+    // Who listens, and what only a listener asks for.
+    observer: Option<&'a mut dyn Observer>,
+    nested: bool,
+    firsts: Vec<Option<observer::First>>,
+    /// Whether nothing begins any more.
+    draining: bool,
+    /// Most connections in use and open in this interval.
+    peaks: (u32, u32),
 }
 
 fn time(duration: Duration) -> Time {
@@ -399,10 +418,20 @@ impl<'a> Simulation<'a> {
             skipped: 0,
             overloaded: false,
             ends: Vec::new(),
+            observer: None,
+            nested: false,
+            firsts: Vec::new(),
+            draining: false,
+            peaks: (0, 0),
         }
     }
 
     fn run(mut self) -> Outcome {
+        self.play();
+        self.outcome()
+    }
+
+    fn play(&mut self) {
         let end = time(self.plan.length);
         self.refill();
         self.agenda.plan(self.tick, Event::Keeper);
@@ -424,6 +453,7 @@ impl<'a> Simulation<'a> {
             let may_skip = window < Time::MAX && until - self.now == window && settled && self.is_calm();
             let quiet_until = if may_skip { self.quiet_until(end) } else { 0 };
             self.advance(until);
+            let goes_on = self.tell_interval();
             let mut times = 1;
             if may_skip && quiet_until > self.now && self.is_calm() && self.next_change_at() >= quiet_until {
                 // Up to when something is to be closed or a little beyond, so that the keeper finds it; never beyond a change.
@@ -436,7 +466,13 @@ impl<'a> Simulation<'a> {
                 self.skip((times - 1) * window);
                 self.use_meanwhile((times - 1) * window);
             }
+            if !goes_on {
+                break;
+            }
         }
+    }
+
+    fn outcome(self) -> Outcome {
         let not_begun = u64::try_from(self.backlog.len()).unwrap_or(u64::MAX);
         let length = self.now.max(1);
         Outcome {

@@ -10,7 +10,8 @@ use crate::{
 
 impl Simulation<'_> {
     pub(super) fn acquire(&mut self, request: u32) {
-        self.requests[request as usize].asked = self.now;
+        let of = &mut self.requests[request as usize];
+        (of.asked, of.ready, of.waited, of.opening, of.validating) = (self.now, 0, 0, None, None);
         if self.places < self.max {
             self.places += 1;
             self.take_place(request);
@@ -73,6 +74,8 @@ impl Simulation<'_> {
     /// Gives a place back: the next in line has it.
     pub(super) fn give_back(&mut self) {
         if let Some(next) = self.waiting.pop_front() {
+            let of = &mut self.requests[next as usize];
+            of.waited = self.now - of.asked;
             self.take_place(next);
         } else {
             self.places -= 1;
@@ -129,6 +132,7 @@ impl Simulation<'_> {
         };
         let of = &mut self.slots[slot as usize];
         (of.state, of.health, of.fresh, of.stalled_until) = (State::Opening(request), Health::Alive, true, 0);
+        of.since = self.now;
         self.busy_until(slot, took, ending, deadline);
     }
 
@@ -178,6 +182,7 @@ impl Simulation<'_> {
 
     pub(super) fn hand_out(&mut self, slot: u32, request: u32, fresh: bool) {
         self.busy += 1;
+        self.note_peaks();
         let of = &mut self.slots[slot as usize];
         (of.since, of.fresh) = (self.now, fresh);
         if !self.validates {
@@ -198,6 +203,9 @@ impl Simulation<'_> {
             self.tally.sums.0 += seconds(self.now - of.asked);
         }
         self.requests[request as usize].ready = self.now;
+        if self.asks_for_second(slot, request) {
+            return;
+        }
         self.slots[slot as usize].state = State::Busy(request);
         if of.keeps > 0 {
             self.busy_until(slot, of.keeps.saturating_sub(self.now), Ending::Done, Time::MAX);
@@ -215,7 +223,7 @@ impl Simulation<'_> {
     pub(super) fn slot_ends(&mut self, slot: u32) {
         let of = self.slots[slot as usize];
         match of.state {
-            State::Free | State::Idle => {}
+            State::Free | State::Idle | State::Kept => {}
             State::Opening(request) => self.opened(slot, request, of.ending),
             State::Checking(request) => self.checked(slot, request, of.ending),
             State::Validating(request) => self.validated(slot, request, of.ending),
@@ -226,12 +234,15 @@ impl Simulation<'_> {
     pub(super) fn opened(&mut self, slot: u32, request: u32, ending: Ending) {
         if ending == Ending::Done {
             self.open += 1;
+            self.note_peaks();
             self.tally.connections.opened += 1;
             let of = &mut self.slots[slot as usize];
+            let took = self.now - of.since;
             (of.opened, of.heard, of.idle_since) = (self.now, self.now, self.now);
             if request == NOBODY {
                 self.put_back(slot);
             } else {
+                self.requests[request as usize].opening = Some(took);
                 self.hand_out(slot, request, true);
             }
             return;
@@ -254,7 +265,9 @@ impl Simulation<'_> {
 
     pub(super) fn validated(&mut self, slot: u32, request: u32, ending: Ending) {
         if ending == Ending::Done {
-            self.slots[slot as usize].heard = self.now;
+            let of = &mut self.slots[slot as usize];
+            of.heard = self.now;
+            self.requests[request as usize].validating = Some(self.now - of.since);
             self.serve(slot, request);
             return;
         }
@@ -277,23 +290,30 @@ impl Simulation<'_> {
     pub(super) fn served(&mut self, slot: u32, request: u32, ending: Ending) {
         self.busy -= 1;
         let of = &mut self.slots[slot as usize];
+        let since = of.since;
         if ending == Ending::Done {
             of.heard = self.now;
             self.tally.hold.saturating_record(self.now - of.since);
-            if self.is_expired(slot) {
-                self.close(slot);
-                self.tally.connections.closed_lifetime += 1;
-                self.give_back();
-            } else {
-                self.slots[slot as usize].idle_since = self.now;
-                self.put_back(slot);
-            }
-            self.succeed(request);
+            self.retire(slot);
+            // The next in line may have it by now.
+            self.succeed(request, since);
         } else {
             self.close(slot);
             self.tally.connections.closed_broken += 1;
             self.give_back();
-            self.fail(request, ErrorClass::ConnectionLost);
+            self.fail_on(request, Some(since), ErrorClass::ConnectionLost);
+        }
+    }
+
+    /// A connection that was used goes back, unless it is too old.
+    pub(super) fn retire(&mut self, slot: u32) {
+        if self.is_expired(slot) {
+            self.close(slot);
+            self.tally.connections.closed_lifetime += 1;
+            self.give_back();
+        } else {
+            self.slots[slot as usize].idle_since = self.now;
+            self.put_back(slot);
         }
     }
 

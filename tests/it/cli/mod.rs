@@ -7,6 +7,7 @@ mod from_script;
 mod real;
 mod simulate;
 mod simulated;
+mod simulation;
 mod stress;
 
 use std::{

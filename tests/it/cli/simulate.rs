@@ -78,9 +78,9 @@ fn two_settings_are_set_side_by_side_on_what_a_run_has_measured() {
 }
 
 #[test]
-fn without_a_run_it_says_what_to_do() {
+fn a_run_that_is_named_has_to_be_there() {
     let folder = tempfile::tempdir().unwrap();
-    let output = pool_tune(folder.path(), &["simulate"]);
+    let output = pool_tune(folder.path(), &["simulate", "--run", "latest"]);
     assert_eq!(output.status.code(), Some(6), "{}", stderr(&output));
     assert!(stderr(&output).contains("pool-tune run"), "{}", stderr(&output));
 }
