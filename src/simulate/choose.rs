@@ -369,7 +369,7 @@ mod tests {
     fn chosen(day: &OperatingDay, axes: &[Axis]) -> Chosen {
         let base = Settings::default().with(Setting::CircuitBreakerTimeout, Value::Time(Duration::from_secs(60)));
         let calibration = calibration();
-        choose(&Operated::new(&calibration, day, 600.0), &base, axes, 3, &mut |_, _| true).unwrap()
+        choose(&Operated::new(&calibration, day, 600.0).hours(2.0), &base, axes, 3, &mut |_, _| true).unwrap()
     }
 
     #[test]
@@ -405,7 +405,7 @@ mod tests {
     #[test]
     fn whoever_stops_it_has_no_answer() {
         let (calibration, day) = (calibration(), day(IncidentKind::Restarts, 1.0, FREE));
-        let operated = Operated::new(&calibration, &day, 600.0);
+        let operated = Operated::new(&calibration, &day, 600.0).hours(2.0);
         let axes = [axis(Setting::CircuitBreakerTimeout)];
         assert!(choose(&operated, &Settings::default(), &axes, 1, &mut |done, _| done == 0).is_none());
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rand::{RngExt as _, SeedableRng};
+use rand::{Rng, RngExt as _, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::{Arrivals, Beyond, Load, Plan, Step, World};
@@ -122,14 +122,21 @@ impl Day {
             let whole = expected.floor().min(100_000.0) as u32;
             let more = u32::from(rng.random_bool((expected - expected.floor()).clamp(0.0, 1.0)));
             for _ in 0..whole + more {
-                let room = length.saturating_sub(incident.lasts);
+                let lasts = length_of(incident.lasts, &mut rng);
+                let room = length.saturating_sub(lasts);
                 let at = room.mul_f64(rng.random::<f64>());
-                faults.push(kind.fault(at, incident.lasts));
+                faults.push(kind.fault(at, lasts));
             }
         }
         faults.sort_by_key(|fault| fault.at);
         faults
     }
+}
+
+/// How long an incident lasts that lasts so long on average: a fifth more or less. Of exactly a minute and a half each time, it would
+/// end just when a circuit breaker of half a minute looks for the third time.
+pub(super) fn length_of(lasts: Duration, rng: &mut impl Rng) -> Duration {
+    lasts.mul_f64(rng.random_range(0.8..1.2))
 }
 
 /// Why a file does not tell requests a minute.

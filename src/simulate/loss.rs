@@ -5,7 +5,7 @@ use std::{num::NonZero, thread, time::Duration};
 use rand::{RngExt as _, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::{Arrivals, Beyond, Calibration, Day, Load, Plan, Step, simulate};
+use super::{Arrivals, Beyond, Calibration, Day, Load, Plan, Step, day::length_of, simulate};
 use crate::model::{IncidentKind, IncidentLoss, Incidents, Loss, OperatingDay, Settings, Shape};
 
 /// An incident is simulated from a little before it until long after it: until the longest circuit breaker's and retries' times
@@ -28,13 +28,23 @@ pub struct Operated<'a> {
     day: &'a OperatingDay,
     /// Requests a second at the highest.
     peak: f64,
+    /// Hours of quiet operation that are simulated.
+    hours: f64,
 }
 
 impl<'a> Operated<'a> {
     /// Days on a database; `capacity` is the best throughput that was measured of it.
     #[must_use]
     pub fn new(calibration: &'a Calibration, day: &'a OperatingDay, capacity: f64) -> Self {
-        Self { calibration, day, peak: (capacity * day.peak).max(0.001) }
+        // A week's end belongs to a business's hours.
+        let hours = if day.shape == Shape::Business { 168.0 } else { 24.0 };
+        Self { calibration, day, peak: (capacity * day.peak).max(0.001), hours }
+    }
+
+    /// The same with less of quiet operation, where a test has no time for more.
+    #[cfg(test)]
+    pub(super) fn hours(self, hours: f64) -> Self {
+        Self { hours, ..self }
     }
 
     /// What one day loses; the same seed has the same requests and the same incidents for all settings.
@@ -92,9 +102,14 @@ impl<'a> Operated<'a> {
     fn stretch(&self, seed: u64) -> Day {
         let mut incidents = Incidents::none();
         incidents.idle_limit = self.day.incidents.idle_limit;
-        // A week's end belongs to a business's hours.
-        let hours = if self.day.shape == Shape::Business { 168.0 } else { 24.0 };
-        Day { hours, shape: self.day.shape.clone(), peak: self.peak, workers: self.workers(), incidents, seed }
+        Day {
+            hours: self.hours,
+            shape: self.day.shape.clone(),
+            peak: self.peak,
+            workers: self.workers(),
+            incidents,
+            seed,
+        }
     }
 
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates by definition of `as`")]
@@ -116,7 +131,7 @@ impl<'a> Operated<'a> {
         let mut rng = ChaCha8Rng::seed_from_u64(seed ^ (0x1c1d + kind as u64));
         let stretch = self.stretch(seed);
         let level = stretch.level(Duration::from_secs_f64(stretch.hours * 3600.0 * rng.random::<f64>())).max(1e-3);
-        let fault = kind.fault(BEFORE, lasts);
+        let fault = kind.fault(BEFORE, length_of(lasts, &mut rng));
         let (end, interval) = (fault.end(), Duration::from_secs_f64((REQUESTS_A_POINT / level).max(SHORTEST_POINT)));
         let mut world = self.calibration.world.clone();
         world.idle_limit = self.day.incidents.idle_limit.map(Duration::from_secs_f64);

@@ -28,12 +28,15 @@ use crate::{
 const AT_ONCE: [u32; 3] = [1, 10, 30];
 /// Compressed trials of each side.
 const COMPRESSED_PAIRS: u32 = 3;
-/// What times are divided by there: a take-over of 90 s becomes 1.5 s.
+/// What times are divided by there: a minute becomes a second.
 const FACTOR: f64 = 60.0;
-/// The compressed trial: everything breaks, nothing can be opened for a while, then all is well.
-const OUTAGE_AT: Duration = Duration::from_millis(500);
-const OUTAGE: Duration = Duration::from_millis(1500);
-const COMPRESSED: Duration = Duration::from_secs(4);
+/// The outages of a compressed trial, when and for how long: all connections break, and none can be opened. A restart of 5 s, after
+/// which the circuit breaker goes on for longer, and a take-over of 85 s.
+const OUTAGES: [(Duration, Duration); 2] = [
+    (Duration::from_millis(500), Duration::from_millis(83)),
+    (Duration::from_millis(1700), Duration::from_millis(1420)),
+];
+const COMPRESSED: Duration = Duration::from_millis(4500);
 /// What is served later than this counts as lost there. Not compressed, for statements take as long as ever.
 const DEADLINE: Duration = Duration::from_millis(250);
 /// Median errors of the predictions above which the simulation is not trusted: throughput, query time, acquisition time.
@@ -197,12 +200,15 @@ async fn chosen(
 }
 
 fn part() -> FaultPart {
-    let fault = |kind, lasts| Fault { at: OUTAGE_AT, lasts, share: 1.0, kind };
+    let outage = |(at, lasts)| {
+        let fault = |kind, lasts| Fault { at, lasts, share: 1.0, kind };
+        [fault(FaultKind::Refuse, lasts), fault(FaultKind::Reset, Duration::ZERO)]
+    };
     FaultPart {
         weight: 1.0,
         deadline: DEADLINE,
         measure: COMPRESSED,
-        timeline: vec![fault(FaultKind::Refuse, OUTAGE), fault(FaultKind::Reset, Duration::ZERO)],
+        timeline: OUTAGES.into_iter().flat_map(outage).collect(),
     }
 }
 
