@@ -33,6 +33,7 @@ use crate::{
 struct Intent {
     id: String,
     profile: Profile,
+    profile_file: Option<String>,
     flags: Vec<String>,
     seed: u64,
     prefix: Prefix,
@@ -150,7 +151,7 @@ async fn session(
     let provenance = Provenance {
         run: intent.id.clone(),
         profile: profile.name.clone(),
-        profile_file: arguments.profile.clone().filter(|name| profiles::is_file(name)),
+        profile_file: intent.profile_file.clone(),
         seed: intent.seed,
         flags: intent.flags.clone(),
         program: env!("CARGO_PKG_VERSION").to_owned(),
@@ -223,6 +224,7 @@ fn new_run(arguments: &RunArguments, intent: &Intent, provenance: &Provenance, s
         id: intent.id.clone(),
         started_at: now,
         profile_name: intent.profile.name.clone(),
+        profile_file: intent.profile_file.clone(),
         profile_source: intent.profile.source.clone(),
         pins: arguments.pin.clone(),
         ranges: arguments.range.clone(),
@@ -269,7 +271,8 @@ fn new_intent(arguments: &RunArguments, prefix: Prefix) -> Result<Intent> {
         std::iter::once(id.clone()).chain(further).find(|id| !taken(id)).unwrap_or(id)
     };
     let seed = arguments.seed.unwrap_or_else(|| u64::from(rand::rng().random::<u32>()));
-    Ok(Intent { id, profile, flags, seed, prefix, stored: Vec::new(), resumed: false })
+    let profile_file = arguments.profile.clone().filter(|name| profiles::is_file(name));
+    Ok(Intent { id, profile, profile_file, flags, seed, prefix, stored: Vec::new(), resumed: false })
 }
 
 /// Changes the profile as the command line says; gives the words that say it.
@@ -341,7 +344,8 @@ async fn resumed_intent(store: &Store, run: &str, choice: &Choice) -> Result<Int
     let flags = override_profile(&mut profile, &run.pins, &run.ranges, run.trials, run.pairs)?;
     let prefix = Prefix::parse(&run.prefix).map_err(bad_input)?;
     let trials = store.trials(&run.id).await?;
-    Ok(Intent { id: run.id, profile, flags, seed: run.seed, prefix, stored: trials, resumed: true })
+    let profile_file = run.profile_file;
+    Ok(Intent { id: run.id, profile, profile_file, flags, seed: run.seed, prefix, stored: trials, resumed: true })
 }
 
 /// The command that goes on with a run.

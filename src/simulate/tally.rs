@@ -67,6 +67,15 @@ fn histogram() -> Histogram<u64> {
         .unwrap_or_else(|error| unreachable!("the bounds are constants: {error}"))
 }
 
+/// What a time is one of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Response,
+    Acquire,
+    Query,
+    Hold,
+}
+
 impl Tally {
     pub(super) fn error(&mut self, class: ErrorClass) {
         if let Some(place) = ErrorClass::ALL.iter().position(|known| *known == class) {
@@ -81,8 +90,18 @@ impl Tally {
         counts.filter(|(known, _)| **known == class).map(|(_, count)| *count).sum()
     }
 
-    /// Adds another stretch `times` times, as if it had happened so often.
-    pub(super) fn add(&mut self, other: &Self, times: u64) {
+    pub(super) fn distribution(&mut self, kind: Kind) -> &mut Histogram<u64> {
+        match kind {
+            Kind::Response => &mut self.response,
+            Kind::Acquire => &mut self.acquire,
+            Kind::Query => &mut self.query,
+            Kind::Hold => &mut self.hold,
+        }
+    }
+
+    /// Adds the counts of another stretch `times` times, as if it had happened so often. Its distributions are none: times are
+    /// recorded in the whole at once.
+    pub(super) fn add_counts(&mut self, other: &Self, times: u64) {
         #[expect(clippy::cast_precision_loss, reason = "some thousands at most")]
         let factor = times as f64;
         self.seconds += other.seconds * factor;
@@ -99,16 +118,6 @@ impl Tally {
         self.connections.closed_broken += other.connections.closed_broken;
         self.active += other.active * factor;
         self.open += other.open * factor;
-        for (sum, part) in [
-            (&mut self.response, &other.response),
-            (&mut self.acquire, &other.acquire),
-            (&mut self.query, &other.query),
-            (&mut self.hold, &other.hold),
-        ] {
-            for value in part.iter_recorded() {
-                sum.saturating_record_n(value.value_iterated_to(), value.count_at_value() * times);
-            }
-        }
         self.sums.0 += other.sums.0 * factor;
         self.sums.1 += other.sums.1 * factor;
         self.events += other.events;
@@ -133,9 +142,7 @@ impl Tally {
             sums,
             events,
         } = self;
-        for histogram in [response, acquire, query, hold] {
-            histogram.reset();
-        }
+        debug_assert!([response, acquire, query, hold].iter().all(|times| times.is_empty()), "recorded in the whole");
         errors.fill(0);
         (*served, *attempts, *failed, *events) = (0, 0, 0, 0);
         (*seconds, *active, *open, *sums) = (0.0, 0.0, 0.0, (0.0, 0.0));

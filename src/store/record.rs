@@ -13,6 +13,9 @@ pub struct NewRun {
     pub started_at: String,
     /// The profile's name, or the path of its file.
     pub profile_name: String,
+    /// The profile's file, where it was one.
+    #[serde(default)]
+    pub profile_file: Option<String>,
     /// The profile's text.
     pub profile_source: String,
     /// Settings pinned on the command line, as written there.

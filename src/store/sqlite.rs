@@ -432,6 +432,7 @@ mod tests {
         NewRun {
             id: id.to_owned(),
             started_at: "2026-01-02T03:04:05Z".to_owned(),
+            profile_file: None,
             profile_name: "light".to_owned(),
             profile_source: "name: light".to_owned(),
             pins: Vec::new(),

@@ -5,7 +5,9 @@ use std::time::Duration;
 use rand::RngExt as _;
 use rand_distr::{Distribution as _, Exp1};
 
-use super::{Arrivals, Beyond, End, LONGEST_BACKLOG, NOBODY, PAUSE_AFTER_FAILURE, Request, Simulation, seconds, time};
+use super::{
+    Arrivals, Beyond, End, Kind, LONGEST_BACKLOG, NOBODY, PAUSE_AFTER_FAILURE, Request, Simulation, seconds, time,
+};
 use crate::{
     model::ErrorClass,
     policy::{is_infrastructure, is_retryable, retry_delay},
@@ -103,7 +105,7 @@ impl Simulation<'_> {
         self.under_way -= 1;
         if served {
             self.tally.served += 1;
-            self.tally.response.saturating_record(self.now - of.intended);
+            self.record(Kind::Response, self.now - of.intended);
             self.tally.sums.1 += seconds(self.now - of.intended);
         } else {
             self.tally.failed += 1;
@@ -180,7 +182,7 @@ impl Simulation<'_> {
         if of.keeps == 0 {
             self.tell_attempt(request, Some(since), None);
             self.release_first(request);
-            self.tally.query.saturating_record(self.now - of.ready);
+            self.record(Kind::Query, self.now - of.ready);
             if !self.circuit.is_calm() {
                 self.circuit.succeeded(of.probe, self.clock());
             }

@@ -21,7 +21,7 @@ pub use observer::{Acquired, Attempt, Left, Moment, Observer, Watched, simulate_
 use super::{
     Times, World,
     agenda::{Agenda, Event, SECOND, Time},
-    tally::Tally,
+    tally::{Kind, Tally},
 };
 use crate::{
     model::{BreakerCounts, ErrorClass, Fault, Settings},
@@ -315,6 +315,9 @@ struct Simulation<'a> {
     // What is counted.
     tally: Tally,
     total: Tally,
+    /// Whether the present window may be counted for more than itself, and the times in it, which then count as often.
+    weighs: bool,
+    unweighed: Vec<(Kind, Time)>,
     line: Vec<Point>,
     interval: Time,
     counted: Time,
@@ -411,6 +414,8 @@ impl<'a> Simulation<'a> {
             latency: (0.0, 0, 0),
             tally: Tally::default(),
             total: Tally::default(),
+            weighs: false,
+            unweighed: Vec::new(),
             line: Vec::new(),
             interval: time(plan.interval).max(1),
             counted: 0,
@@ -452,6 +457,7 @@ impl<'a> Simulation<'a> {
             // A window that is counted for more has to be whole and calm from its beginning to its end.
             let may_skip = window < Time::MAX && until - self.now == window && settled && self.is_calm();
             let quiet_until = if may_skip { self.quiet_until(end) } else { 0 };
+            self.weighs = may_skip;
             self.advance(until);
             let goes_on = self.tell_interval();
             let mut times = 1;
@@ -535,6 +541,15 @@ impl<'a> Simulation<'a> {
         Duration::from_nanos(self.now)
     }
 
+    /// Records a time; in a window that may stand for more than itself, once it is known for how much.
+    fn record(&mut self, kind: Kind, time: Time) {
+        if self.weighs {
+            self.unweighed.push((kind, time));
+        } else {
+            self.total.distribution(kind).saturating_record(time);
+        }
+    }
+
     /// Counts what happened since the last time, `times` times.
     fn count(&mut self, times: u64) {
         let stretch = self.now - self.counted;
@@ -559,7 +574,10 @@ impl<'a> Simulation<'a> {
             from = to;
         }
         self.held_for.note(&self.tally);
-        self.total.add(&self.tally, times);
+        for (kind, time) in self.unweighed.drain(..) {
+            self.total.distribution(kind).saturating_record_n(time, times);
+        }
+        self.total.add_counts(&self.tally, times);
         self.tally.clear();
         self.counted += all;
     }

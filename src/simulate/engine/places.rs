@@ -2,7 +2,7 @@
 
 use rand::RngExt as _;
 
-use super::{Arrivals, Ending, Health, NOBODY, NOTICE, Simulation, Slot, State, seconds, time};
+use super::{Arrivals, Ending, Health, Kind, NOBODY, NOTICE, Simulation, Slot, State, seconds, time};
 use crate::{
     model::ErrorClass,
     simulate::agenda::{Event, Time},
@@ -199,7 +199,7 @@ impl Simulation<'_> {
     pub(super) fn serve(&mut self, slot: u32, request: u32) {
         let of = self.requests[request as usize];
         if of.keeps == 0 {
-            self.tally.acquire.saturating_record(self.now - of.asked);
+            self.record(Kind::Acquire, self.now - of.asked);
             self.tally.sums.0 += seconds(self.now - of.asked);
         }
         self.requests[request as usize].ready = self.now;
@@ -293,7 +293,8 @@ impl Simulation<'_> {
         let since = of.since;
         if ending == Ending::Done {
             of.heard = self.now;
-            self.tally.hold.saturating_record(self.now - of.since);
+            let held = self.now - of.since;
+            self.record(Kind::Hold, held);
             self.retire(slot);
             // The next in line may have it by now.
             self.succeed(request, since);
