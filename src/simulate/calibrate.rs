@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
-use super::{Arrivals, At, Beyond, ByActive, Load, Plan, Step, Times, World, simulate};
+use super::{Arrivals, At, Beyond, ByActive, Load, Plan, Step, Tally, Times, World, simulate};
 use crate::{
     model::{Latency, Measurement, Settings},
     stats,
@@ -15,8 +16,8 @@ const FEWEST_TRIALS: usize = 4;
 const FEWEST_SIZES: usize = 2;
 /// What opening a connection takes where no trial opened one: a few round trips on a network and a process forked.
 const USUAL_CONNECT: f64 = 0.004;
-/// Virtual seconds that a prediction is made of, after as many to warm up.
-const PREDICTED: Duration = Duration::from_secs(4);
+/// Virtual time that a prediction is made of: so long that opening the first connections is nothing of it.
+const PREDICTED: Duration = Duration::from_secs(20);
 
 /// A trial that was made in a closed loop, and what it measured.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -98,6 +99,19 @@ pub struct Prediction {
 }
 
 impl Prediction {
+    /// What was simulated of settings beside what trials of them measured.
+    #[must_use]
+    pub fn beside(connections: u32, said: &Tally, measured: &[&Measurement]) -> Self {
+        let p95 = |of: &Histogram<u64>| Duration::from_nanos(of.value_at_quantile(0.95)).as_secs_f64();
+        Self {
+            connections,
+            trials: measured.len(),
+            throughput: (said.throughput(), mean(measured, |of| of.throughput)),
+            query_p95: (p95(&said.query), mean(measured, |of| of.query.p95)),
+            acquire_p95: (p95(&said.acquire), mean(measured, |of| of.acquire.total.p95)),
+        }
+    }
+
     /// Relative errors, without their signs: throughput, query time, acquisition time.
     #[must_use]
     pub fn errors(&self) -> [f64; 3] {
@@ -183,17 +197,7 @@ impl Calibration {
             let calibration = Self::of_trials(sample, &others).ok()?;
             let settings = &trials.iter().find(|of| of.settings.max_connections() == *size)?.settings;
             let said = simulate(&calibration.trial(settings, PREDICTED, seed)).total;
-            let nanoseconds = |value: u64| Duration::from_nanos(value).as_secs_f64();
-            Some(Prediction {
-                connections: *size,
-                trials: group.len(),
-                throughput: (said.throughput(), mean(group, |of| of.throughput)),
-                query_p95: (nanoseconds(said.query.value_at_quantile(0.95)), mean(group, |of| of.query.p95)),
-                acquire_p95: (
-                    nanoseconds(said.acquire.value_at_quantile(0.95)),
-                    mean(group, |of| of.acquire.total.p95),
-                ),
-            })
+            Some(Prediction::beside(*size, &said, group))
         };
         by_size(&trials).iter().filter_map(predict).collect()
     }
