@@ -1,7 +1,7 @@
 //! What the simulation costs, what thinning changes, and how far predictions are from a real database.
 //!
-//! `cargo bench --bench simulate -- [--part speed|prediction] [--save FILE] [--measured FILE]`; `speed` is the default, since
-//! `prediction` measures for some minutes.
+//! `cargo bench --bench simulate -- [--part speed|prediction] [--minutes 4] [--save FILE] [--measured FILE]`; `speed` is the
+//! default, since `prediction` measures for some minutes.
 #![expect(
     clippy::print_stdout,
     clippy::unwrap_used,
@@ -73,7 +73,7 @@ fn main() {
     };
     match argument("--part") {
         None | Some("speed") => speed(),
-        Some("prediction") => prediction::run(argument("--save"), argument("--measured")),
+        Some("prediction") => prediction::run(argument("--save"), argument("--measured"), argument("--minutes")),
         Some(other) => panic!("--part is `{other}`: expected speed or prediction"),
     }
 }

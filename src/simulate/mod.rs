@@ -7,6 +7,7 @@ mod agenda;
 mod calibrate;
 mod day;
 mod engine;
+mod fit;
 mod optimum;
 mod response;
 mod tally;
