@@ -5,11 +5,7 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
-use super::{
-    Arrivals, At, Beyond, ByActive, Load, Plan, Step, Tally, Times, World,
-    fit::{self, Group},
-    simulate,
-};
+use super::{Arrivals, At, Beyond, ByActive, Load, Plan, Step, Tally, Times, World, simulate};
 use crate::{
     model::{Latency, Measurement, Settings},
     stats,
@@ -21,7 +17,7 @@ const FEWEST_SIZES: usize = 2;
 /// What opening a connection takes where no trial opened one: a few round trips on a network and a process forked.
 const USUAL_CONNECT: f64 = 0.004;
 /// Virtual time that a prediction is made of: so long that opening the first connections is nothing of it.
-const PREDICTED: Duration = Duration::from_secs(20);
+const PREDICTED: Duration = Duration::from_secs(10);
 
 /// A trial that was made in a closed loop, and what it measured.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -149,21 +145,21 @@ impl Calibration {
             let crowded = group.iter().all(|of| of.acquire.wait.p50 > 0.0);
             let gap =
                 if crowded { mean(group, |of| of.utilisation.total / of.utilisation.active.max(1e-9)) } else { 1.0 };
-            let latencies = group.iter().map(|of| &of.query).collect();
-            service.push(Group { active, latencies, factor: gap.clamp(1.0, 1.5) });
-            let latencies: Vec<_> = group.iter().map(|of| &of.acquire.validate).filter(|of| of.count > 0).collect();
-            if !latencies.is_empty() {
-                validate.push(Group { active, latencies, factor: 1.0 });
+            let gap = gap.clamp(1.0, 1.5);
+            service.push(At { active, times: times(group, |of| &of.query).scaled(gap) });
+            let validated: Vec<_> = group.iter().filter(|of| of.acquire.validate.count > 0).copied().collect();
+            if !validated.is_empty() {
+                validate.push(At { active, times: times(&validated, |of| &of.acquire.validate) });
             }
         }
         let (connect, connect_measured) = connect(sample, trials);
         let world = World {
-            service: fit::by_active(&service),
+            service: ByActive::new(service),
             connect,
             validate: if validate.is_empty() {
                 ByActive::same(Times::constant(0.0001))
             } else {
-                fit::by_active(&validate)
+                ByActive::new(validate)
             },
             ..World::plain(Times::constant(0.0))
         };
@@ -210,7 +206,7 @@ impl Calibration {
 /// What opening a connection takes, by how many are opened at once, and whether that was measured.
 fn connect(sample: &Sample, trials: &[&Measured]) -> (ByActive, bool) {
     if !sample.connecting.is_empty() {
-        let at = |of: &Connecting| At { active: f64::from(of.at_once), times: fit::over_all(&[&of.open]) };
+        let at = |of: &Connecting| At { active: f64::from(of.at_once), times: of_latencies(&[&of.open]) };
         return (ByActive::new(sample.connecting.iter().map(at).collect()), true);
     }
     // Without probes: connections are opened where they are lost, in the fault parts of trials, or where none were warm.
@@ -218,7 +214,7 @@ fn connect(sample: &Sample, trials: &[&Measured]) -> (ByActive, bool) {
     if opened.is_empty() {
         return (ByActive::same(Times::new(|share| USUAL_CONNECT * (0.5 + share))), false);
     }
-    (ByActive::same(fit::over_all(&opened)), true)
+    (ByActive::same(of_latencies(&opened)), true)
 }
 
 /// What opening connections took in a trial.
@@ -254,6 +250,48 @@ fn geometric(values: &[f64]) -> f64 {
 
 fn mean(trials: &[&Measurement], of: impl Fn(&Measurement) -> f64) -> f64 {
     geometric(&trials.iter().map(|trial| of(trial)).collect::<Vec<_>>())
+}
+
+fn times(trials: &[&Measurement], of: impl Fn(&Measurement) -> &Latency) -> Times {
+    of_latencies(&trials.iter().map(|trial| of(trial)).collect::<Vec<_>>())
+}
+
+/// The distribution that has the mean and the percentiles of measured ones, over all of them.
+fn of_latencies(of: &[&Latency]) -> Times {
+    let point = |pick: fn(&Latency) -> f64| geometric(&of.iter().map(|latency| pick(latency)).collect::<Vec<_>>());
+    let median = point(|of| of.p50);
+    let known = [
+        (0.0, median * LOWEST),
+        (0.5, median),
+        (0.9, point(|of| of.p90)),
+        (0.95, point(|of| of.p95)),
+        (0.99, point(|of| of.p99)),
+        (0.999, point(|of| of.p999)),
+        (1.0, point(|of| of.max)),
+    ];
+    between(&known, point(|of| of.mean))
+}
+
+/// The shortest time as a share of the median: what nobody has measured, and what matters least.
+const LOWEST: f64 = 0.4;
+
+/// A distribution through known quantiles; how it goes between them is bent, everywhere alike, until it has the mean.
+fn between(known: &[(f64, f64)], mean: f64) -> Times {
+    let bent = |bend: f64| {
+        Times::new(|share| {
+            let above = known.iter().position(|(at, _)| *at >= share).unwrap_or(known.len() - 1).max(1);
+            let ((from, low), (to, high)) = (known[above - 1], known[above]);
+            let part = ((share - from) / (to - from)).clamp(0.0, 1.0);
+            low + (high - low).max(0.0) * part.powf(bend)
+        })
+    };
+    // The more it is bent, the later it rises and the smaller the mean.
+    let (mut low, mut high) = (0.02_f64, 50.0_f64);
+    for _ in 0..40 {
+        let middle = (low * high).sqrt();
+        if bent(middle).mean() > mean { low = middle } else { high = middle }
+    }
+    bent((low * high).sqrt())
 }
 
 #[cfg(test)]

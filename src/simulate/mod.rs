@@ -7,7 +7,6 @@ mod agenda;
 mod calibrate;
 mod day;
 mod engine;
-mod fit;
 mod optimum;
 mod response;
 mod tally;

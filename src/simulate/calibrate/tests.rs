@@ -149,7 +149,7 @@ fn another_load_is_foretold_from_trials_of_closed_loops() {
 }
 
 #[test]
-fn the_luck_of_single_sizes_is_evened_out() {
+fn the_luck_of_single_trials_is_evened_out() {
     let sample = sample(&[8, 10, 13, 16, 20, 25, 30], 0.1);
     let checked = Calibration::check(&sample, 1);
     assert_eq!(checked.len(), 7);
@@ -164,4 +164,16 @@ fn too_few_trials_are_refused_and_check_nothing() {
     let error = Calibration::of(&sample(&[8], 0.0)).unwrap_err();
     assert!(error.to_string().contains("2 undisturbed trials of 1 pool sizes"), "{error}");
     assert!(Calibration::check(&sample(&[8, 12], 0.0), 1).is_empty());
+}
+
+#[test]
+fn a_distribution_keeps_its_percentiles_and_its_mean() {
+    let truth = Times::new(|share| if share > 0.97 { 0.0205 } else { 0.0001 * (share * 4.0).exp() });
+    let known: Vec<_> = [0.0, 0.5, 0.9, 0.95, 0.99, 0.999, 1.0].map(|at| (at, truth.quantile(at))).into();
+    let found = between(&known, truth.mean());
+    assert!((found.mean() / truth.mean() - 1.0).abs() < 0.01, "{} {}", found.mean(), truth.mean());
+    for share in [0.5, 0.9, 0.95, 0.99] {
+        let (found, truth) = (found.quantile(share), truth.quantile(share));
+        assert!((found / truth - 1.0).abs() < 0.05, "{share}: {found} for {truth}");
+    }
 }
