@@ -147,7 +147,7 @@ async fn measure(mut profile: Profile, minutes: f64) -> Vec<Trial> {
         }
         trials.push(latest);
     }
-    stage.close().await;
+    Box::pin(stage.close()).await;
     trials
 }
 
