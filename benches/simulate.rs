@@ -1,6 +1,6 @@
 //! What the simulation costs, what thinning changes, and how far predictions are from a real database.
 //!
-//! `cargo bench --bench simulate -- [--part speed|prediction] [--minutes 4] [--save FILE] [--measured FILE]`; `speed` is the
+//! `cargo bench --bench simulate -- [--part speed|prediction] [--minutes 3.7] [--save FILE] [--measured FILE]`; `speed` is the
 //! default, since `prediction` measures for some minutes.
 #![expect(
     clippy::print_stdout,

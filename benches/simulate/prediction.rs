@@ -108,7 +108,7 @@ pub(super) fn run(save: Option<&str>, measured: Option<&str>, minutes: Option<&s
         Some(file) => serde_json::from_str(&fs::read_to_string(file).unwrap()).unwrap(),
         None => tokio::runtime::Runtime::new()
             .unwrap()
-            .block_on(measure(profile, minutes.map_or(4.0, |minutes| minutes.parse().unwrap()))),
+            .block_on(measure(profile, minutes.map_or(3.7, |minutes| minutes.parse().unwrap()))),
     };
     if let Some(file) = save {
         fs::write(file, serde_json::to_string(&trials).unwrap()).unwrap();
