@@ -1,10 +1,16 @@
-//! What the simulation costs, and what thinning changes: `cargo bench --bench simulate`.
+//! What the simulation costs, what thinning changes, and how far predictions are from a real database.
+//!
+//! `cargo bench --bench simulate -- [--part speed|prediction] [--minutes 3.7] [--save FILE] [--measured FILE]`; `speed` is the
+//! default, since `prediction` measures for some minutes.
 #![expect(
     clippy::print_stdout,
     clippy::unwrap_used,
     clippy::cast_precision_loss,
     reason = "a benchmark prints its table"
 )]
+
+#[path = "simulate/prediction.rs"]
+mod prediction;
 
 use std::time::{Duration, Instant};
 
@@ -60,6 +66,19 @@ fn timed(plan: &Plan) -> (Outcome, f64) {
 }
 
 fn main() {
+    let arguments: Vec<String> = std::env::args().collect();
+    let argument = |name: &str| {
+        let at = arguments.iter().position(|argument| argument == name);
+        at.map(|at| arguments[at + 1].as_str())
+    };
+    match argument("--part") {
+        None | Some("speed") => speed(),
+        Some("prediction") => prediction::run(argument("--save"), argument("--measured"), argument("--minutes")),
+        Some(other) => panic!("--part is `{other}`: expected speed or prediction"),
+    }
+}
+
+fn speed() {
     let settings = profile::parse("heavy", profile::find("heavy").unwrap()).unwrap().space.baseline;
     let (outcome, took) = timed(&day(settings.clone(), 1, 6000.0));
     let millions = outcome.total.events as f64 / 1e6;

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
-use super::{Arrivals, At, Beyond, ByActive, Load, Plan, Step, Times, World, simulate};
+use super::{Arrivals, At, Beyond, ByActive, Load, Plan, Step, Tally, Times, World, simulate};
 use crate::{
     model::{Latency, Measurement, Prediction, Settings},
     stats,
@@ -15,8 +16,8 @@ const FEWEST_TRIALS: usize = 4;
 const FEWEST_SIZES: usize = 2;
 /// What opening a connection takes where no trial opened one: a few round trips on a network and a process forked.
 const USUAL_CONNECT: f64 = 0.004;
-/// Virtual seconds that a prediction is made of, after as many to warm up.
-const PREDICTED: Duration = Duration::from_secs(4);
+/// Virtual time that a prediction is made of: so long that opening the first connections is nothing of it.
+const PREDICTED: Duration = Duration::from_secs(10);
 
 /// A trial that was made in a closed loop, and what it measured.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -80,6 +81,21 @@ pub enum CalibrationError {
         /// Of how many sizes.
         sizes: usize,
     },
+}
+
+impl Prediction {
+    /// What was simulated of settings beside what trials of them measured.
+    #[must_use]
+    pub fn beside(connections: u32, said: &Tally, measured: &[&Measurement]) -> Self {
+        let p95 = |of: &Histogram<u64>| Duration::from_nanos(of.value_at_quantile(0.95)).as_secs_f64();
+        Self {
+            connections,
+            trials: measured.len(),
+            throughput: (said.throughput(), mean(measured, |of| of.throughput)),
+            query_p95: (p95(&said.query), mean(measured, |of| of.query.p95)),
+            acquire_p95: (p95(&said.acquire), mean(measured, |of| of.acquire.total.p95)),
+        }
+    }
 }
 
 impl CalibrationError {
@@ -168,17 +184,7 @@ impl Calibration {
             let calibration = Self::of_trials(sample, &others).ok()?;
             let settings = &trials.iter().find(|of| of.settings.max_connections() == *size)?.settings;
             let said = simulate(&calibration.trial(settings, PREDICTED, seed)).total;
-            let nanoseconds = |value: u64| Duration::from_nanos(value).as_secs_f64();
-            Some(Prediction {
-                connections: *size,
-                trials: group.len(),
-                throughput: (said.throughput(), mean(group, |of| of.throughput)),
-                query_p95: (nanoseconds(said.query.value_at_quantile(0.95)), mean(group, |of| of.query.p95)),
-                acquire_p95: (
-                    nanoseconds(said.acquire.value_at_quantile(0.95)),
-                    mean(group, |of| of.acquire.total.p95),
-                ),
-            })
+            Some(Prediction::beside(*size, &said, group))
         };
         by_size(&trials).iter().filter_map(predict).collect()
     }
@@ -276,18 +282,4 @@ fn between(known: &[(f64, f64)], mean: f64) -> Times {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_distribution_keeps_its_percentiles_and_its_mean() {
-        let truth = Times::new(|share| if share > 0.97 { 0.0205 } else { 0.0001 * (share * 4.0).exp() });
-        let known: Vec<_> = [0.0, 0.5, 0.9, 0.95, 0.99, 0.999, 1.0].map(|at| (at, truth.quantile(at))).into();
-        let found = between(&known, truth.mean());
-        assert!((found.mean() / truth.mean() - 1.0).abs() < 0.01, "{} {}", found.mean(), truth.mean());
-        for share in [0.5, 0.9, 0.95, 0.99] {
-            let (found, truth) = (found.quantile(share), truth.quantile(share));
-            assert!((found / truth - 1.0).abs() < 0.05, "{share}: {found} for {truth}");
-        }
-    }
-}
+mod tests;

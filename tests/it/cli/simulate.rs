@@ -41,8 +41,13 @@ fn two_settings_are_set_side_by_side_on_what_a_run_has_measured() {
     assert!(mean("against_figures", "reconnects") > mean("figures", "reconnects"), "{document}");
     assert!(mean("figures", "success_rate") > 0.99 && mean("figures", "throughput") > 20.0, "{document}");
     assert!(!document["predictions"].as_array().unwrap().is_empty());
-    // The same seed gives the same bytes.
-    assert_eq!(stdout(&output), stdout(&pool_tune(folder.path(), &[&two[..], &["--json"]].concat())));
+    let seeded = |seed: &str| {
+        let output = pool_tune(folder.path(), &[&two[..], &["--json", "--seed", seed]].concat());
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        stdout(&output)
+    };
+    assert_eq!(seeded("7"), seeded("7"), "the same seed does not print the same bytes");
+    assert_ne!(seeded("7"), seeded("8"), "another seed prints the same");
 
     let text = stdout(&pool_tune(folder.path(), &two));
     assert!(text.contains("connection_lifetime 400 instead of 3600") && text.contains("median error"), "{text}");
