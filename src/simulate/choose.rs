@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// The least reduction of the loss that is worth a change.
-const WORTH: f64 = 0.05;
+const WORTH: f64 = 0.02;
 /// A loss below this share of all requests is not worth any.
 const NOTHING: f64 = 1e-6;
 /// A setting of which neither end changes the loss by so much is not searched.
