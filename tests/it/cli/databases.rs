@@ -10,6 +10,7 @@ use super::{pool_tune, stderr, stdout};
 const EVERYWHERE: &str = "
 name: everywhere
 workers: 4
+day: none
 settings: {min_connections: 1, max_connections: 3, connection_timeout: 2, validation_timeout: 1}
 search: {ranges: {max_connections: [2, 4]}}
 trial: {measure: 200ms, warm_up_cap: 200ms}

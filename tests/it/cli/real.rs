@@ -19,6 +19,7 @@ settings: {min_connections: 2, max_connections: 6}
 search: {ranges: {max_connections: [2, 6], min_connections: [1, 2]}}
 trial: {measure: 200ms, warm_up_cap: 700ms}
 budget: {search_trials: 10, verification_pairs: 6}
+day: none
 workload:
   prepare:
     - create table item (id bigint primary key, hits bigint not null)
@@ -64,6 +65,44 @@ fn a_run_on_a_private_server_gives_an_answer_and_leaves_nothing() {
         let most = trial["settings"]["max_connections"].as_u64().unwrap();
         assert!(measurement["utilisation"]["peak_total"].as_u64().unwrap() <= most, "{trial}");
     }
+}
+
+#[test]
+fn what_acts_too_slowly_for_trials_is_judged_by_days_made_of_what_was_measured() {
+    let folder = folder();
+    let pins = "pin: [connection_timeout, idle_timeout, health_check_interval, max_retry_delay, retry_jitter_factor, \
+                validation_timeout, circuit_breaker_reset, connection_lifetime, retry_attempts, initial_retry_delay, \
+                circuit_breaker_threshold], ";
+    let day = "day: {load: flat, peak: 0.01, incidents: {restarts: 2, failovers: 0, brown_outs: 0, packet_loss: 0, resets: 0}}\n\
+               faults: {weight: 0.25, measure: 400ms, deadline: 200ms, timeline: [{at: 100ms, fault: reset}]}\n";
+    let profile = QUICK.replace("day: none\n", day).replace("search: {", &format!("search: {{{pins}"));
+    fs::write(folder.path().join("quick.yaml"), profile).unwrap();
+    let output = pool_tune(folder.path(), &["run", "--profile", "./quick.yaml", "--name", "run", "--json"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let document: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
+    let found = &document["recommendation"]["simulation"];
+    assert!(!found["predictions"].as_array().unwrap().is_empty(), "{found}");
+    let trials = trials(folder.path(), "run");
+    let of = |phase: &str| trials.iter().filter(|trial| trial["phase"] == phase).collect::<Vec<_>>();
+    let probes = of("probe");
+    assert_eq!(probes.iter().map(|trial| &trial["settings"]["max_connections"]).collect::<Vec<_>>(), [1, 6]);
+    assert!(probes.iter().all(|trial| trial["measurement"]["acquire"]["open"]["p50"].as_f64().unwrap() > 0.0));
+    let sample: serde_json::Value = serde_json::from_str(&read(folder.path(), "run", "calibration.json")).unwrap();
+    assert_eq!(sample["connecting"].as_array().unwrap().len(), 2, "{}", sample["connecting"]);
+    // Where other programs disturb the trials so much that nothing can be foretold, it decides nothing, and says so.
+    let rows = document["recommendation"]["rows"].as_array().unwrap();
+    let breaker = rows.iter().find(|row| row["setting"] == "circuit_breaker_timeout").unwrap();
+    if found["was"].is_null() {
+        assert!(found["refused"].as_str().unwrap().contains("too far from the trials"), "{found}");
+        assert_eq!((&breaker["decided_by"], of("compressed").len()), (&"kept".into(), 0));
+    } else {
+        let measured = &found["compressed"]["was"]["measured"];
+        assert!(measured["value"].as_f64().unwrap() > 0.2, "an outage of 1.4 s in 4.5 s: {measured}");
+        assert!(breaker["effect"]["value"].as_f64().unwrap() < -0.3, "{breaker}");
+        assert_eq!(breaker["decided_by"] == "simulation", found["refused"].is_null(), "{breaker} {found}");
+        assert_eq!(of("compressed").len(), 6);
+    }
+    assert!(read(folder.path(), "run", "summary.md").contains("## In simulated days"));
 }
 
 #[test]
