@@ -86,6 +86,7 @@ pub(super) async fn initialise(
     let arguments = [
         "--no-defaults".to_owned(),
         format!("--datadir={}", made.folder.data().display()),
+        temporary(made.folder),
         "--auth-root-authentication-method=normal".to_owned(),
         "--skip-test-db".to_owned(),
         "--skip-name-resolve".to_owned(),
@@ -116,10 +117,16 @@ grant all on `pool\\_tune\\_%`.* to '{POOL_USER}'@'127.0.0.1';
     Ok(())
 }
 
+/// Temporary tables in the server's own folder: a server that starts removes what it takes for left over, another's in use too.
+fn temporary(folder: &ClusterFolder) -> String {
+    format!("--tmpdir={}", folder.path().display())
+}
+
 pub(super) fn arguments(command: &mut Command, folder: &ClusterFolder, port: u16, first: bool) {
     let path = |name: &str| folder.path().join(name).display().to_string();
     command.arg(format!("--defaults-file={}", path(OPTIONS_FILE)));
     command.arg(format!("--datadir={}", folder.data().display())).arg(format!("--port={port}"));
+    command.arg(temporary(folder));
     // Relative to the data: a socket's path may not be long.
     command.arg("--socket=socket").arg(format!("--pid-file={}", path("pid")));
     if first {
