@@ -32,13 +32,11 @@ pub fn summary_md(recommendation: &Recommendation, trials: &[ReportedTrial<'_>])
     page
 }
 
-/// Headings of sections that have charts on the page `report.html`, or stand beside those that do.
+/// Headings of sections that have charts on the page `report.html`.
 pub(super) const VERIFICATION: &str = "Verification";
 pub(super) const FAULTS: &str = "Under faults";
 pub(super) const DAYS: &str = "In simulated days";
 pub(super) const CURVE: &str = "Throughput against connections";
-pub(super) const ALSO: &str = "Also learnt";
-pub(super) const HOW: &str = "How it was done";
 
 /// What is told of a run, section by section: heading and Markdown.
 pub(super) fn sections(recommendation: &Recommendation, trials: &[ReportedTrial<'_>]) -> Vec<(&'static str, String)> {
@@ -54,9 +52,9 @@ pub(super) fn sections(recommendation: &Recommendation, trials: &[ReportedTrial<
             .insights
             .iter()
             .map(|insight| format!("**{}.** {}\n", text(insight.title.trim_end_matches('.')), text(&insight.text)));
-        sections.push((ALSO, told.collect::<Vec<_>>().join("\n")));
+        sections.push(("Also learnt", told.collect::<Vec<_>>().join("\n")));
     }
-    sections.push((HOW, how(provenance, trials)));
+    sections.push(("How it was done", how(provenance, trials)));
     sections.push(("How to repeat it", repeat(provenance)));
     sections
 }

@@ -84,10 +84,18 @@ impl Axis {
         Self::around(label, values.into_iter().chain([0.0]), shown)
     }
 
-    /// Whole numbers.
+    /// Whole numbers, each one where they are few.
     pub(super) fn counted(label: &str, values: impl IntoIterator<Item = f64>) -> Self {
-        let mut axis = Self::around(label, values, |at| format!("{at:.0}"));
-        axis.ticks.retain(|(at, _)| at.fract().abs() < 1e-9);
+        let mut axis = Self::around(label, values, plain);
+        let all: Vec<f64> = (0_u32..100_000)
+            .map(f64::from)
+            .skip_while(|at| *at < axis.range.low)
+            .take(13)
+            .take_while(|at| *at <= axis.range.high)
+            .collect();
+        if all.len() < 13 {
+            axis.ticks = all.into_iter().map(|at| (at, plain(at))).collect();
+        }
         axis
     }
 
@@ -100,12 +108,19 @@ impl Axis {
 
     /// Powers of ten, for values whose common logarithm is drawn.
     pub(super) fn powers(label: &str, values: impl IntoIterator<Item = f64>, shown: impl Fn(f64) -> String) -> Self {
-        let around = Self::around(label, values, |_| String::new()).range;
-        let range = Interval { low: around.low.floor() - 0.05, high: around.high.ceil() + 0.05 };
+        let all: Vec<f64> = values.into_iter().collect();
+        let low = all.iter().copied().fold(f64::INFINITY, f64::min).floor();
+        let high = all.iter().copied().fold(low + 1.0, f64::max).ceil();
+        let range = Interval { low: low - 0.05, high: high + 0.05 };
         let powers = (-9_i32..=12).filter(|power| range.contains(f64::from(*power)));
         let ticks = powers.map(|power| (f64::from(power), shown(10_f64.powi(power)))).collect();
         Self { label: label.to_owned(), range, ticks }
     }
+}
+
+/// A figure of an axis, with as many digits as it takes and without the noise of its last bits.
+pub(super) fn plain(at: f64) -> String {
+    ((at * 1e6).round() / 1e6).to_string()
 }
 
 /// Round figures inside a range, some five of them.

@@ -46,9 +46,16 @@ pub(super) fn html(markdown: &str) -> String {
 fn table(rows: &[&str]) -> String {
     let Some((head, [rule, body @ ..])) = rows.split_first() else { return String::new() };
     let to_the_right: Vec<bool> = cells(rule).iter().map(|cell| cell.ends_with(':')).collect();
-    let row = |line: &str, header: bool| {
-        let cells = cells(line).into_iter().enumerate().map(|(column, cell)| {
-            let class = if to_the_right.get(column).copied().unwrap_or_default() { " class=\"figure\"" } else { "" };
+    let body_cells: Vec<Vec<String>> = body.iter().map(|line| cells(line)).collect();
+    // Bars of block characters are for plain text; here a chart stands in their place.
+    let is_bar = |column: usize| {
+        let mut cells = body_cells.iter().filter_map(|row| row.get(column)).peekable();
+        cells.peek().is_some() && cells.all(|cell| cell.chars().all(|block| ('▀'..='▟').contains(&block)))
+    };
+    let row = |cells: Vec<String>, header: bool| {
+        let cells = cells.into_iter().enumerate().filter(|(column, _)| !is_bar(*column)).map(|(column, cell)| {
+            let is_figure = to_the_right.get(column).copied().unwrap_or_default();
+            let class = html::class(is_figure, if header { "" } else { &cell });
             match (header, column) {
                 (true, _) => format!("<th scope=\"col\"{class}>{}</th>", inline(&cell)),
                 (false, 0) => format!("<th scope=\"row\"{class}>{}</th>", inline(&cell)),
@@ -57,8 +64,8 @@ fn table(rows: &[&str]) -> String {
         });
         format!("<tr>{}</tr>\n", html::all(cells))
     };
-    let body = html::all(body.iter().map(|line| row(line, false)));
-    html::wide(&format!("<table><thead>{}</thead>\n<tbody>\n{body}</tbody></table>", row(head, true)))
+    let body = html::all(body_cells.iter().map(|cells| row(cells.clone(), false)));
+    html::wide(&format!("<table><thead>{}</thead>\n<tbody>\n{body}</tbody></table>", row(cells(head), true)))
 }
 
 /// The cells of a row, split at bars that are not escaped.

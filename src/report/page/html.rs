@@ -18,13 +18,34 @@ pub(super) fn text(text: &str) -> String {
     escaped
 }
 
-/// A table of cells that are plain text. Every column but the first holds figures and stands to the right.
+/// The class of a cell of figures. A statement in SQL stands there too, and may be too long for one line.
+pub(super) fn class(is_figure: bool, cell: &str) -> &'static str {
+    match (is_figure, cell.chars().count() > 40) {
+        (true, false) => " class=\"figure\"",
+        (true, true) => " class=\"figure long\"",
+        (false, _) => "",
+    }
+}
+
+/// A table of cells that are plain text. Columns of figures stand to the right.
 pub(super) fn table(caption: &str, header: &[String], rows: &[Vec<String>]) -> String {
-    let head = all(header.iter().map(|name| format!("<th scope=\"col\">{}</th>", text(name))));
+    let is_words = |cell: &String| cell.starts_with(|first: char| first.is_alphabetic() || first == '\'');
+    let figures: Vec<bool> = (0..header.len())
+        .map(|column| {
+            let words = rows.iter().filter_map(|row| row.get(column)).filter(|cell| is_words(cell)).count();
+            column > 0 && words * 2 <= rows.len()
+        })
+        .collect();
+    let head = all(header
+        .iter()
+        .zip(&figures)
+        .map(|(name, is_figure)| format!("<th scope=\"col\"{}>{}</th>", class(*is_figure, ""), text(name))));
     let body = all(rows.iter().map(|row| {
-        let cells = row.iter().enumerate().map(|(column, cell)| match column {
-            0 => format!("<th scope=\"row\">{}</th>", text(cell)),
-            _ => format!("<td class=\"figure\">{}</td>", text(cell)),
+        let cells = row.iter().zip(&figures).enumerate().map(|(column, (cell, is_figure))| {
+            if column == 0 {
+                return format!("<th scope=\"row\">{}</th>", text(cell));
+            }
+            format!("<td{}>{}</td>", class(*is_figure, cell), text(cell))
         });
         format!("<tr>{}</tr>\n", all(cells))
     }));

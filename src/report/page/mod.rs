@@ -24,10 +24,12 @@ const TRIED: &str = "What the search tried";
 pub fn report_html(recommendation: &Recommendation, trials: &[ReportedTrial<'_>]) -> String {
     let run = html::text(&recommendation.provenance.run);
     let mut sections = summary::sections(recommendation, trials);
-    // What only charts tell stands before how it was done, behind what words tell.
-    let end = sections.iter().position(|(heading, _)| *heading == summary::ALSO || *heading == summary::HOW);
-    let end = end.unwrap_or(sections.len());
-    sections.splice(end..end, [KNEE, TRIED].map(|heading| (heading, String::new())));
+    // What decides comes first; what only charts tell has no words in the summary.
+    if let Some(place) = sections.iter().position(|(heading, _)| *heading == summary::CURVE) {
+        let curve = sections.remove(place);
+        let place = sections.len().min(2);
+        sections.splice(place..place, [curve, (KNEE, String::new()), (TRIED, String::new())]);
+    }
     sections.insert(sections.len().min(1), (EFFECTS, String::new()));
     let told: Vec<(&str, String)> = sections
         .iter()

@@ -110,7 +110,7 @@ fn draw<'a>(chart: &Chart, root: &Area<'a>) -> Drawn<'a> {
     let left = 120 + 78 * u32::try_from(widest).unwrap_or(0) + if y.label.is_empty() { 0 } else { 250 };
     let mut plot = ChartBuilder::on(root)
         .margin_top(60)
-        .margin_right(180)
+        .margin_right(330)
         .margin_bottom(20)
         .x_label_area_size(460)
         .y_label_area_size(left)

@@ -5,7 +5,7 @@ use crate::{
     model::{Estimate, Recommendation, Row},
     report::{
         figures,
-        page::chart::{Axis, Chart, Colour, Mark, Point, Shape},
+        page::chart::{Axis, Chart, Colour, Mark, Point, Shape, plain},
         words,
     },
 };
@@ -82,7 +82,7 @@ fn tornado(
         id,
         title,
         told: format!("The strongest is that of {}: {}. {told}", strongest.setting, figures::change_interval(*effect)),
-        x: Axis::around(label, values.chain([0.0]).map(percent), figures::parameter),
+        x: Axis::around(label, values.chain([0.0]).map(percent), plain),
         y: Axis::named(&names),
         marks,
         header: header(&["setting", "was", "now", "effect [95 % interval]", "decided by"]),

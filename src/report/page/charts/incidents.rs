@@ -5,7 +5,7 @@ use crate::{
     model::{FaultRecord, IncidentLoss, Loss, Measurement, Prediction, Recommendation, SimulationEvidence},
     report::{
         ReportedTrial, figures, metrics,
-        page::chart::{Axis, Chart, Colour, Mark, Point, Shape},
+        page::chart::{Axis, Chart, Colour, Mark, Point, Shape, plain},
         words,
     },
     stats,
@@ -40,7 +40,7 @@ pub(in crate::report::page) fn under_faults(
             let back: Vec<f64> = met.iter().filter_map(|of| of.half_seconds).collect();
             let mean = stats::mean(&back);
             let interval = stats::mean_estimate(&back, 0.95).ok().map(|estimate| estimate.interval);
-            points[arm].push(Point { x: mean, y, interval });
+            points[arm].push(Point { x: mean, y: y + beside(arm, arms.len()), interval });
             let failed: Vec<f64> = met.iter().map(|of| stats::real(usize::try_from(of.failed).unwrap_or(0))).collect();
             rows.push(vec![
                 name.clone(),
@@ -62,7 +62,7 @@ pub(in crate::report::page) fn under_faults(
             .into_iter()
             .chain(point.interval.into_iter().flat_map(|interval| [interval.low.max(0.0), interval.high]))
     });
-    let x = Axis::from_zero("time until half is served again, s", values, figures::parameter);
+    let x = Axis::from_zero("time until half is served again, s", values, plain);
     let marks = arms.iter().zip(ARMS).zip(points).map(|(((name, _), (colour, shape)), points)| Mark::Points {
         name: format!("settings {name}"),
         colour,
@@ -148,22 +148,26 @@ fn dumbbells(
     // What is nothing has no logarithm, and stands a power of ten below the least.
     let nothing = least.log10().floor() - 1.0;
     let place_of = |value: f64| if value > 0.0 { value.log10() } else { nothing };
-    let marks = arms.iter().zip(ARMS).map(|((name, loss), (colour, shape))| Mark::Points {
+    let marks = arms.iter().enumerate().zip(ARMS).map(|((arm, (name, loss)), (colour, shape))| Mark::Points {
         name: format!("settings {name}"),
         colour,
         shape,
         across: true,
         points: (0_u32..)
             .zip(0..names.len())
-            .map(|(row, place)| Point { x: place_of(of(loss, place)), y: -f64::from(row), interval: None })
+            .map(|(row, place)| Point {
+                x: place_of(of(loss, place)),
+                y: beside(arm, arms.len()) - f64::from(row),
+                interval: None,
+            })
             .collect(),
     });
     let all = arms.iter().flat_map(|(_, loss)| (0..names.len()).map(|place| place_of(of(loss, place))));
     let mut x = Axis::powers(words.label, all, &shown);
-    for (at, text) in &mut x.ticks {
-        if *at <= nothing + 1e-9 && above.len() < arms.len() * names.len() {
-            "nothing".clone_into(text);
-        }
+    if let Some((at, text)) = x.ticks.first_mut()
+        && *at <= nothing
+    {
+        "nothing".clone_into(text);
     }
     Some(Chart {
         id: words.id,
@@ -181,6 +185,11 @@ fn dumbbells(
             })
             .collect(),
     })
+}
+
+/// How far the points of an arm stand from the middle of their row, so that neither hides the other.
+fn beside(arm: usize, of: usize) -> f64 {
+    if of < 2 { 0.0 } else { 0.14 - 0.28 * stats::real(arm) }
 }
 
 type Figure = fn(&Prediction) -> (f64, f64);

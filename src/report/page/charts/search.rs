@@ -5,7 +5,7 @@ use crate::{
     model::{Measurement, Recommendation},
     report::{
         ReportedTrial, figures,
-        page::chart::{Axis, Chart, Colour, Mark, Point, Shape},
+        page::chart::{Axis, Chart, Colour, Mark, Point, Shape, plain},
         words,
     },
 };
@@ -118,7 +118,7 @@ pub(in crate::report::page) fn success(recommendation: &Recommendation, trials: 
     let percent = |share: f64| share * 100.0;
     let worst = trials.iter().map(|of| of.trial.measurement.requests.success_rate).reduce(f64::min)?;
     let below = trials.iter().filter(|of| of.trial.measurement.requests.success_rate <= limit).count();
-    let shown = format!("{} %", figures::parameter(percent(limit)));
+    let shown = format!("{} %", plain(percent(limit)));
     let mut marks =
         vec![Mark::Rule { name: format!("limit, {shown}"), colour: Colour::B, at: percent(limit), across: true }];
     marks.extend(by_phase(&trials, |of| {
@@ -128,19 +128,18 @@ pub(in crate::report::page) fn success(recommendation: &Recommendation, trials: 
         Point { x: number(of), y: percent(requests.success_rate), interval: Some(interval) }
     }));
     let values = trials.iter().map(|of| percent(of.trial.measurement.requests.success_rate));
-    let mut y = Axis::around("success rate, %", values.chain([percent(limit), 100.0]), |at| {
-        // As many digits as it takes, and no noise of the last bits.
-        ((at * 1e4).round() / 1e4).to_string()
-    });
+    let mut y = Axis::around("success rate, %", values.chain([percent(limit), 100.0]), plain);
     y.ticks.retain(|(at, _)| *at <= 100.0 + 1e-9);
     Some(Chart {
         id: "success",
         title: "Success rate",
         told: format!(
-            "{} of {} trials were not above the limit of {shown}; the lowest success rate was {}. Bars are 95 % intervals \
-             (Clopper–Pearson). Faults are not counted here.",
-            if below == 0 { "None".to_owned() } else { below.to_string() },
-            trials.len(),
+            "{} above the limit of {shown}; the lowest success rate was {}. Bars are 95 % intervals (Clopper–Pearson). What \
+             happens under faults is not counted here.",
+            match below {
+                0 => format!("All {} trials were", trials.len()),
+                _ => format!("{below} of {} trials were not", trials.len()),
+            },
             figures::share(worst)
         ),
         x: Axis::counted("trial", trials.iter().map(number)),

@@ -8,7 +8,7 @@ use crate::{
     model::{Interval, Measurement, Recommendation, ThroughputCurve},
     report::{
         ReportedTrial, figures,
-        page::chart::{Axis, Chart, Colour, Mark, Point, Shape},
+        page::chart::{Axis, Chart, Colour, Mark, Point, Shape, plain},
     },
     stats,
 };
@@ -92,14 +92,14 @@ pub(in crate::report::page) fn throughput(
     );
     if let Some(curve) = curve {
         if let Some(optimum) = curve.optimum {
-            let name = format!(
-                "optimum {}, 95 % interval {} to {}",
-                figures::parameter(optimum.value),
-                figures::parameter(optimum.interval.low),
-                figures::parameter(optimum.interval.high)
-            );
-            told.push_str(&format!(" The fitted curve has its {name}."));
-            marks.push(Mark::Span { name: String::new(), colour: Colour::C, span: optimum.interval });
+            let [best, low, high] =
+                [optimum.value, optimum.interval.low, optimum.interval.high].map(figures::parameter);
+            told.push_str(&format!(
+                " The fitted curve has its optimum at {best}, with a 95 % interval from {low} to {high}."
+            ));
+            let name = format!("95 % interval of the optimum: {low} to {high}");
+            marks.push(Mark::Span { name, colour: Colour::C, span: optimum.interval });
+            let name = format!("optimum of the curve: {best}");
             marks.push(Mark::Rule { name, colour: Colour::C, at: optimum.value, across: false });
         }
         let band = curve
@@ -178,11 +178,13 @@ pub(in crate::report::page) fn knee(recommendation: &Recommendation, trials: &[R
         sizes.iter().map(|size| Point { x: size.mean, y: figure(size) * 1e3, interval: None }).collect()
     };
     let mut marks = Vec::new();
+    let mut rates: Vec<f64> = sizes.iter().map(|size| size.mean).collect();
     if let Some(curve) = &recommendation.curve {
         // With more connections than workers some are idle, and the law of what all of them do does not hold.
         let workers = f64::from(recommendation.provenance.workers);
         let points = between(curve.range).filter(|at| *at <= workers);
         let points: Vec<_> = points.map(|at| (law(curve).throughput(at), law(curve).hold(at) * 1e3)).collect();
+        rates.extend(points.iter().map(|(rate, _)| *rate));
         marks.push(Mark::Line { name: "time held, by the fitted curve".to_owned(), colour: Colour::A, points });
     }
     let points = |name: &str, colour, shape, figure: &dyn Fn(&Size<'_>) -> f64| Mark::Points {
@@ -217,8 +219,8 @@ pub(in crate::report::page) fn knee(recommendation: &Recommendation, trials: &[R
             figures::time(tail(last)),
             recommendation.provenance.workers,
         ),
-        x: Axis::around("requests a second", sizes.iter().map(|size| size.mean), figures::rate),
-        y: Axis::from_zero("time, ms", values, figures::parameter),
+        x: Axis::around("requests a second", rates, figures::rate),
+        y: Axis::from_zero("time, ms", values, plain),
         marks,
         header: header(&["connections", "requests/s", "time held, mean", "query time, p95", "response time, p95"]),
         rows: sizes

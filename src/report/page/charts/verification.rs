@@ -5,7 +5,7 @@ use crate::{
     model::{Measurement, Recommendation},
     report::{
         ReportedTrial, figures,
-        page::chart::{Axis, Chart, Colour, Mark, Point, Shape},
+        page::chart::{Axis, Chart, Colour, Mark, Point, Shape, plain},
         words,
     },
 };
@@ -52,7 +52,7 @@ pub(in crate::report::page) fn pairs(recommendation: &Recommendation, trials: &[
             found.ratio.value
         ),
         x: Axis::counted("pair", [0.6, last + 0.4]),
-        y: Axis::around("ratio, other settings over those in use", values, shown),
+        y: Axis::around("ratio, other settings over those in use", values, plain),
         marks: vec![
             Mark::Band {
                 name: "95 % interval of the ratio".to_owned(),
