@@ -65,6 +65,12 @@ pub(super) enum Command {
     /// Names and units are the pool's own. Settings that it does not have go to a library beside it, or are named in a comment;
     /// values that it would silently change are refused.
     Export(ExportArguments),
+    /// Write a run's page with charts again, or print its summary
+    Report(ReportArguments),
+    /// Set two runs side by side
+    ///
+    /// Verdicts, figures with intervals, settings that differ, and what makes the comparison mean little.
+    Compare(CompareArguments),
     /// List runs, newest first
     Runs(RunsArguments),
     /// Tell one run
@@ -138,6 +144,42 @@ pub(super) struct ExportArguments {
     /// Prefix of the names in config.py and env [default: the run's]
     #[arg(long)]
     pub(super) prefix: Option<String>,
+    #[command(flatten)]
+    pub(super) results: Results,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ReportArguments {
+    /// The run's id, or `latest`
+    #[arg(default_value = "latest")]
+    pub(super) run: String,
+    /// What to make
+    #[arg(short, long, value_enum, default_value_t = ReportFormat::Html)]
+    pub(super) format: ReportFormat,
+    /// Where to write it; `-` is standard output [default: report.html in the run's folder, standard output for md]
+    #[arg(short, long, value_name = "FILE")]
+    pub(super) output: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) results: Results,
+}
+
+/// What a report is made as.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum ReportFormat {
+    /// One page with charts, which needs no network and can be printed
+    Html,
+    /// The summary in Markdown, for a pull request
+    Md,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CompareArguments {
+    /// A run's id, or `latest`
+    #[arg(value_name = "RUN")]
+    pub(super) one: String,
+    /// The run to set beside it
+    #[arg(value_name = "RUN")]
+    pub(super) other: String,
     #[command(flatten)]
     pub(super) results: Results,
 }

@@ -31,15 +31,7 @@ pub(super) async fn export(arguments: &ExportArguments) -> Result<ExitCode> {
     let prefix = arguments.prefix.as_deref().unwrap_or(&run.intent.prefix);
     let prefix = Prefix::parse(prefix).map_err(bad_input)?;
     let Some(recommendation) = &run.recommendation else {
-        return Err(anyhow::Error::new(WithCode {
-            code: code::STORE,
-            message: format!(
-                "run {id} has no recommendation: it is {}; finish it with `{}`, or name another (`pool-tune runs` \
-                 lists them)",
-                run.status,
-                super::run::resume_command(id, &run.intent.target, &arguments.results.results)
-            ),
-        }));
+        return Err(runs::without_answer(id, run.status, &run.intent.target, &arguments.results));
     };
     match export::export(format, recommendation, &prefix) {
         Ok(text) => {

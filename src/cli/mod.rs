@@ -12,6 +12,7 @@ mod from_script;
 mod out;
 mod profiles;
 mod progress;
+mod report;
 mod run;
 mod runs;
 mod simulate;
@@ -43,6 +44,8 @@ pub fn main() -> ExitCode {
             Command::Simulate(ref simulate) => simulate::simulate(simulate).await,
             Command::Diagnose(ref diagnose) => diagnose::diagnose(diagnose).await,
             Command::Export(ref export) => export::export(export).await,
+            Command::Report(ref report) => report::report(report).await,
+            Command::Compare(ref compare) => report::compare(compare).await,
             Command::Runs(ref runs) => runs::runs(runs).await,
             Command::Show(ref show) => runs::show(show).await,
             Command::Profiles(ref profiles) => profiles::profiles(profiles).await,

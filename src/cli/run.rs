@@ -214,7 +214,9 @@ async fn write(
         let sample = tune::sample(run, server, profile, &trials);
         files.push(("calibration.json", serde_json::to_string(&sample).context("failed to write the calibration")?));
     }
-    files.push(("summary.md", report::summary_md(recommendation, &runs::reported(&trials))));
+    let trials = runs::reported(&trials);
+    files.push(("summary.md", report::summary_md(recommendation, &trials)));
+    files.push(("report.html", report::report_html(recommendation, &trials)));
     Ok(store::write_results(folder, &files)?)
 }
 

@@ -43,6 +43,17 @@ pub(super) async fn open(results: &Results) -> Result<Store> {
     })
 }
 
+/// The error of whoever needs the answer of a run that has none.
+pub(super) fn without_answer(id: &str, status: RunStatus, target: &str, results: &Results) -> anyhow::Error {
+    anyhow::Error::new(WithCode {
+        code: code::STORE,
+        message: format!(
+            "run {id} has no recommendation: it is {status}; finish it with `{}`, or name another (`pool-tune runs` lists them)",
+            super::run::resume_command(id, target, &results.results)
+        ),
+    })
+}
+
 /// The trials as the report takes them.
 pub(super) fn reported(trials: &[TrialRecord]) -> Vec<ReportedTrial<'_>> {
     trials

@@ -1,13 +1,15 @@
-//! A recommendation in words: the page `summary.md`, the rows of the terminal's table, the verdict in a sentence.
+//! A recommendation in words and charts: the pages `summary.md` and `report.html`, two runs side by side, the rows of the terminal's table, the verdict in a sentence.
 //!
 //! In: a [`Recommendation`](crate::model::Recommendation) and the trials behind it; out: text. Nothing is written or
 //! printed here, and there is no clock: the same run gives the same bytes.
 
+mod beside;
 mod curve;
 mod faults;
 pub(crate) mod figures;
 mod markdown;
 mod metrics;
+mod page;
 #[cfg(test)]
 pub(crate) mod samples;
 mod simulation;
@@ -17,6 +19,8 @@ mod summary;
 mod tests;
 pub(crate) mod words;
 
+pub use beside::{Beside, side_by_side};
+pub use page::report_html;
 pub use stress::{
     Comparison, Grid, Incomparable, breaker, comparable, compare, fault_in_words, findings_grid, ladder, sections,
     suite_grid,

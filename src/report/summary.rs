@@ -26,30 +26,37 @@ pub fn summary_md(recommendation: &Recommendation, trials: &[ReportedTrial<'_>])
             page.extend(["- ", &text(warning), "\n"]);
         }
     }
-    let mut section = |heading: &str, body: &str| page.extend(["\n## ", heading, "\n\n", body]);
-    section("Settings", &settings(recommendation));
-    section("Throughput", &throughput(recommendation));
-    if let Some(verification) = verification(recommendation) {
-        section("Verification", &verification);
+    for (heading, body) in sections(recommendation, trials) {
+        page.extend(["\n## ", heading, "\n\n", &body]);
     }
-    if let Some(faults) = faults::section(recommendation, trials) {
-        section("Under faults", &faults);
-    }
-    if let Some(simulated) = simulation::section(recommendation) {
-        section("In simulated days", &simulated);
-    }
-    section("Key metrics", &metrics::section(recommendation, trials));
-    section("Throughput against connections", &curve::section(recommendation));
+    page
+}
+
+/// Headings of sections that have charts on the page `report.html`.
+pub(super) const VERIFICATION: &str = "Verification";
+pub(super) const FAULTS: &str = "Under faults";
+pub(super) const DAYS: &str = "In simulated days";
+pub(super) const CURVE: &str = "Throughput against connections";
+
+/// What is told of a run, section by section: heading and Markdown.
+pub(super) fn sections(recommendation: &Recommendation, trials: &[ReportedTrial<'_>]) -> Vec<(&'static str, String)> {
+    let provenance = &recommendation.provenance;
+    let mut sections = vec![("Settings", settings(recommendation)), ("Throughput", throughput(recommendation))];
+    sections.extend(verification(recommendation).map(|told| (VERIFICATION, told)));
+    sections.extend(faults::section(recommendation, trials).map(|told| (FAULTS, told)));
+    sections.extend(simulation::section(recommendation).map(|told| (DAYS, told)));
+    sections.push(("Key metrics", metrics::section(recommendation, trials)));
+    sections.push((CURVE, curve::section(recommendation)));
     if !recommendation.insights.is_empty() {
         let told = recommendation
             .insights
             .iter()
             .map(|insight| format!("**{}.** {}\n", text(insight.title.trim_end_matches('.')), text(&insight.text)));
-        section("Also learnt", &told.collect::<Vec<_>>().join("\n"));
+        sections.push(("Also learnt", told.collect::<Vec<_>>().join("\n")));
     }
-    section("How it was done", &how(provenance, trials));
-    section("How to repeat it", &repeat(provenance));
-    page
+    sections.push(("How it was done", how(provenance, trials)));
+    sections.push(("How to repeat it", repeat(provenance)));
+    sections
 }
 
 fn settings(recommendation: &Recommendation) -> String {

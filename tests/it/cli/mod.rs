@@ -5,6 +5,7 @@ mod databases;
 mod from_database;
 mod from_script;
 mod real;
+mod report;
 mod simulate;
 mod simulated;
 mod simulation;

@@ -1,6 +1,6 @@
 use super::{pool_tune, program, read, stderr, stdout};
 
-const FILES: [&str; 3] = ["config.py", "recommendation.yaml", "summary.md"];
+const FILES: [&str; 4] = ["config.py", "recommendation.yaml", "summary.md", "report.html"];
 
 fn simulated(folder: &std::path::Path, seed: &str) {
     let arguments =

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{pool_tune, program, read, stderr, stdout};
 
-const FILES: [&str; 2] = ["recommendation.yaml", "summary.md"];
+const FILES: [&str; 3] = ["recommendation.yaml", "summary.md", "report.html"];
 
 /// The heavy profile with days that are quickly simulated.
 fn profile(folder: &Path) {
