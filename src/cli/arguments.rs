@@ -22,6 +22,7 @@ Exit codes:
   6    results cannot be written or read
   7    another run is under way
   8    a stress test missed a threshold
+  9    `export --check`: the file does not hold the run's settings
   130  interrupted; `pool-tune run --resume` goes on"
 )]
 pub(super) struct Arguments {
@@ -60,7 +61,12 @@ pub(super) enum Command {
     Simulate(Box<SimulateArguments>),
     /// Tell what the figures of a run or of a stress test point to, and what to change
     Diagnose(DiagnoseArguments),
-    /// Print the recommended settings of a run as config.py or for another pool
+    /// Print the recommended settings of a run as config.py or for another pool, or put them into a file of yours
+    ///
+    /// With --into, the values are changed where they stand in a .py, .env or .toml file, and nothing else is: constants and class
+    /// attributes with the prefix, also as the default of os.getenv, and the guide's names in dictionaries. What the file has not
+    /// is added in one marked block. The old file is kept beside it as FILE.bak. A file in which a name is defined twice, or as
+    /// something that is no plain value, is left as it is.
     ///
     /// Names and units are the pool's own. Settings that it does not have go to a library beside it, or are named in a comment;
     /// values that it would silently change are refused.
@@ -138,6 +144,18 @@ pub(super) struct ExportArguments {
     /// Prefix of the names in config.py and env [default: the run's]
     #[arg(long)]
     pub(super) prefix: Option<String>,
+    /// Change the values in this file: a .py, .env or .toml
+    #[arg(long, value_name = "FILE", conflicts_with = "format")]
+    pub(super) into: Option<PathBuf>,
+    /// With --into: change nothing, and end with code 9 when the file differs
+    #[arg(long, requires = "into")]
+    pub(super) check: bool,
+    /// With --into: change nothing, and print what would change as a unified diff
+    #[arg(long, requires = "into")]
+    pub(super) diff: bool,
+    /// With --into: change only what stands in the class, dictionary or table of this name
+    #[arg(long, value_name = "NAME", requires = "into")]
+    pub(super) within: Option<String>,
     #[command(flatten)]
     pub(super) results: Results,
 }

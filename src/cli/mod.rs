@@ -9,6 +9,7 @@ mod exit;
 mod export;
 mod from_database;
 mod from_script;
+mod into;
 mod out;
 mod profiles;
 mod progress;
