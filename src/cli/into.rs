@@ -56,10 +56,13 @@ impl Into {
         if arguments.diff {
             let diff = TextDiff::from_lines(&self.file.text, &rewritten.text);
             out!("{}", diff.unified_diff().header(&shown.to_string(), &shown.to_string()));
-        } else {
-            list(&self.path, &rewritten);
         }
         let differs = !rewritten.changes.is_empty();
+        let backup = (differs && !arguments.check && !arguments.diff).then(|| self.file.replace(&rewritten.text));
+        let backup = backup.transpose().map_err(|error| failed(&error))?;
+        if !arguments.diff {
+            list(&self.path, &rewritten);
+        }
         if arguments.check && differs {
             errln!("{shown}: does not hold the run's settings; change it with `pool-tune export --into`");
             return Ok(ExitCode::from(code::DIFFERS));
@@ -67,8 +70,7 @@ impl Into {
         if arguments.check || arguments.diff {
             return Ok(ExitCode::SUCCESS);
         }
-        if differs {
-            let backup = self.file.replace(&rewritten.text).map_err(|error| failed(&error))?;
+        if let Some(backup) = backup {
             errln!("{shown}: changed; the old file is {}", backup.display());
         } else {
             errln!("{shown}: holds the run's settings already");

@@ -10,6 +10,7 @@ mod error;
 mod expression;
 mod literal;
 mod python;
+mod syntax;
 #[cfg(test)]
 mod tests;
 mod toml;

@@ -6,7 +6,7 @@ use super::{
     Edits, IntoError, Names, Obstacle, block,
     edit::line_of,
     expression::{Call, replacement},
-    literal, python_literal,
+    literal, python_literal, syntax,
 };
 use crate::model::{Setting, Settings};
 
@@ -60,13 +60,13 @@ struct Finder<'t, 'a> {
 
 /// What has to be replaced so that the file holds the settings.
 pub(super) fn edits(text: &str, settings: &Settings, names: Names<'_>) -> Result<Edits, IntoError> {
-    check_encoding(text)?;
+    syntax::check_encoding(text)?;
     let mut parser = Parser::new();
     // Only a grammar made for another version of the library could be refused, and a test would tell.
     parser.set_language(&tree_sitter_python::LANGUAGE.into()).map_err(|_| IntoError::NotReadBack)?;
     let tree = parser.parse(text, None).ok_or(IntoError::NotReadBack)?;
     let root = tree.root_node();
-    if let Some(at) = error_in(root) {
+    if let Some(at) = syntax::error_in(root, text) {
         return Err(IntoError::syntax(text, at));
     }
     let mut finder = Finder {
@@ -144,44 +144,6 @@ fn check_twice(text: &str, found: &[Definition<'_>]) -> Result<(), IntoError> {
         }
     }
     Ok(())
-}
-
-/// Python takes another encoding from a comment in the first two lines.
-fn check_encoding(text: &str) -> Result<(), IntoError> {
-    for (index, line) in text.lines().take(2).enumerate() {
-        let comment = line.trim_start_matches(['\u{feff}', ' ', '\t', '\u{c}']);
-        let Some((_, rest)) = comment.strip_prefix('#').and_then(|comment| comment.split_once("coding")) else {
-            continue;
-        };
-        let Some(rest) = rest.strip_prefix([':', '=']) else { continue };
-        let is_part = |character: char| character.is_ascii_alphanumeric() || "-_.".contains(character);
-        let encoding: String = rest.trim_start().chars().take_while(|character| is_part(*character)).collect();
-        let plain = encoding.to_ascii_lowercase().replace('_', "-");
-        if !(plain.is_empty() || ["utf-8", "utf8", "utf-8-sig", "ascii", "us-ascii"].contains(&plain.as_str())) {
-            return Err(IntoError::Encoding { line: index + 1, encoding });
-        }
-    }
-    Ok(())
-}
-
-/// Where the first part stands that is no Python.
-fn error_in(root: Node<'_>) -> Option<usize> {
-    if !root.has_error() {
-        return None;
-    }
-    let mut at = root.start_byte();
-    let mut stack = vec![root];
-    while let Some(node) = stack.pop() {
-        if node.is_error() || node.is_missing() {
-            return Some(node.start_byte());
-        }
-        at = node.start_byte();
-        let mut cursor = node.walk();
-        let mut children: Vec<_> = node.children(&mut cursor).filter(Node::has_error).collect();
-        children.reverse();
-        stack.extend(children);
-    }
-    Some(at)
 }
 
 fn most_common(prefixes: &[String]) -> Option<&String> {

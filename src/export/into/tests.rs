@@ -60,6 +60,9 @@ fn a_value_that_is_the_same_stays_as_it_is_written() {
         "APP_VALIDATION_QUERY = r'SELECT ' \"\\x31\"",
         "APP_INITIAL_RETRY_DELAY = .25",
         "X = 1\nAPP_MAX_CONNECTIONS = 15",
+        "APP_MAX_CONNECTIONS = 15; y = 2\nif y: z = 1; w = 2\nelif w:\n  # c\n    v = 1\n # d\n    u = 2; t = 3\nelse: pass",
+        "APP_MAX_CONNECTIONS = 15\n@f\nclass C(\n  D):\n\t@f\n\tdef g(\n self):\n\t\t'''\na'''\n\t\ttry: pass\n\t\texcept E as e:\n\t\t\tpass\n\tx = [\n1]",
+        "APP_MAX_CONNECTIONS = 15\nmatch x:\n  case 1:\n    y = 1\n  case _: y = 2\nasync def f():\n  async with a as b, c: \\\n d\n  return 1",
         "APP_MAX_CONNECTIONS = 15\ndef f():\n    APP_MAX_CONNECTIONS = 3\n    return APP_MAX_CONNECTIONS",
     ] {
         python_value(line, line);
@@ -151,6 +154,16 @@ fn doubt_leaves_the_file_alone() {
     assert!(message("a, APP_MAX_CONNECTIONS = 1, 2").contains("together with other names"));
     assert!(message("a = APP_MAX_CONNECTIONS = 1").contains("together with another name"));
     assert!(message("APP_VALIDATION_QUERY = ('a' # why\n 'b')").contains("comment within its value"));
+    for text in [
+        "x = 1\n  y = 2",
+        "if x:\n    y = 1\n   z = 2",
+        "if x:\n    y = 1\n      z = 2",
+        "def f():\nreturn 1",
+        "x = 1\nprint 'a'",
+        "x = 1\ry = 2",
+    ] {
+        assert!(message(text).contains("is not understood"), "{text}");
+    }
     assert!(message("# -*- coding: latin-1 -*-\n").contains("encoding is latin-1"));
     assert!(message(&format!("x = {}1", "(".repeat(50_000))).contains("line 1 is not understood"));
 }
