@@ -71,6 +71,11 @@ pub(super) enum Command {
     /// Names and units are the pool's own. Settings that it does not have go to a library beside it, or are named in a comment;
     /// values that it would silently change are refused.
     Export(ExportArguments),
+    /// Print the settings in a configuration of yours as `settings:` of a profile
+    ///
+    /// Read are config.py, config-dict, env, json, yaml, toml, hikaricp, spring-boot, rails, pgbouncer and npgsql. What means
+    /// something else there, such as a 0 for ever, is told in a comment and left out.
+    Import(ImportArguments),
     /// List runs, newest first
     Runs(RunsArguments),
     /// Tell one run
@@ -158,6 +163,19 @@ pub(super) struct ExportArguments {
     pub(super) within: Option<String>,
     #[command(flatten)]
     pub(super) results: Results,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ImportArguments {
+    /// The configuration
+    #[arg(value_name = "FILE")]
+    pub(super) file: PathBuf,
+    /// Its format [default: by its name; .properties is hikaricp, .ini is pgbouncer]
+    #[arg(short, long, value_name = "NAME")]
+    pub(super) format: Option<String>,
+    /// Prefix of the names in config.py and env [default: the most common one in the file]
+    #[arg(long)]
+    pub(super) prefix: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -89,7 +89,8 @@ fn list(path: &Path, rewritten: &Rewritten) {
     }
 }
 
-fn failed(error: &FileError) -> anyhow::Error {
+/// What the user is told of a file that cannot be used.
+pub(super) fn failed(error: &FileError) -> anyhow::Error {
     let code = match error {
         FileError::Unfit { .. } => code::BAD_INPUT,
         FileError::Locked { .. } => code::STORE,

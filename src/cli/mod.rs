@@ -9,6 +9,7 @@ mod exit;
 mod export;
 mod from_database;
 mod from_script;
+mod import;
 mod into;
 mod out;
 mod profiles;
@@ -44,6 +45,7 @@ pub fn main() -> ExitCode {
             Command::Simulate(ref simulate) => simulate::simulate(simulate).await,
             Command::Diagnose(ref diagnose) => diagnose::diagnose(diagnose).await,
             Command::Export(ref export) => export::export(export).await,
+            Command::Import(ref import) => import::import_settings(import),
             Command::Runs(ref runs) => runs::runs(runs).await,
             Command::Show(ref show) => runs::show(show).await,
             Command::Profiles(ref profiles) => profiles::profiles(profiles).await,

@@ -7,6 +7,7 @@
 mod convert;
 mod error;
 mod formats;
+mod import;
 mod into;
 mod language;
 mod prefix;
@@ -20,6 +21,7 @@ mod tests;
 pub use convert::{Convert, Written};
 pub use error::{ExportError, Refusal, UnknownFormat};
 pub use formats::FORMATS;
+pub use import::{ImportError, Imported, import};
 pub use into::{Change, IntoError, Names, Obstacle, Rewritten, Syntax, rewrite};
 pub use language::Language;
 pub use prefix::{Prefix, PrefixError};

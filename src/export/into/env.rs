@@ -23,8 +23,14 @@ struct Line {
     holds: String,
 }
 
-/// What has to be replaced so that the file holds the settings.
-pub(super) fn edits(text: &str, settings: &Settings, names: Names<'_>) -> Result<Edits, IntoError> {
+/// What a file defines: each setting with its line and what it holds.
+pub(in crate::export) fn defined(text: &str, names: Names<'_>) -> Result<Vec<(Setting, usize, String)>, IntoError> {
+    let (lines, _) = lines(text, names)?;
+    Ok(lines.into_iter().map(|line| (line.setting, line_of(text, line.at), line.holds)).collect())
+}
+
+/// The lines that define settings, and where the block ends that is there already.
+fn lines(text: &str, names: Names<'_>) -> Result<(Vec<Line>, Option<usize>), IntoError> {
     if let Some(part) = names.within {
         return Err(IntoError::NoSuchPart(part.to_owned()));
     }
@@ -64,7 +70,12 @@ pub(super) fn edits(text: &str, settings: &Settings, names: Names<'_>) -> Result
         }
         at = next;
     }
+    Ok((lines, block))
+}
 
+/// What has to be replaced so that the file holds the settings.
+pub(super) fn edits(text: &str, settings: &Settings, names: Names<'_>) -> Result<Edits, IntoError> {
+    let (lines, block) = lines(text, names)?;
     let mut edits = Edits::default();
     let mut obstacles = Vec::new();
     for line in &lines {

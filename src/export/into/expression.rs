@@ -42,6 +42,22 @@ pub(super) fn replacement(
     }
 }
 
+/// A value that is known before the program runs.
+#[derive(Clone, Debug, PartialEq)]
+pub(in crate::export) enum Plain {
+    Number(f64),
+    Text(String),
+}
+
+/// What an expression holds, or takes by default.
+pub(super) fn plain_value(node: Node<'_>, source: &str) -> Option<Plain> {
+    let (place, _) = place(node, source, &Value::Count(0), Around::default(), 0).ok()?;
+    if place.kind() == "none" {
+        return Some(Plain::Text(String::new()));
+    }
+    text(place, source).map(Plain::Text).or_else(|| number(place, source, 0).map(Plain::Number))
+}
+
 fn with_number(
     place: Node<'_>,
     source: &str,

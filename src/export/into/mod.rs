@@ -5,11 +5,11 @@
 
 mod block;
 mod edit;
-mod env;
+pub(super) mod env;
 mod error;
-mod expression;
+pub(super) mod expression;
 mod literal;
-mod python;
+pub(super) mod python;
 mod syntax;
 #[cfg(test)]
 mod tests;

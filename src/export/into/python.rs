@@ -5,7 +5,7 @@ use tree_sitter::{Node, Parser};
 use super::{
     Edits, IntoError, Names, Obstacle, block,
     edit::line_of,
-    expression::{Call, replacement},
+    expression::{Call, Plain, plain_value, replacement},
     literal, python_literal, syntax,
 };
 use crate::model::{Setting, Settings};
@@ -58,8 +58,12 @@ struct Finder<'t, 'a> {
     part_is_there: bool,
 }
 
-/// What has to be replaced so that the file holds the settings.
-pub(super) fn edits(text: &str, settings: &Settings, names: Names<'_>) -> Result<Edits, IntoError> {
+/// What is done with what a file defines, while its tree is there.
+fn with_found<T>(
+    text: &str,
+    names: Names<'_>,
+    then: impl FnOnce(&[Definition<'_>], &Finder<'_, '_>) -> Result<T, IntoError>,
+) -> Result<T, IntoError> {
     syntax::check_encoding(text)?;
     let mut parser = Parser::new();
     // Only a grammar made for another version of the library could be refused, and a test would tell.
@@ -81,16 +85,44 @@ pub(super) fn edits(text: &str, settings: &Settings, names: Names<'_>) -> Result
     if let (false, Some(part)) = (finder.part_is_there, names.within) {
         return Err(IntoError::NoSuchPart(part.to_owned()));
     }
-    let Finder { mut found, marks, other_prefixes, .. } = finder;
+    let mut found = std::mem::take(&mut finder.found);
     // Names that may be another program's count only where nothing surer is there.
     let surest = found.iter().map(|definition| definition.sure).max().unwrap_or(Sure::Constant);
     found.retain(|definition| definition.sure >= surest.min(Sure::Guide));
     found.sort_by_key(|definition| definition.at);
     check_twice(text, &found)?;
+    then(&found, &finder)
+}
 
+/// What a file defines: each setting with its place and its value, if that is a plain one.
+pub(in crate::export) fn defined(
+    text: &str,
+    names: Names<'_>,
+) -> Result<Vec<(Setting, usize, Option<Plain>)>, IntoError> {
+    with_found(text, names, |found, _| {
+        let defined = found.iter().map(|definition| {
+            let value = definition.value.ok().and_then(|node| plain_value(node, text));
+            (definition.setting, line_of(text, definition.at), value)
+        });
+        Ok(defined.collect())
+    })
+}
+
+/// What has to be replaced so that the file holds the settings.
+pub(super) fn edits(text: &str, settings: &Settings, names: Names<'_>) -> Result<Edits, IntoError> {
+    with_found(text, names, |found, finder| edits_of(text, settings, names, found, finder))
+}
+
+fn edits_of(
+    text: &str,
+    settings: &Settings,
+    names: Names<'_>,
+    found: &[Definition<'_>],
+    finder: &Finder<'_, '_>,
+) -> Result<Edits, IntoError> {
     let mut edits = Edits::default();
     let mut obstacles = Vec::new();
-    for definition in &found {
+    for definition in found {
         let value = settings.get(definition.setting);
         match definition.value.map_err(str::to_owned).and_then(|node| replacement(node, text, value)) {
             Ok(Some((range, now))) => edits.replace(text, &definition.name, range, now),
@@ -105,7 +137,7 @@ pub(super) fn edits(text: &str, settings: &Settings, names: Names<'_>) -> Result
     let missing: Vec<Setting> =
         Setting::all().filter(|setting| !found.iter().any(|definition| definition.setting == *setting)).collect();
     if !missing.is_empty()
-        && let Some(alone) = block::has_no_home(&found)
+        && let Some(alone) = block::has_no_home(found)
     {
         // Constants at the end of the file would be read by nobody.
         let lines = missing.iter().map(|setting| format!("{setting} = {}", python_literal(settings.get(*setting))));
@@ -122,10 +154,10 @@ pub(super) fn edits(text: &str, settings: &Settings, names: Names<'_>) -> Result
         return Err(IntoError::Obstacles(obstacles));
     }
     if !missing.is_empty() {
-        block::add(&mut edits, text, &found, &marks, &missing, settings, names);
+        block::add(&mut edits, text, found, &finder.marks, &missing, settings, names);
     }
     if found.is_empty()
-        && let Some(other) = most_common(&other_prefixes)
+        && let Some(other) = most_common(&finder.other_prefixes)
     {
         edits.hint = Some(format!(
             "the file has names that begin with {other}_, and these begin with {}_; if those are the pool's, add --prefix \

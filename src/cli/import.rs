@@ -1,0 +1,52 @@
+use std::{path::Path, process::ExitCode};
+
+use anyhow::Result;
+
+use super::{arguments::ImportArguments, exit::bad_input, into::failed, out::out};
+use crate::{
+    export::{Format, Prefix, import},
+    report::words,
+    store::OwnFile,
+};
+
+/// Prints the settings of a configuration as the part `settings` of a profile.
+pub(super) fn import_settings(arguments: &ImportArguments) -> Result<ExitCode> {
+    let shown = arguments.file.display();
+    let format = match &arguments.format {
+        Some(name) => Format::named(name).map_err(bad_input)?,
+        None => by_name(&arguments.file).ok_or_else(|| {
+            bad_input(format!("failed to tell what `{shown}` is by its name: say it with --format, such as hikaricp"))
+        })?,
+    };
+    let prefix = arguments.prefix.as_deref().map(Prefix::parse).transpose().map_err(bad_input)?;
+    let file = OwnFile::read(&arguments.file).map_err(|error| failed(&error))?;
+    let imported = import(format, &file.text, prefix.as_ref())
+        .map_err(|error| bad_input(format!("failed to read the settings in `{shown}`: {error}")))?;
+    out!(
+        "# Read from {} as {}; times are seconds\n{}",
+        words::one_line(&shown.to_string()),
+        format.title,
+        imported.yaml()
+    );
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The format that files of a name are most often in.
+fn by_name(path: &Path) -> Option<&'static Format> {
+    let name = path.file_name()?.to_string_lossy().to_ascii_lowercase();
+    let format = match name.rsplit_once('.').map_or("", |(_, ending)| ending) {
+        "py" => "config.py",
+        "json" if name.starts_with("appsettings") => "npgsql",
+        "json" => "json",
+        "yaml" | "yml" if name.starts_with("database.") => "rails",
+        "yaml" | "yml" if name.starts_with("application") => "spring-boot",
+        "yaml" | "yml" => "yaml",
+        "toml" => "toml",
+        "properties" => "hikaricp",
+        "ini" => "pgbouncer",
+        "cs" => "npgsql",
+        _ if name.split('.').skip(1).any(|part| part == "env") => "env",
+        _ => return None,
+    };
+    Format::named(format).ok()
+}
