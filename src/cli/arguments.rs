@@ -97,6 +97,9 @@ pub(super) struct RunArguments {
     /// installed]
     #[arg(short, long, value_name = "URL", env = "DATABASE_URL", hide_env_values = true)]
     pub(super) target: Option<SecretString>,
+    /// Take the settings in use from this configuration, as `pool-tune import` reads it [default: the profile's]
+    #[arg(long, value_name = "FILE", conflicts_with = "resume")]
+    pub(super) baseline: Option<PathBuf>,
     /// Hold a setting at a value: max_connections=20
     #[arg(long, value_name = "SETTING=VALUE", conflicts_with = "resume")]
     pub(super) pin: Vec<String>,

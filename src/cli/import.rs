@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use super::{arguments::ImportArguments, exit::bad_input, into::failed, out::out};
 use crate::{
-    export::{Format, Prefix, import},
+    export::{Format, Imported, Prefix, import},
     report::words,
     store::OwnFile,
 };
@@ -12,16 +12,8 @@ use crate::{
 /// Prints the settings of a configuration as the part `settings` of a profile.
 pub(super) fn import_settings(arguments: &ImportArguments) -> Result<ExitCode> {
     let shown = arguments.file.display();
-    let format = match &arguments.format {
-        Some(name) => Format::named(name).map_err(bad_input)?,
-        None => by_name(&arguments.file).ok_or_else(|| {
-            bad_input(format!("failed to tell what `{shown}` is by its name: say it with --format, such as hikaricp"))
-        })?,
-    };
     let prefix = arguments.prefix.as_deref().map(Prefix::parse).transpose().map_err(bad_input)?;
-    let file = OwnFile::read(&arguments.file).map_err(|error| failed(&error))?;
-    let imported = import(format, &file.text, prefix.as_ref())
-        .map_err(|error| bad_input(format!("failed to read the settings in `{shown}`: {error}")))?;
+    let (format, imported) = read(&arguments.file, arguments.format.as_deref(), prefix.as_ref())?;
     out!(
         "# Read from {} as {}; times are seconds\n{}",
         words::one_line(&shown.to_string()),
@@ -29,6 +21,23 @@ pub(super) fn import_settings(arguments: &ImportArguments) -> Result<ExitCode> {
         imported.yaml()
     );
     Ok(ExitCode::SUCCESS)
+}
+
+/// What a configuration says, in the format given or in the one that its name tells.
+pub(super) fn read(path: &Path, format: Option<&str>, prefix: Option<&Prefix>) -> Result<(&'static Format, Imported)> {
+    let shown = path.display();
+    let format = match format {
+        Some(name) => Format::named(name).map_err(bad_input)?,
+        None => by_name(path).ok_or_else(|| {
+            bad_input(format!(
+                "failed to tell what `{shown}` is by its name: `pool-tune import {shown} --format NAME` reads it, such as hikaricp"
+            ))
+        })?,
+    };
+    let file = OwnFile::read(path).map_err(|error| failed(&error))?;
+    let imported = import(format, &file.text, prefix)
+        .map_err(|error| bad_input(format!("failed to read the settings in `{shown}`: {error}")))?;
+    Ok((format, imported))
 }
 
 /// The format that files of a name are most often in.
