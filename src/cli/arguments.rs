@@ -22,6 +22,7 @@ Exit codes:
   6    results cannot be written or read
   7    another run is under way
   8    a stress test missed a threshold
+  9    `export --check`: the file does not hold the run's settings
   130  interrupted; `pool-tune run --resume` goes on"
 )]
 pub(super) struct Arguments {
@@ -60,7 +61,12 @@ pub(super) enum Command {
     Simulate(Box<SimulateArguments>),
     /// Tell what the figures of a run or of a stress test point to, and what to change
     Diagnose(DiagnoseArguments),
-    /// Print the recommended settings of a run as config.py or for another pool
+    /// Print the recommended settings of a run as config.py or for another pool, or put them into a file of yours
+    ///
+    /// With --into, the values are changed where they stand in a .py, .env or .toml file, and nothing else is: constants and class
+    /// attributes with the prefix, also as the default of os.getenv, and the guide's names in dictionaries. What the file has not
+    /// is added in one marked block. The old file is kept beside it as FILE.bak. A file in which a name is defined twice, or as
+    /// something that is no plain value, is left as it is.
     ///
     /// Names and units are the pool's own. Settings that it does not have go to a library beside it, or are named in a comment;
     /// values that it would silently change are refused.
@@ -71,6 +77,11 @@ pub(super) enum Command {
     ///
     /// Verdicts, figures with intervals, settings that differ, and what makes the comparison mean little.
     Compare(CompareArguments),
+    /// Print the settings in a configuration of yours as `settings:` of a profile
+    ///
+    /// Read are config.py, config-dict, env, json, yaml, toml, hikaricp, spring-boot, rails, pgbouncer and npgsql. What means
+    /// something else there, such as a 0 for ever, is told in a comment and left out.
+    Import(ImportArguments),
     /// List runs, newest first
     Runs(RunsArguments),
     /// Tell one run
@@ -92,6 +103,9 @@ pub(super) struct RunArguments {
     /// installed]
     #[arg(short, long, value_name = "URL", env = "DATABASE_URL", hide_env_values = true)]
     pub(super) target: Option<SecretString>,
+    /// Take the settings in use from this configuration, as `pool-tune import` reads it [default: the profile's]
+    #[arg(long, value_name = "FILE", conflicts_with = "resume")]
+    pub(super) baseline: Option<PathBuf>,
     /// Hold a setting at a value: max_connections=20
     #[arg(long, value_name = "SETTING=VALUE", conflicts_with = "resume")]
     pub(super) pin: Vec<String>,
@@ -144,6 +158,18 @@ pub(super) struct ExportArguments {
     /// Prefix of the names in config.py and env [default: the run's]
     #[arg(long)]
     pub(super) prefix: Option<String>,
+    /// Change the values in this file: a .py, .env or .toml
+    #[arg(long, value_name = "FILE", conflicts_with = "format")]
+    pub(super) into: Option<PathBuf>,
+    /// With --into: change nothing, and end with code 9 when the file differs
+    #[arg(long, requires = "into")]
+    pub(super) check: bool,
+    /// With --into: change nothing, and print what would change as a unified diff
+    #[arg(long, requires = "into")]
+    pub(super) diff: bool,
+    /// With --into: change only what stands in the class, dictionary or table of this name
+    #[arg(long, value_name = "NAME", requires = "into")]
+    pub(super) within: Option<String>,
     #[command(flatten)]
     pub(super) results: Results,
 }
@@ -182,6 +208,19 @@ pub(super) struct CompareArguments {
     pub(super) other: String,
     #[command(flatten)]
     pub(super) results: Results,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ImportArguments {
+    /// The configuration
+    #[arg(value_name = "FILE")]
+    pub(super) file: PathBuf,
+    /// Its format [default: by its name; .properties is hikaricp, .ini is pgbouncer]
+    #[arg(short, long, value_name = "NAME")]
+    pub(super) format: Option<String>,
+    /// Prefix of the names in config.py and env [default: the most common one in the file]
+    #[arg(long)]
+    pub(super) prefix: Option<String>,
 }
 
 #[derive(Debug, Args)]

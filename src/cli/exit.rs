@@ -21,6 +21,8 @@ pub(super) mod code {
     pub(in crate::cli) const BUSY: u8 = 7;
     /// A stress test missed a threshold.
     pub(in crate::cli) const THRESHOLD: u8 = 8;
+    /// `export --check`: the file does not hold the run's settings.
+    pub(in crate::cli) const DIFFERS: u8 = 9;
     /// Interrupted; the run can be resumed.
     pub(in crate::cli) const INTERRUPTED: u8 = 130;
 }

@@ -7,6 +7,7 @@ use comfy_table::{ContentArrangement, Table, presets};
 use super::{
     arguments::ExportArguments,
     exit::{WithCode, bad_input, code},
+    into::Into,
     runs,
 };
 use crate::export::{self, ExportError, FORMATS, Format, Prefix};
@@ -17,8 +18,10 @@ pub(super) async fn export(arguments: &ExportArguments) -> Result<ExitCode> {
         list();
         return Ok(ExitCode::SUCCESS);
     }
-    // A misspelt format is told before anything is looked up.
-    let format = Format::named(&arguments.format).map_err(bad_input)?;
+    // A misspelt format is told before anything is looked up, and so is a file that cannot be changed.
+    let into = arguments.into.as_deref().map(Into::open).transpose()?;
+    let name = into.as_ref().map_or(arguments.format.as_str(), |into| into.format());
+    let format = Format::named(name).map_err(bad_input)?;
     if arguments.prefix.is_some() && !format.has_prefix() {
         return Err(bad_input(format!(
             "--prefix is for config.py and env: the names of {} are given; leave it out",
@@ -35,6 +38,9 @@ pub(super) async fn export(arguments: &ExportArguments) -> Result<ExitCode> {
     };
     match export::export(format, recommendation, &prefix) {
         Ok(text) => {
+            if let Some(into) = into {
+                return into.put(&recommendation.settings(), &prefix, arguments);
+            }
             out!("{text}");
             Ok(ExitCode::SUCCESS)
         }

@@ -9,6 +9,8 @@ mod exit;
 mod export;
 mod from_database;
 mod from_script;
+mod import;
+mod into;
 mod out;
 mod profiles;
 mod progress;
@@ -46,6 +48,7 @@ pub fn main() -> ExitCode {
             Command::Export(ref export) => export::export(export).await,
             Command::Report(ref report) => report::report(report).await,
             Command::Compare(ref compare) => report::compare(compare).await,
+            Command::Import(ref import) => import::import_settings(import),
             Command::Runs(ref runs) => runs::runs(runs).await,
             Command::Show(ref show) => runs::show(show).await,
             Command::Profiles(ref profiles) => profiles::profiles(profiles).await,

@@ -1,4 +1,4 @@
-use crate::cli::out::{out, outln};
+use crate::cli::out::{errln, out, outln};
 use std::{
     fs::{self, File, TryLockError},
     io::{IsTerminal as _, Read as _, Seek as _, Write as _},
@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     arguments::{Arguments, RunArguments},
     exit::{WithCode, bad_input, code},
-    profiles,
+    import, profiles,
     progress::Display,
     runs, simulation,
 };
@@ -260,6 +260,13 @@ pub(super) async fn choice(target: Option<&SecretString>, results: &Path) -> Res
 
 fn new_intent(arguments: &RunArguments, prefix: Prefix) -> Result<Intent> {
     let mut profile = profiles::load(arguments.profile.as_deref().unwrap_or("medium"))?;
+    if let Some(file) = &arguments.baseline {
+        let (_, imported) = import::read(file, None, None)?;
+        for note in &imported.notes {
+            errln!("{}: {note}", file.display());
+        }
+        profile = profile.in_use(&imported.values).map_err(bad_input)?;
+    }
     let flags = override_profile(&mut profile, &arguments.pin, &arguments.range, arguments.trials, arguments.pairs)?;
     let id = if let Some(name) = &arguments.name {
         checked_id(name)?

@@ -7,6 +7,8 @@
 mod convert;
 mod error;
 mod formats;
+mod import;
+mod into;
 mod language;
 mod prefix;
 mod python;
@@ -19,6 +21,8 @@ mod tests;
 pub use convert::{Convert, Written};
 pub use error::{ExportError, Refusal, UnknownFormat};
 pub use formats::FORMATS;
+pub use import::{ImportError, Imported, import};
+pub use into::{Change, IntoError, Names, Obstacle, Rewritten, Syntax, rewrite};
 pub use language::Language;
 pub use prefix::{Prefix, PrefixError};
 pub use render::export;

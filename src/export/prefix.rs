@@ -28,6 +28,13 @@ impl Prefix {
     }
 }
 
+impl Default for Prefix {
+    /// The guide's.
+    fn default() -> Self {
+        Self("SUPABASE".to_owned())
+    }
+}
+
 impl fmt::Display for Prefix {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)

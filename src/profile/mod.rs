@@ -4,6 +4,7 @@
 //! [`Profile`], or an error that names file, line, key and remedy. This room reads no files; the built-in profiles are
 //! part of the program.
 
+mod baseline;
 mod day;
 mod draft;
 mod error;

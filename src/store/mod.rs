@@ -5,10 +5,12 @@
 
 mod error;
 mod files;
+mod in_place;
 mod record;
 mod sqlite;
 
 pub use error::StoreError;
 pub use files::{check_writable, write_results};
+pub use in_place::{FileError, OwnFile};
 pub use record::{NewRun, RunRecord, RunStatus, RunSummary, TrialRecord};
 pub use sqlite::Store;

@@ -4,6 +4,7 @@ mod bad_input;
 mod databases;
 mod from_database;
 mod from_script;
+mod into;
 mod real;
 mod report;
 mod simulate;

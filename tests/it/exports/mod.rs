@@ -1,6 +1,7 @@
 //! Each format of `pool-tune export` is read by the library that it is for, and the library holds what was recommended.
 
 mod files;
+mod into;
 mod node;
 mod pgbouncer;
 mod python;

@@ -1,0 +1,234 @@
+//! Names with what they hold, out of each syntax.
+
+use serde_json::Value as Json;
+use toml_edit::{Document, Item};
+
+use super::{Format, ImportError, Prefix};
+use crate::{
+    export::into::{Names, env as variables, expression::Plain, python as program},
+    model::Setting,
+};
+
+/// A name, where it stands, and what it holds.
+#[derive(Debug)]
+pub(super) struct Pair {
+    /// The names around it, outermost first; `None` where the syntax has none.
+    path: Option<Vec<String>>,
+    pub(super) name: String,
+    pub(super) line: Option<usize>,
+    pub(super) held: Held,
+}
+
+/// What a name holds.
+#[derive(Debug)]
+pub(super) enum Held {
+    Number(f64),
+    Truth(bool),
+    Text(String),
+    /// An expression, a list: no plain value.
+    Unclear(String),
+}
+
+impl Pair {
+    /// Whether it may stand where a section's names do: below the last of the keys around them, which alone is sure to
+    /// be the same in every configuration.
+    pub(super) fn is_in(&self, path: &[&str]) -> bool {
+        let (Some(own), Some(last)) = (&self.path, path.last()) else { return true };
+        // Rails has a part for each environment; retries and circuit breakers have names of the user's.
+        let kind = path.iter().rev().find(|key| !["database", "production", "instances"].contains(key)).unwrap_or(last);
+        ["production"].contains(last) || own.iter().any(|key| plain(key) == plain(kind))
+    }
+}
+
+/// A name without what differs between spellings.
+pub(super) fn plain(name: &str) -> String {
+    name.chars().filter(char::is_ascii_alphanumeric).map(|letter| letter.to_ascii_lowercase()).collect()
+}
+
+/// Constants, attributes and dictionaries.
+pub(super) fn python(text: &str, prefix: Option<&Prefix>) -> Result<Vec<Pair>, ImportError> {
+    let prefix = prefix.cloned().unwrap_or_else(|| common_prefix(text));
+    let defined = program::defined(text, Names { prefix: &prefix, within: None })?;
+    let pair = |(setting, line, value): (Setting, usize, Option<Plain>)| {
+        let held = match value {
+            Some(Plain::Number(number)) => Held::Number(number),
+            Some(Plain::Text(text)) => Held::Text(text),
+            None => Held::Unclear(text.lines().nth(line - 1).unwrap_or_default().trim().to_owned()),
+        };
+        Pair { path: None, name: setting.name().to_owned(), line: Some(line), held }
+    };
+    Ok(defined.into_iter().map(pair).collect())
+}
+
+/// Variables.
+pub(super) fn env(text: &str, prefix: Option<&Prefix>) -> Result<Vec<Pair>, ImportError> {
+    let prefix = prefix.cloned().unwrap_or_else(|| common_prefix(text));
+    let defined = variables::defined(text, Names { prefix: &prefix, within: None })?;
+    let pair = |(setting, line, text): (Setting, usize, String)| Pair {
+        path: None,
+        name: setting.name().to_owned(),
+        line: Some(line),
+        held: Held::Text(text),
+    };
+    Ok(defined.into_iter().map(pair).collect())
+}
+
+/// What most of the names begin with that end as settings do; the program's own prefix where there are none.
+fn common_prefix(text: &str) -> Prefix {
+    let words = text.split(|character: char| !(character.is_ascii_alphanumeric() || character == '_'));
+    let prefixes: Vec<Prefix> = words
+        .filter_map(|word| {
+            let of = |setting: Setting| word.strip_suffix(&setting.name().to_uppercase())?.strip_suffix('_');
+            Prefix::parse(Setting::all().find_map(of)?).ok()
+        })
+        .collect();
+    let count = |prefix: &&Prefix| prefixes.iter().filter(|other| other == prefix).count();
+    // The first of those that are as common.
+    prefixes.iter().rev().max_by_key(count).cloned().unwrap_or_default()
+}
+
+/// A table of TOML: the export's, or the file itself.
+pub(super) fn toml(format: &Format, text: &str) -> Result<Vec<Pair>, ImportError> {
+    let document = Document::parse(text).map_err(|error| syntax(format, &error))?;
+    let root = document.as_table();
+    let names = format.sections.iter().filter_map(|section| section.path.first());
+    let table = names.filter_map(|name| root.get(name)).find_map(Item::as_table_like).unwrap_or(root);
+    let line = |item: &Item| item.span().map(|span| text[..span.start].matches('\n').count() + 1);
+    let pair = |(name, item): (&str, &Item)| {
+        #[expect(clippy::cast_precision_loss, reason = "no setting is near 2^53")]
+        let number = item.as_integer().map(|whole| whole as f64).or(item.as_float());
+        let held = match (number, item.as_str(), item.as_bool()) {
+            (Some(number), ..) => Held::Number(number),
+            (_, Some(text), _) => Held::Text(text.to_owned()),
+            (.., Some(truth)) => Held::Truth(truth),
+            _ => Held::Unclear(item.span().and_then(|span| text.get(span)).unwrap_or_default().to_owned()),
+        };
+        Pair { path: None, name: name.to_owned(), line: line(item), held }
+    };
+    Ok(table.iter().map(pair).collect())
+}
+
+/// JSON, and YAML, of which it is a part.
+pub(super) fn tree(format: &Format, text: &str) -> Result<Vec<Pair>, ImportError> {
+    let text = text.trim_start_matches('\u{feff}');
+    let root: Json = serde_yaml::from_str(text).map_err(|error| syntax(format, &error.without_snippet()))?;
+    let mut pairs = Vec::new();
+    let mut stack = vec![(Vec::new(), &root)];
+    while let Some((path, node)) = stack.pop() {
+        let Some(map) = node.as_object() else { continue };
+        for (name, value) in map {
+            let held = match value {
+                Json::Number(number) => Held::Number(number.as_f64().unwrap_or(f64::NAN)),
+                Json::String(text) => Held::Text(text.clone()),
+                Json::Bool(truth) => Held::Truth(*truth),
+                Json::Null => Held::Text(String::new()),
+                Json::Array(_) => Held::Unclear(value.to_string()),
+                Json::Object(_) => {
+                    let mut path: Vec<String> = path.clone();
+                    path.push(name.clone());
+                    stack.push((path, value));
+                    continue;
+                }
+            };
+            pairs.push(Pair { path: Some(path.clone()), name: name.clone(), line: None, held });
+        }
+    }
+    Ok(pairs)
+}
+
+/// Java's properties; of a dotted name the last part is the pool's.
+pub(super) fn properties(text: &str) -> Vec<Pair> {
+    let mut pairs = Vec::new();
+    let mut lines = text.lines().enumerate();
+    while let Some((index, line)) = lines.next() {
+        let mut line = line.trim_start().to_owned();
+        if line.starts_with(['#', '!']) {
+            continue;
+        }
+        // A backslash at the end that is not itself escaped goes on in the next line.
+        while (line.len() - line.trim_end_matches('\\').len()) % 2 == 1 {
+            line.pop();
+            line.push_str(lines.next().map_or("", |(_, next)| next.trim_start()));
+        }
+        let Some(end) = line.find(['=', ':', ' ', '\t']) else { continue };
+        let (name, rest) = line.split_at(end);
+        let value = rest.trim_start();
+        let value = value.strip_prefix(['=', ':']).unwrap_or(value).trim_start();
+        let (path, name) = name.rsplit_once('.').unwrap_or(("", name));
+        let path = (!path.is_empty()).then(|| path.split('.').map(str::to_owned).collect());
+        pairs.push(Pair { path, name: name.to_owned(), line: Some(index + 1), held: Held::Text(unescaped(value)) });
+    }
+    pairs
+}
+
+fn unescaped(value: &str) -> String {
+    let mut units: Vec<u16> = Vec::new();
+    let mut characters = value.chars();
+    while let Some(character) = characters.next() {
+        let character = match (character, characters.clone().next()) {
+            ('\\', Some('u')) => {
+                let digits: String = characters.clone().skip(1).take(4).collect();
+                if let Ok(unit) = u16::from_str_radix(&digits, 16) {
+                    units.push(unit);
+                    characters.nth(4);
+                    continue;
+                }
+                character
+            }
+            ('\\', Some(escaped)) => {
+                characters.next();
+                match escaped {
+                    'n' => '\n',
+                    't' => '\t',
+                    'r' => '\r',
+                    other => other,
+                }
+            }
+            _ => character,
+        };
+        units.extend_from_slice(character.encode_utf16(&mut [0; 2]));
+    }
+    String::from_utf16_lossy(&units)
+}
+
+/// PgBouncer's ini: its own section, or lines without any.
+pub(super) fn ini(format: &Format, text: &str) -> Vec<Pair> {
+    let own = format.sections.iter().filter_map(|section| section.path.first()).collect::<Vec<_>>();
+    let mut is_own = true;
+    let mut pairs = Vec::new();
+    for (index, line) in text.lines().enumerate() {
+        let line = line.trim_start_matches('\u{feff}').trim();
+        if let Some(name) = line.strip_prefix('[') {
+            let name = name.trim_end_matches(']').trim();
+            is_own = own.iter().any(|own| own.eq_ignore_ascii_case(name));
+        } else if let Some((name, value)) = line.split_once('=').filter(|_| is_own && !line.starts_with([';', '#'])) {
+            let held = Held::Text(value.trim().to_owned());
+            pairs.push(Pair { path: None, name: name.trim().to_owned(), line: Some(index + 1), held });
+        }
+    }
+    pairs
+}
+
+/// The keywords of a connection string, alone or between quotes in C# or JSON.
+pub(super) fn connection_string(text: &str) -> Vec<Pair> {
+    let mut pairs = Vec::new();
+    for (index, line) in text.lines().enumerate() {
+        let line = line.trim();
+        if line.starts_with("//") {
+            continue;
+        }
+        let pieces: Vec<&str> =
+            if line.contains('"') { line.split('"').skip(1).step_by(2).collect() } else { vec![line] };
+        for (name, value) in pieces.iter().flat_map(|piece| piece.split(';')).filter_map(|pair| pair.split_once('=')) {
+            let held = Held::Text(value.trim().to_owned());
+            pairs.push(Pair { path: None, name: name.trim().to_owned(), line: Some(index + 1), held });
+        }
+    }
+    pairs
+}
+
+fn syntax(format: &Format, error: &dyn std::fmt::Display) -> ImportError {
+    let problem = error.to_string();
+    let problem = problem.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ");
+    ImportError::Syntax { title: format.title, problem }
+}

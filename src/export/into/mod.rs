@@ -1,0 +1,138 @@
+//! Recommended settings put into a person's own file: values are replaced where they stand, everything else is kept.
+//!
+//! In: the file's text and the settings. Out: the text with other values, and what was changed. A text that cannot be
+//! changed without a doubt (two definitions of a name, an expression in place of a value) is refused as a whole.
+
+mod block;
+mod edit;
+pub(super) mod env;
+mod error;
+pub(super) mod expression;
+mod literal;
+pub(super) mod python;
+mod syntax;
+#[cfg(test)]
+mod tests;
+mod toml;
+
+use edit::Edits;
+
+pub use edit::Change;
+pub use error::{IntoError, Obstacle};
+
+use super::Prefix;
+use crate::model::{Setting, Settings, Value};
+
+/// The first line of the block that holds what a file had not, after the comment's sign.
+const BEGIN: &str = "# pool-tune: begin (added by `pool-tune export --into`)";
+/// Its last line.
+const END: &str = "# pool-tune: end";
+
+/// The syntaxes that values are replaced in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Syntax {
+    /// Python: constants, class attributes, dictionaries.
+    Python,
+    /// Lines with `NAME=value`.
+    Env,
+    /// TOML: the table `[connection_pool]`, or the names wherever they stand.
+    Toml,
+}
+
+impl Syntax {
+    /// The syntax of a file, by its name.
+    #[must_use]
+    pub fn of(file_name: &str) -> Option<Self> {
+        let name = file_name.to_ascii_lowercase();
+        match name.rsplit_once('.')?.1 {
+            "py" | "pyi" => Some(Self::Python),
+            "toml" => Some(Self::Toml),
+            // `.env`, `pool.env`, `.env.production`.
+            _ if name.split('.').skip(1).any(|part| part == "env") => Some(Self::Env),
+            _ => None,
+        }
+    }
+
+    /// The name of the format that writes such files anew.
+    #[must_use]
+    pub fn format(self) -> &'static str {
+        match self {
+            Self::Python => "config.py",
+            Self::Env => "env",
+            Self::Toml => "toml",
+        }
+    }
+}
+
+/// What the settings are called in a file, and where they are looked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Names<'a> {
+    /// What the constants begin with.
+    pub prefix: &'a Prefix,
+    /// The class, dictionary or table that holds the settings; the whole file without it.
+    pub within: Option<&'a str>,
+}
+
+impl Names<'_> {
+    /// `SUPABASE_MAX_CONNECTIONS`.
+    fn constant(&self, setting: Setting) -> String {
+        format!("{}_{}", self.prefix, setting.name().to_uppercase())
+    }
+
+    /// The setting of a constant.
+    fn of_constant(&self, name: &str) -> Option<Setting> {
+        Setting::all().find(|setting| self.constant(*setting) == name)
+    }
+}
+
+/// A file's text with the settings in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rewritten {
+    /// The text.
+    pub text: String,
+    /// What differs, in the order of the lines; empty when nothing does.
+    pub changes: Vec<Change>,
+    /// What the person should know: names with another prefix, for one.
+    pub hint: Option<String>,
+}
+
+/// The text with the values of `settings`, every other byte kept.
+///
+/// # Errors
+/// [`IntoError`] when the text is not read as its syntax, or a value cannot be replaced without a doubt.
+pub fn rewrite(syntax: Syntax, text: &str, settings: &Settings, names: Names<'_>) -> Result<Rewritten, IntoError> {
+    let edits = edits(syntax, text, settings, names)?;
+    let rewritten = edits.apply(text);
+    if rewritten.text != text {
+        // What is written is read back first: a second time must find nothing left to do.
+        match self::edits(syntax, &rewritten.text, settings, names) {
+            Ok(left) if left.replaced.is_empty() => {}
+            _ => return Err(IntoError::NotReadBack),
+        }
+    }
+    Ok(rewritten)
+}
+
+/// A value without quotes.
+fn plain(value: &Value) -> String {
+    match value {
+        Value::Sql(sql) => sql.clone(),
+        number => number.number().unwrap_or_default().to_string(),
+    }
+}
+
+/// A value as a literal of Python.
+fn python_literal(value: &Value) -> String {
+    if let Value::Sql(sql) = value { super::python::text(sql) } else { plain(value) }
+}
+
+fn edits(syntax: Syntax, text: &str, settings: &Settings, names: Names<'_>) -> Result<Edits, IntoError> {
+    if let Some(at) = text.find('\0') {
+        return Err(IntoError::syntax(text, at));
+    }
+    match syntax {
+        Syntax::Python => python::edits(text, settings, names),
+        Syntax::Env => env::edits(text, settings, names),
+        Syntax::Toml => toml::edits(text, settings, names),
+    }
+}
