@@ -85,10 +85,13 @@ pub(in crate::report::page) fn throughput(
     let mut marks = Vec::new();
     let mut values: Vec<f64> = sizes.iter().flat_map(|size| size.trials.iter().map(|of| of.throughput)).collect();
     let mut told = format!(
-        "Most was served with {} connections: {} requests a second, the mean of {} trials.",
+        "Most was served with {} connections: {} requests a second{}.",
         best.connections,
         figures::rate(best.mean),
-        best.trials.len()
+        match best.trials.len() {
+            1 => ", in a single trial".to_owned(),
+            trials => format!(", the mean of {trials} trials"),
+        }
     );
     if let Some(curve) = curve {
         if let Some(optimum) = curve.optimum {
@@ -194,6 +197,11 @@ pub(in crate::report::page) fn knee(recommendation: &Recommendation, trials: &[R
         across: false,
         points: series(figure),
     };
+    marks.push(Mark::Line {
+        name: "from fewer to more connections".to_owned(),
+        colour: Colour::Faint,
+        points: sizes.iter().map(|size| (size.mean, tail(size) * 1e3)).collect(),
+    });
     marks.push(points("time that a request holds its connection, mean", Colour::A, Shape::Circle, &hold));
     marks.push(points("query time, 95th percentile", Colour::B, Shape::Triangle, &tail));
     // Sizes next to each other have figures next to each other: a word at each would be written over the next.
@@ -210,7 +218,7 @@ pub(in crate::report::page) fn knee(recommendation: &Recommendation, trials: &[R
             "From {} to {} connections, as the figures beside the points say, the time that a request holds its connection goes \
              from {} to {} and the 95th percentile of query time from {} to {}. The knee is where the time rises and throughput \
              does not. Times are those in the database: under a load of {} workers the time until the answer, waiting included, \
-             is nothing but their number over throughput.",
+             follows from their number and throughput.",
             first.connections,
             last.connections,
             figures::time(hold(first)),
