@@ -127,7 +127,7 @@ pub(super) fn plain(at: f64) -> String {
 fn ticks(range: Interval) -> Vec<f64> {
     let raw = (range.high - range.low) / 5.0;
     let power = 10_f64.powf(raw.log10().floor());
-    let step = [1.0, 2.0, 5.0, 10.0].iter().map(|factor| factor * power).find(|step| *step >= raw).unwrap_or(raw);
+    let step = [1.0, 2.0, 2.5, 5.0, 10.0].iter().map(|factor| factor * power).find(|step| *step >= raw).unwrap_or(raw);
     let first = (range.low / step).ceil();
     // Adding nothing turns −0 into 0.
     (0_u32..12).map(|count| (first + f64::from(count)) * step + 0.0).take_while(|at| *at <= range.high).collect()

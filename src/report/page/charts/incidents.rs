@@ -231,7 +231,7 @@ pub(in crate::report::page) fn predictions(recommendation: &Recommendation) -> O
             percent(acquire)
         ),
         x: Axis::counted("connections", found.predictions.iter().map(|of| f64::from(of.connections))),
-        y: Axis::around("simulated over measured, %", values.chain([0.0]), |at| format!("{:+}", at.round() + 0.0)),
+        y: Axis::around("simulated over measured, %", values.chain([0.0]), plain),
         marks,
         header: header(&["connections", "trials", "throughput", "query time", "acquisition"]),
         rows: found

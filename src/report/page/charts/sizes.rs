@@ -85,10 +85,13 @@ pub(in crate::report::page) fn throughput(
     let mut marks = Vec::new();
     let mut values: Vec<f64> = sizes.iter().flat_map(|size| size.trials.iter().map(|of| of.throughput)).collect();
     let mut told = format!(
-        "Most was served with {} connections: {} requests a second, the mean of {} trials.",
+        "Most was served with {} connections: {} requests a second{}.",
         best.connections,
         figures::rate(best.mean),
-        best.trials.len()
+        match best.trials.len() {
+            1 => ", in a single trial".to_owned(),
+            trials => format!(", the mean of {trials} trials"),
+        }
     );
     if let Some(curve) = curve {
         if let Some(optimum) = curve.optimum {
@@ -174,9 +177,6 @@ pub(in crate::report::page) fn knee(recommendation: &Recommendation, trials: &[R
     }
     let hold = |size: &Size<'_>| size.average(|of| of.hold.mean);
     let tail = |size: &Size<'_>| size.average(|of| of.query.p95);
-    let series = |figure: &dyn Fn(&Size<'_>) -> f64| -> Vec<Point> {
-        sizes.iter().map(|size| Point { x: size.mean, y: figure(size) * 1e3, interval: None }).collect()
-    };
     let mut marks = Vec::new();
     let mut rates: Vec<f64> = sizes.iter().map(|size| size.mean).collect();
     if let Some(curve) = &recommendation.curve {
@@ -187,17 +187,22 @@ pub(in crate::report::page) fn knee(recommendation: &Recommendation, trials: &[R
         rates.extend(points.iter().map(|(rate, _)| *rate));
         marks.push(Mark::Line { name: "time held, by the fitted curve".to_owned(), colour: Colour::A, points });
     }
-    let points = |name: &str, colour, shape, figure: &dyn Fn(&Size<'_>) -> f64| Mark::Points {
+    let points = |name: &str, colour, shape, figure: &dyn Fn(&Size<'_>) -> f64, interval: bool| Mark::Points {
         name: name.to_owned(),
         colour,
         shape,
-        across: false,
-        points: series(figure),
+        across: true,
+        points: sizes
+            .iter()
+            .map(|size| Point { x: size.mean, y: figure(size) * 1e3, interval: size.interval.filter(|_| interval) })
+            .collect(),
     };
-    marks.push(points("time that a request holds its connection, mean", Colour::A, Shape::Circle, &hold));
-    marks.push(points("query time, 95th percentile", Colour::B, Shape::Triangle, &tail));
+    marks.push(points("time that a request holds its connection, mean", Colour::A, Shape::Circle, &hold, false));
+    let name = "query time, 95th percentile, with the 95 % interval of throughput";
+    marks.push(points(name, Colour::B, Shape::Triangle, &tail, true));
+    rates.extend(sizes.iter().filter_map(|size| size.interval).flat_map(|interval| [interval.low, interval.high]));
     // Sizes next to each other have figures next to each other: a word at each would be written over the next.
-    let shown = |place: usize| place.is_multiple_of(sizes.len().div_ceil(6)) || place + 1 == sizes.len();
+    let shown = |place: usize| place.is_multiple_of(sizes.len().div_ceil(12)) || place + 1 == sizes.len();
     let labels = sizes.iter().enumerate().filter(|(place, _)| shown(*place));
     marks.push(Mark::Labels(
         labels.map(|(_, size)| (size.mean, tail(size) * 1e3, size.connections.to_string())).collect(),
@@ -210,7 +215,7 @@ pub(in crate::report::page) fn knee(recommendation: &Recommendation, trials: &[R
             "From {} to {} connections, as the figures beside the points say, the time that a request holds its connection goes \
              from {} to {} and the 95th percentile of query time from {} to {}. The knee is where the time rises and throughput \
              does not. Times are those in the database: under a load of {} workers the time until the answer, waiting included, \
-             is nothing but their number over throughput.",
+             follows from their number and throughput.",
             first.connections,
             last.connections,
             figures::time(hold(first)),
