@@ -133,7 +133,7 @@ pub(super) async fn simulate(arguments: &SimulateArguments) -> Result<ExitCode> 
     if thinned {
         warnings.push(format!(
             "{:.0} million requests are too many to simulate each: {} s of each quiet time stand for all of it, and connections \
-             opened anew are overstated; --hours, --peak or --replications make it less",
+             opened anew are estimated; --hours, --peak or --replications make it less",
             requests / 1e6,
             WINDOW.as_secs()
         ));

@@ -52,8 +52,8 @@ pub struct Plan {
     /// The length of a point of the time line.
     pub interval: Duration,
     /// While nothing changes, only this much is simulated, and counted for all of the time until something does; `None` for
-    /// every request. What happens often is told as truly; of what happens seldom (a crowd for which connections are opened)
-    /// too much is seen, since a crowd in time that is skipped keeps no connection warm.
+    /// every request. What happens often is told as truly; which connections a crowd would have used or opened in time that is
+    /// skipped is drawn, as if the number at work were Poisson distributed.
     pub thinning: Option<Duration>,
     /// Of everything random.
     pub seed: u64,
