@@ -17,7 +17,7 @@ use crate::{
         Value, figures,
     },
     profile::MOST_INCIDENTS,
-    report::Grid,
+    report::{self, Grid},
     simulate::{self, Calibration, Day, MOST_HOURS, Operated, Outcome},
     stats,
 };
@@ -161,7 +161,7 @@ pub(super) async fn simulate(arguments: &SimulateArguments) -> Result<ExitCode> 
     let operated = Operated::new(&calibration, &operating, peak);
     let incidents = |settings: &Settings| -> Vec<IncidentLoss> {
         let seeds = (0..arguments.replications).map(|place| arguments.seed.wrapping_add(u64::from(place)));
-        mean_incidents(&seeds.map(|seed| operated.incidents(settings, seed)).collect::<Vec<_>>())
+        simulate::mean_incidents(&seeds.map(|seed| operated.incidents(settings, seed)).collect::<Vec<_>>())
     };
     let (these_incidents, those_incidents) =
         (incidents(&settings), against.as_ref().map(incidents).unwrap_or_default());
@@ -346,42 +346,14 @@ fn incident_table(document: &Document<'_>) -> Grid {
     Grid { title: String::new(), rows: rows.collect(), header }
 }
 
-/// The mean of what each kind does.
-fn mean_incidents(of: &[Vec<IncidentLoss>]) -> Vec<IncidentLoss> {
-    let Some(first) = of.first() else { return Vec::new() };
-    let mean = |place: usize, pick: fn(&IncidentLoss) -> f64| {
-        stats::mean(&of.iter().filter_map(|day| day.get(place)).map(pick).collect::<Vec<_>>())
-    };
-    let kinds = first.iter().enumerate().map(|(place, incident)| IncidentLoss {
-        kind: incident.kind,
-        requests: mean(place, |of| of.requests),
-        recovery: mean(place, |of| of.recovery),
-        opened: mean(place, |of| of.opened),
-    });
-    kinds.collect()
-}
-
 fn predictions(of: &[Prediction]) -> Grid {
     let header =
         ["how far the simulation is: predicted from the other sizes", "throughput", "p95 query", "p95 acquisition"];
-    let pair = |(said, measured): (f64, f64), shown: fn(f64) -> String| {
-        format!("{} for {} ({:+.0} %)", shown(said), shown(measured), (said / measured.max(1e-12) - 1.0) * 100.0)
-    };
-    let mut rows: Vec<Vec<String>> = of
-        .iter()
-        .map(|one| {
-            vec![
-                format!("{} connections ({} trials)", one.connections, one.trials),
-                pair(one.throughput, figures::rate),
-                pair(one.query_p95, figures::time),
-                pair(one.acquire_p95, figures::time),
-            ]
-        })
-        .collect();
-    let median = |place: usize| {
-        let errors: Vec<f64> = of.iter().map(|one| one.errors()[place]).collect();
-        stats::quantile(&errors, 0.5).map_or("–".to_owned(), |error| format!("{:.1} %", error * 100.0))
-    };
-    rows.push(vec!["median error".to_owned(), median(0), median(1), median(2)]);
+    let rows = of.iter().map(|one| {
+        let name = format!("{} connections ({} trials)", one.connections, one.trials);
+        std::iter::once(name).chain(report::prediction(one)).collect()
+    });
+    let median = std::iter::once("median error".to_owned()).chain(report::median_errors(of)).collect();
+    let rows = rows.chain([median]).collect();
     Grid { title: String::new(), header: header.map(str::to_owned).to_vec(), rows }
 }

@@ -21,6 +21,7 @@ pub(crate) mod words;
 
 pub use beside::{Beside, side_by_side};
 pub use page::report_html;
+pub(crate) use simulation::{median_errors, prediction};
 pub use stress::{
     Comparison, Grid, Incomparable, breaker, comparable, compare, fault_in_words, findings_grid, ladder, sections,
     suite_grid,

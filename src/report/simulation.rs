@@ -5,7 +5,7 @@ use super::{
     markdown::{Align, table, text},
 };
 use crate::model::{
-    Compressed, CompressedShare, Estimate, Loss, OperatingDay, Recommendation, Shape, SimulationEvidence,
+    Compressed, CompressedShare, Estimate, Loss, OperatingDay, Prediction, Recommendation, Shape, SimulationEvidence,
 };
 
 /// The section, without its heading; `None` where nothing was simulated.
@@ -122,30 +122,32 @@ fn day(found: &SimulationEvidence) -> String {
     )
 }
 
-fn predictions(found: &SimulationEvidence) -> String {
-    let Some([throughput, query, acquire]) = found.median_errors() else {
-        return "Too few sizes of the pool were measured to predict one from the others.\n".to_owned();
-    };
+/// What was simulated of a size that was left out, beside what was measured: throughput, query time, acquisition time.
+pub(crate) fn prediction(of: &Prediction) -> [String; 3] {
     let pair = |(said, measured): (f64, f64), shown: fn(f64) -> String| {
         format!("{} for {} ({:+.0} %)", shown(said), shown(measured), (said / measured.max(1e-12) - 1.0) * 100.0)
     };
-    let mut rows: Vec<Vec<String>> = found
-        .predictions
-        .iter()
-        .map(|of| {
-            vec![
-                format!("{} ({} trials)", of.connections, of.trials),
-                pair(of.throughput, figures::rate),
-                pair(of.query_p95, figures::time),
-                pair(of.acquire_p95, figures::time),
-            ]
-        })
-        .collect();
-    rows.push(
-        std::iter::once("median error".to_owned())
-            .chain([throughput, query, acquire].map(|error| format!("{:.1} %", error * 100.0)))
-            .collect(),
-    );
+    [pair(of.throughput, figures::rate), pair(of.query_p95, figures::time), pair(of.acquire_p95, figures::time)]
+}
+
+/// The median errors of the three.
+pub(crate) fn median_errors(of: &[Prediction]) -> [String; 3] {
+    match crate::model::median_errors(of) {
+        Some(errors) => errors.map(|error| format!("{:.1} %", error * 100.0)),
+        None => [figures::NONE; 3].map(str::to_owned),
+    }
+}
+
+fn predictions(found: &SimulationEvidence) -> String {
+    if found.predictions.is_empty() {
+        return "Too few sizes of the pool were measured to predict one from the others.\n".to_owned();
+    }
+    let rows = found.predictions.iter().map(|of| {
+        let name = format!("{} ({} trials)", of.connections, of.trials);
+        std::iter::once(name).chain(prediction(of)).collect()
+    });
+    let median = std::iter::once("median error".to_owned()).chain(median_errors(&found.predictions)).collect();
+    let rows: Vec<Vec<String>> = rows.chain([median]).collect();
     format!(
         "Each size of the pool was predicted from the trials of the other sizes: simulated for measured.\n\n{}",
         table(

@@ -6,7 +6,10 @@ use rand::{RngExt as _, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::{Arrivals, Beyond, Calibration, Day, Load, Plan, Step, day::length_of, simulate};
-use crate::model::{IncidentKind, IncidentLoss, Incidents, Loss, OperatingDay, Settings, Shape};
+use crate::{
+    model::{IncidentKind, IncidentLoss, Incidents, Loss, OperatingDay, Settings, Shape},
+    stats,
+};
 
 /// An incident is simulated from a little before it until long after it: until the longest circuit breaker's and retries' times
 /// are over. Where nothing is wrong any more that costs next to nothing.
@@ -165,6 +168,21 @@ impl<'a> Operated<'a> {
             opened: (count(outcome.total.connections.opened) - f64::from(settings.min_connections())).max(0.0),
         }
     }
+}
+
+/// The mean, kind by kind, of what incidents do on some days.
+#[must_use]
+pub fn mean_incidents(days: &[Vec<IncidentLoss>]) -> Vec<IncidentLoss> {
+    let mean = |place: usize, pick: fn(&IncidentLoss) -> f64| {
+        stats::mean(&days.iter().filter_map(|day| day.get(place)).map(pick).collect::<Vec<_>>())
+    };
+    let kinds = days.first().into_iter().flatten().enumerate().map(|(place, incident)| IncidentLoss {
+        kind: incident.kind,
+        requests: mean(place, |of| of.requests),
+        recovery: mean(place, |of| of.recovery),
+        opened: mean(place, |of| of.opened),
+    });
+    kinds.collect()
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts far below 2^53")]

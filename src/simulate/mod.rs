@@ -23,7 +23,7 @@ pub use engine::{
     Acquired, Arrivals, Ask, Attempt, Beyond, End, Left, Load, Moment, Observer, Outcome, Plan, Point, Step, Watched,
     simulate, simulate_watched,
 };
-pub use loss::Operated;
+pub use loss::{Operated, mean_incidents};
 pub use response::{Reading, Response};
 pub use tally::Tally;
 pub use times::Times;

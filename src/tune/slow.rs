@@ -14,12 +14,13 @@ use tokio::sync::mpsc;
 use super::{Event, Phase, TuneError, faults, sample, trials::Trials};
 use crate::{
     model::{
-        Compressed, CompressedShare, Fault, FaultKind, FaultPart, IncidentLoss, Loss, OperatingDay, Prediction,
-        Setting, Settings, SimulationEvidence, Value, median_errors,
+        Compressed, CompressedShare, Fault, FaultKind, FaultPart, Loss, OperatingDay, Prediction, Setting, Settings,
+        SimulationEvidence, Value, median_errors,
     },
     profile::Profile,
     simulate::{
-        Arrivals, Beyond, Calibration, Chosen, Load, LossDecision, LossEffect, Operated, Plan, Step, choose, simulate,
+        Arrivals, Beyond, Calibration, Chosen, Load, LossDecision, LossEffect, Operated, Plan, Step, choose,
+        mean_incidents, simulate,
     },
     stats,
 };
@@ -318,12 +319,11 @@ fn far_from_compressed(found: &Compressed) -> Option<String> {
 
 /// The mean of some days.
 fn mean(days: &[Loss]) -> Option<Loss> {
-    let first = days.first()?;
+    if days.is_empty() {
+        return None;
+    }
     let over = |pick: fn(&Loss) -> f64| stats::mean(&days.iter().map(pick).collect::<Vec<_>>());
-    let of_kind = |place: usize, pick: fn(&IncidentLoss) -> f64| {
-        let all: Vec<f64> = days.iter().filter_map(|day| day.incidents.get(place)).map(pick).collect();
-        stats::mean(&all)
-    };
+    let incidents: Vec<_> = days.iter().map(|day| day.incidents.clone()).collect();
     Some(Loss {
         total: over(|of| of.total),
         late: over(|of| of.late),
@@ -331,16 +331,6 @@ fn mean(days: &[Loss]) -> Option<Loss> {
         held: over(|of| of.held),
         opened_an_hour: over(|of| of.opened_an_hour),
         open: over(|of| of.open),
-        incidents: first
-            .incidents
-            .iter()
-            .enumerate()
-            .map(|(place, of)| IncidentLoss {
-                kind: of.kind,
-                requests: of_kind(place, |of| of.requests),
-                recovery: of_kind(place, |of| of.recovery),
-                opened: of_kind(place, |of| of.opened),
-            })
-            .collect(),
+        incidents: mean_incidents(&incidents),
     })
 }

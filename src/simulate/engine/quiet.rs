@@ -101,16 +101,16 @@ impl Simulation<'_> {
         if at_work <= 0.0 {
             return;
         }
-        let rises = |level: u32| {
-            let k = f64::from(level);
-            let below: f64 = (1..level).map(|n| (at_work / f64::from(n)).ln()).sum();
-            rate * (below - at_work).exp() * (1.0 - at_work / k).max(0.05)
-        };
+        // The logarithm of P(k − 1) for the highest level, but for e^−a; from level to level one factor less.
+        let factor = |level: u32| (at_work / f64::from(level)).ln();
+        let mut below: f64 = (1..self.max).map(factor).sum();
         let mut last = f64::INFINITY;
         // From the deepest level: whoever reaches it has passed all others. Beyond the pool's size nobody gets.
         for level in (self.busy + 1..=self.max).rev() {
             let draw: f64 = Exp1.sample(&mut self.rng);
-            last = last.min(draw / rises(level).max(1e-300));
+            let rises = rate * (below - at_work).exp() * (1.0 - at_work / f64::from(level)).max(0.05);
+            below -= if level > 1 { factor(level - 1) } else { 0.0 };
+            last = last.min(draw / rises.max(1e-300));
             if last >= passed {
                 continue;
             }
