@@ -16,7 +16,7 @@ Exit codes:
   0    done; for `run`: there is an answer (better settings, or: keep what you have)
   1    something else failed
   2    the command line, a profile or a workload's SQL is wrong
-  3    the database cannot be reached or used, or failed and did not come back
+  3    the database (or the program or service in its place) cannot be reached or used, or failed and did not come back
   4    the target must not be loaded as planned (others use it, too few connections)
   5    no settings in the range keep the limits
   6    results cannot be written or read
@@ -99,8 +99,9 @@ pub(super) struct RunArguments {
     /// `postgres:private`, `mariadb:private` or `sqlite:private` for a throw-away one that the run makes and removes;
     /// `simulation` for a database that is simulated, from what a run measured that comes
     /// with the program, `simulation:RUN` or `simulation:latest` from a run of your own, `simulation:FILE.json` from a file;
-    /// or `simulated` for a formula in place of all that [default: a private PostgreSQL; SQLite where none is
-    /// installed]
+    /// `command:./bench.sh --max {max_connections}` for a program of yours that measures (see README);
+    /// or `simulated` for a formula in place of all that [default: the profile's `target`; a private PostgreSQL where it has
+    /// none; SQLite where none is installed]
     #[arg(short, long, value_name = "URL", env = "DATABASE_URL", hide_env_values = true)]
     pub(super) target: Option<SecretString>,
     /// Take the settings in use from this configuration, as `pool-tune import` reads it [default: the profile's]
@@ -121,6 +122,10 @@ pub(super) struct RunArguments {
     /// Most pairs of trials of the verification, at least 6; an odd number is rounded up [default: the profile's]
     #[arg(long, value_name = "N", conflicts_with = "resume", value_parser = clap::value_parser!(u32).range(6..=200))]
     pub(super) pairs: Option<u32>,
+    /// Pools that share the database, as many as instances of the application run: trials open as many, each with the settings
+    /// tried, and the range of max_connections is cut to what the server allows them together [default: the profile's, or 1]
+    #[arg(long, value_name = "N", conflicts_with = "resume", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(super) instances: Option<u32>,
     /// Go on with an interrupted run: its id, or `latest`
     #[arg(long, value_name = "RUN")]
     pub(super) resume: Option<String>,

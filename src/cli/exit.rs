@@ -77,8 +77,12 @@ fn code_of(error: &anyhow::Error) -> u8 {
             TuneError::Workload(_)
             | TuneError::Profile(_)
             | TuneError::Mix(_)
+            | TuneError::External(_)
             | TuneError::Database(DatabaseError::Check { .. } | DatabaseError::Prepare { .. }) => code::BAD_INPUT,
-            TuneError::Database(_) | TuneError::Private(_) | TuneError::Infrastructure { .. } => code::DATABASE,
+            TuneError::Database(_)
+            | TuneError::Private(_)
+            | TuneError::Infrastructure { .. }
+            | TuneError::Program { .. } => code::DATABASE,
             TuneError::Store(_) => code::STORE,
             TuneError::Diverged { .. } | TuneError::Proxy(_) => code::FAILED,
         };

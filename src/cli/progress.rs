@@ -67,7 +67,8 @@ impl Display {
         self.line(&format!("run {} · profile {} · seed {}", plan.run, plan.profile, plan.seed));
         self.line(&format!("  target   {} · {}{free}", plan.target, plan.server));
         let in_use: Vec<_> = plan.settings.iter().map(|(setting, value)| format!("{setting}={value}")).collect();
-        self.line(&format!("  in use   {} workers · {}", plan.workers, in_use[..2].join(", ")));
+        let pools = if plan.instances == 1 { String::new() } else { format!(" · {} pools, each", plan.instances) };
+        self.line(&format!("  in use   {} workers{pools} · {}", plan.workers, in_use[..2].join(", ")));
         let searched: Vec<_> =
             plan.axes.iter().map(|axis| format!("{} {}..{}", axis.setting, axis.low, axis.high)).collect();
         let searched =

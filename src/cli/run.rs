@@ -22,8 +22,8 @@ use super::{
 };
 use crate::{
     export::{self, Prefix},
-    model::{Dialect, Provenance, Recommendation, Verdict},
-    profile::Profile,
+    model::{Dialect, External, Provenance, Recommendation, Verdict},
+    profile::{Profile, command_target},
     report,
     store::{self, NewRun, RunStatus, Store, TrialRecord},
     tune::{self, Choice, Event, Private, Session, Stage, TuneError},
@@ -44,7 +44,6 @@ struct Intent {
 /// Tunes.
 pub(super) async fn run(global: &Arguments, arguments: &RunArguments) -> Result<ExitCode> {
     let folder = &arguments.results.results;
-    let choice = choice(arguments.target.as_ref(), folder).await?;
     let prefix = Prefix::parse(&arguments.prefix).map_err(bad_input)?;
     // A bad profile is told before anything is made on disk.
     let fresh = match arguments.resume {
@@ -55,19 +54,31 @@ pub(super) async fn run(global: &Arguments, arguments: &RunArguments) -> Result<
     let store = Store::open(&runs::path(folder)).await?;
     // The folder is ours: whoever was at work in it before has died.
     store.bury_the_dead().await?;
-    let stored = match (&arguments.resume, arguments.target.is_some()) {
-        (Some(resume), false) => Some(store.run(resume).await?.intent.target),
-        _ => None,
+    let (mut intent, stored) = match (fresh, &arguments.resume) {
+        (Some(intent), _) => (intent, None),
+        (None, resume) => {
+            let (intent, target) = resumed_intent(&store, resume.as_deref().unwrap_or("latest")).await?;
+            (intent, Some(target))
+        }
     };
-    let choice = match stored.filter(|target| simulation::is_without_database(target)) {
-        // What has no database has no secret, so that it need not be given again.
-        Some(target) => self::choice(Some(&target.into()), folder).await?,
-        None => choice,
+    let own = intent.profile.target.clone();
+    let named = named_target(arguments.target.as_ref(), own.is_some());
+    // What has no database has no secret, so that it need not be given again.
+    let kept = stored.as_ref().filter(|target| named.is_none() && own.is_none() && simulation::is_without_database(target));
+    let choice = match (named.or(kept.map(|target| target.clone().into())), own) {
+        (None, Some(target)) => external(target, &intent.prefix, folder),
+        (named, _) => self::choice(named.as_ref(), &intent.prefix, folder).await?,
     };
-    let intent = match (fresh, &arguments.resume) {
-        (Some(intent), _) => intent,
-        (None, resume) => resumed_intent(&store, resume.as_deref().unwrap_or("latest"), &choice).await?,
-    };
+    if let (Choice::External { target, .. }, None) = (&choice, &intent.profile.target) {
+        intent.flags.extend(["--target".to_owned(), target.to_string()]);
+    }
+    if let Some(stored) = stored.filter(|stored| *stored != choice.shown()) {
+        return Err(bad_input(format!(
+            "run {} was made on {stored}, not on {}: give the same --target (URLs are not stored, for their passwords)",
+            intent.id,
+            choice.shown()
+        )));
+    }
     let run_folder = folder.join(&intent.id);
     store::check_writable(&run_folder)?;
 
@@ -159,6 +170,7 @@ async fn session(
         server: stage.server_shown().to_owned(),
         machine: tune::machine(),
         workers: profile.workers,
+        instances: profile.instances,
         limits: profile.limits,
         search_trials: 0,
         stopped_because: String::new(),
@@ -240,17 +252,33 @@ fn new_run(arguments: &RunArguments, intent: &Intent, provenance: &Provenance, s
         pid: std::process::id(),
         trials: arguments.trials,
         pairs: arguments.pairs,
+        instances: arguments.instances,
     }
 }
 
+/// The target of the command line. That of the environment is for profiles that have none of their own.
+pub(super) fn named_target(target: Option<&SecretString>, has_own: bool) -> Option<SecretString> {
+    let of_environment = std::env::var("DATABASE_URL").ok();
+    let given = target.filter(|given| !(has_own && of_environment.as_deref() == Some(given.expose_secret())));
+    given.cloned()
+}
+
+/// A program or a service in place of a database.
+pub(super) fn external(target: External, prefix: &Prefix, results: &Path) -> Choice {
+    Choice::External { target, prefix: prefix.clone(), results: Some(results.to_owned()) }
+}
+
 /// The target that the user chose; without a word a private PostgreSQL, or SQLite where there is none.
-pub(super) async fn choice(target: Option<&SecretString>, results: &Path) -> Result<Choice> {
+pub(super) async fn choice(target: Option<&SecretString>, prefix: &Prefix, results: &Path) -> Result<Choice> {
     Ok(match target.map(ExposeSecret::expose_secret) {
         None | Some("" | "private") => Choice::Private(Private::any()),
         Some("postgres:private" | "postgresql:private") => Choice::Private(Private::Server(Dialect::Postgres)),
         Some("mariadb:private" | "mysql:private") => Choice::Private(Private::Server(Dialect::MySql)),
         Some("sqlite:private") => Choice::Private(Private::File { instead: false }),
         Some("simulated") => Choice::Simulated,
+        Some(name) if let Some(command) = name.strip_prefix("command:") => {
+            external(command_target(command).map_err(bad_input)?, prefix, results)
+        }
         Some(name) if let Some(name) = simulation::named(name) => simulation::choice(name, results).await?,
         Some(_) => Choice::Server(
             crate::database::Server::from_url(target.unwrap_or(&SecretString::default())).map_err(bad_input)?,
@@ -267,7 +295,8 @@ fn new_intent(arguments: &RunArguments, prefix: Prefix) -> Result<Intent> {
         }
         profile = profile.in_use(&imported.values).map_err(bad_input)?;
     }
-    let flags = override_profile(&mut profile, &arguments.pin, &arguments.range, arguments.trials, arguments.pairs)?;
+    let (trials, pairs, instances) = (arguments.trials, arguments.pairs, arguments.instances);
+    let flags = override_profile(&mut profile, &arguments.pin, &arguments.range, trials, pairs, instances)?;
     let id = if let Some(name) = &arguments.name {
         checked_id(name)?
     } else {
@@ -291,6 +320,7 @@ fn override_profile(
     ranges: &[String],
     trials: Option<u32>,
     pairs: Option<u32>,
+    instances: Option<u32>,
 ) -> Result<Vec<String>> {
     let mut flags = Vec::new();
     let mut flag = |name: &str, value: &dyn std::fmt::Display| flags.extend([name.to_owned(), value.to_string()]);
@@ -310,6 +340,10 @@ fn override_profile(
         profile.budget.verification_pairs = pairs;
         flag("--pairs", &pairs);
     }
+    if let Some(instances) = instances {
+        profile.share(instances).map_err(bad_input)?;
+        flag("--instances", &instances);
+    }
     Ok(flags)
 }
 
@@ -328,8 +362,8 @@ fn slug(name: &str) -> String {
     name.chars().map(|character| if character.is_ascii_alphanumeric() { character } else { '-' }).collect()
 }
 
-/// What a stored run was about to do.
-async fn resumed_intent(store: &Store, run: &str, choice: &Choice) -> Result<Intent> {
+/// What a stored run was about to do, and on which target.
+async fn resumed_intent(store: &Store, run: &str) -> Result<(Intent, String)> {
     let stored = store.run(run).await?;
     let run = stored.intent;
     if stored.status == RunStatus::Finished {
@@ -338,23 +372,17 @@ async fn resumed_intent(store: &Store, run: &str, choice: &Choice) -> Result<Int
             run.id, run.id
         )));
     }
-    if choice.shown() != run.target {
-        return Err(bad_input(format!(
-            "run {} was made on {}, not on {}: give the same --target (URLs are not stored, for their passwords)",
-            run.id,
-            run.target,
-            choice.shown()
-        )));
-    }
     if run.program_version != env!("CARGO_PKG_VERSION") {
         tracing::warn!(stored = run.program_version, "the run was begun by another version of pool-tune");
     }
     let mut profile = crate::profile::parse(&run.profile_name, &run.profile_source).map_err(bad_input)?;
-    let flags = override_profile(&mut profile, &run.pins, &run.ranges, run.trials, run.pairs)?;
+    let flags = override_profile(&mut profile, &run.pins, &run.ranges, run.trials, run.pairs, run.instances)?;
     let prefix = Prefix::parse(&run.prefix).map_err(bad_input)?;
     let trials = store.trials(&run.id).await?;
     let profile_file = run.profile_file;
-    Ok(Intent { id: run.id, profile, profile_file, flags, seed: run.seed, prefix, stored: trials, resumed: true })
+    let intent =
+        Intent { id: run.id, profile, profile_file, flags, seed: run.seed, prefix, stored: trials, resumed: true };
+    Ok((intent, run.target))
 }
 
 /// The command that goes on with a run.
@@ -459,7 +487,7 @@ async fn stopped(
             message: format!("interrupted; go on with `{}`", resume_command(&run, &choice.shown(), folder)),
         });
     }
-    if matches!(error.downcast_ref(), Some(TuneError::Infrastructure { .. })) {
+    if matches!(error.downcast_ref(), Some(TuneError::Infrastructure { .. } | TuneError::Program { .. })) {
         let command = resume_command(&run, &choice.shown(), folder);
         let message = format!("{error}. The trials so far are stored: see that it runs, then go on with `{command}`");
         return anyhow::Error::new(WithCode { code: code::DATABASE, message });

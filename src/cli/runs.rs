@@ -191,6 +191,9 @@ pub(super) fn answer(recommendation: &Recommendation) -> String {
         table.add_row(row);
     }
     let mut text = format!("\n{}\n\n{table}\n", report::verdict_sentence(recommendation));
+    if let Some(fleet) = report::fleet_sentence(recommendation) {
+        text.push_str(&format!("\n{fleet}\n"));
+    }
     if let Some(faults) = report::faults_sentence(recommendation) {
         text.push_str(&format!("\n{faults}\n"));
     }

@@ -22,7 +22,8 @@ const NAME: &str = "simulation";
 
 /// Whether a target has no database, and so no secret: it is stored as it was given.
 pub(super) fn is_without_database(target: &str) -> bool {
-    target == "simulated" || named(target).is_some()
+    let is_external = ["command:", "http://", "https://"].iter().any(|start| target.starts_with(start));
+    target == "simulated" || is_external || named(target).is_some()
 }
 
 /// What a target of this kind is to be made of; an empty name is what comes with the program.

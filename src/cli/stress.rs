@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     export::{self, HdrLog},
-    model::{Fault, FaultPlace, Metric, MetricUnit, Setting, StressReport, Threshold, Value},
+    model::{External, Fault, FaultPlace, Metric, MetricUnit, Setting, StressReport, Threshold, Value},
     profile::{Profile, Scenario, Script, ScriptOptions, from_scripts, split_weight},
     report::{self, Grid},
     stress::{self, About, Event, Overrides, Session, StressError, Test},
@@ -41,8 +41,19 @@ pub(super) async fn stress(global: &Arguments, arguments: &StressArguments) -> R
     if arguments.json_schema {
         return schema();
     }
-    let choice = run::choice(arguments.target.as_ref(), &arguments.results.results).await?;
     let mut profile = profiles::load(&arguments.profile)?;
+    let (results, prefix) = (&arguments.results.results, export::Prefix::default());
+    let named = run::named_target(arguments.target.as_ref(), profile.target.is_some());
+    let choice = match (named, profile.target.clone()) {
+        (None, Some(target)) => run::external(target, &prefix, results),
+        (named, _) => run::choice(named.as_ref(), &prefix, results).await?,
+    };
+    if matches!(&choice, Choice::External { target: External::Command(_), .. }) {
+        return Err(bad_input(
+            "stress makes the load itself, and a `command` target makes its own: use `pool-tune run`, or give a database or \
+             a profile with an `http` target",
+        ));
+    }
     if !arguments.file.is_empty() || !arguments.builtin.is_empty() {
         profile.do_as(scripts(arguments)?);
         let names: Vec<&str> = arguments.file.iter().chain(&arguments.builtin).map(String::as_str).collect();

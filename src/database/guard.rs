@@ -6,8 +6,10 @@ use crate::model::Dialect;
 /// What a run wants of a database.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Demand {
-    /// The sizes of the pool to try.
+    /// The sizes of a pool to try.
     pub connections: RangeInclusive<u32>,
+    /// Pools that are open at once, each of that size.
+    pub instances: u32,
     /// Connections that the program itself keeps open beside the pool.
     pub own: u32,
     /// Whether the workload prepares tables of its own.
@@ -39,12 +41,15 @@ pub enum Refusal {
     },
     /// The pool's smallest size does not fit.
     #[error(
-        "find room for the pool: it needs at least {needed} connections and the program {own} more, and the server has \
-         {free} free ({why}); {remedy}, or lower the range of `max_connections`"
+        "find room for the pool: it needs at least {needed} connections{} and the program {own} more, and the server has \
+         {free} free ({why}); {remedy}, or lower the range of `max_connections`",
+        in_each(*.instances)
     )]
     TooFewFree {
-        /// The smallest size of the pool.
+        /// The smallest size of a pool.
         needed: u32,
+        /// Pools of that size.
+        instances: u32,
         /// Connections of the program itself.
         own: u32,
         /// Connections that are free.
@@ -56,13 +61,16 @@ pub enum Refusal {
     },
     /// The settings in use do not fit into what is free.
     #[error(
-        "find room for the settings in use: their `max_connections` is {needed} and the program needs {own} more, and the \
+        "find room for the settings in use: their `max_connections` is {needed}{} and the program needs {own} more, and the \
          server has {free} free ({why}); {remedy}, or say what is really in use: `settings: {{max_connections: …}}` in the \
-         profile, or `--pin max_connections=…`"
+         profile, or `--pin max_connections=…`",
+        in_each(*.instances)
     )]
     InUseTooLarge {
         /// Connections of the settings in use.
         needed: u32,
+        /// Pools of that size.
+        instances: u32,
         /// Connections that the program needs itself.
         own: u32,
         /// Connections free.
@@ -108,22 +116,29 @@ pub fn guard(inspection: &Inspection, demand: &Demand) -> Result<Allowance, Refu
         return Err(Refusal::NoSchema);
     }
     let (low, high) = (*demand.connections.start(), *demand.connections.end());
-    let room = inspection.free.saturating_sub(demand.own);
+    let instances = demand.instances.max(1);
+    let room = inspection.free.saturating_sub(demand.own) / instances;
     if room < low.max(1) {
         let remedy = remedy(inspection);
         let (own, free) = (demand.own, inspection.free);
-        return Err(Refusal::TooFewFree { needed: low.max(1), own, free, why: sum(inspection), remedy });
+        return Err(Refusal::TooFewFree { needed: low.max(1), instances, own, free, why: sum(inspection), remedy });
     }
     if room < high {
         notices.push(format!(
             "the range of `max_connections` is cut from {low}..{high} to {low}..{room}: {} connections are free ({}), of \
-             which the program keeps {}",
+             which the program keeps {}{}",
             inspection.free,
             sum(inspection),
             demand.own,
+            if instances == 1 { String::new() } else { format!(", and {instances} pools share the rest") },
         ));
     }
     Ok(Allowance { connections: low..=high.min(room), notices })
+}
+
+/// What follows the size of one pool where there are several.
+fn in_each(instances: u32) -> String {
+    if instances == 1 { String::new() } else { format!(" in each of {instances} pools") }
 }
 
 /// How the free connections come about.
@@ -198,7 +213,7 @@ mod tests {
     }
 
     fn demand() -> Demand {
-        Demand { connections: 2..=30, own: 1, makes_schema: true, load_in_use: false }
+        Demand { connections: 2..=30, instances: 1, own: 1, makes_schema: true, load_in_use: false }
     }
 
     fn client(application: &str, state: &str, count: u32) -> OtherClients {

@@ -25,7 +25,7 @@ pub use import::{ImportError, Imported, import};
 pub use into::{Change, IntoError, Names, Obstacle, Rewritten, Syntax, rewrite};
 pub use language::Language;
 pub use prefix::{Prefix, PrefixError};
-pub use render::export;
+pub use render::{export, export_settings};
 pub use stress::{HdrLog, HdrLogError, stress_csv_header, stress_csv_rows, stress_schema};
 pub use table::{Absent, Bound, Field, Fields, Format, Holds, Rule, Section};
 

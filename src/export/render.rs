@@ -3,7 +3,7 @@
 use super::{Absent, Convert, ExportError, Field, Format, Holds, Prefix, Refusal, Section, Written};
 use crate::{
     model::{DecidedBy, Recommendation, Row, Setting, Settings, Value, Verdict},
-    report::{figures, verdict_sentence, words},
+    report::{figures, fleet_sentence, verdict_sentence, words},
 };
 
 /// The recommended settings in a format.
@@ -14,14 +14,24 @@ pub fn export(format: &Format, recommendation: &Recommendation, prefix: &Prefix)
     if matches!(recommendation.verdict, Verdict::Infeasible { .. }) {
         return Err(ExportError::Infeasible);
     }
-    let mut text = Text {
-        format,
-        recommendation,
-        settings: recommendation.settings(),
-        prefix,
-        refusals: Vec::new(),
-        told: Vec::new(),
-    };
+    text(format, recommendation.settings(), Some(recommendation), prefix)
+}
+
+/// Settings in a format, whatever they rest on: what a program is given to try.
+///
+/// # Errors
+/// [`ExportError`] when the pool would make something else of a value.
+pub fn export_settings(format: &Format, settings: &Settings, prefix: &Prefix) -> Result<String, ExportError> {
+    text(format, settings.clone(), None, prefix)
+}
+
+fn text(
+    format: &Format,
+    settings: Settings,
+    recommendation: Option<&Recommendation>,
+    prefix: &Prefix,
+) -> Result<String, ExportError> {
+    let mut text = Text { format, recommendation, settings, prefix, refusals: Vec::new(), told: Vec::new() };
     let file = text.whole();
     if text.refusals.is_empty() {
         Ok(file)
@@ -33,7 +43,8 @@ pub fn export(format: &Format, recommendation: &Recommendation, prefix: &Prefix)
 /// The text as it is made, and what could not be written.
 struct Text<'a> {
     format: &'a Format,
-    recommendation: &'a Recommendation,
+    /// What the values rest on, where that is known.
+    recommendation: Option<&'a Recommendation>,
     settings: Settings,
     prefix: &'a Prefix,
     refusals: Vec<Refusal>,
@@ -77,16 +88,18 @@ impl Text<'_> {
     /// Where the text belongs and what it rests on.
     fn header(&self) -> String {
         let Some(leader) = self.format.language.comment() else { return String::new() };
-        let provenance = &self.recommendation.provenance;
         // Python reads `coding:` in the first two lines as the file's encoding, so those hold no text from elsewhere.
         let mut header = format!("{leader}{}\n{}\n", self.format.headline, leader.trim_end());
+        let Some(recommendation) = self.recommendation else { return header + "\n" };
+        let provenance = &recommendation.provenance;
         let lines = [
-            verdict_sentence(self.recommendation),
+            verdict_sentence(recommendation),
             format!("run {}, profile {}, seed {}", provenance.run, provenance.profile, provenance.seed),
             format!("{}, pool-tune {}", provenance.server, provenance.program),
         ];
-        let warnings = self.recommendation.warnings.iter().map(|warning| format!("warning: {warning}"));
-        for line in lines.into_iter().chain(warnings) {
+        let fleet = fleet_sentence(recommendation);
+        let warnings = recommendation.warnings.iter().map(|warning| format!("warning: {warning}"));
+        for line in lines.into_iter().chain(fleet).chain(warnings) {
             header.push_str(&self.comment("", &line));
         }
         header.push('\n');
@@ -181,15 +194,12 @@ impl Text<'_> {
             return Some(comments);
         }
         self.told.push(setting);
-        let row = self.recommendation.rows.iter().find(|row| row.setting == setting);
-        match row {
-            Some(row) if self.format.evidence => {
-                let unit = words::unit(setting.spec().unit);
-                comments.push(format!("{unit}; {}", evidence(row, self.recommendation)));
+        let told = self.recommendation.and_then(|of| Some((of, of.rows.iter().find(|row| row.setting == setting)?)));
+        match told {
+            Some((of, row)) if self.format.evidence => {
+                comments.push(format!("{}; {}", words::unit(setting.spec().unit), evidence(row, of)));
             }
-            Some(row) if row.was != row.now => {
-                comments.push(format!("{setting}: {}", evidence(row, self.recommendation)));
-            }
+            Some((of, row)) if row.was != row.now => comments.push(format!("{setting}: {}", evidence(row, of))),
             _ => {}
         }
         // What a validation is called elsewhere says nothing of the statement.

@@ -87,14 +87,14 @@ pub fn within(faults: &[Fault], own_server: bool, network: bool) -> Result<(), O
 pub async fn make(
     faults: &[Fault],
     reach: &Reach,
-    pool: &Pool,
+    pool: Option<&Pool>,
     start: Instant,
     over: &CancellationToken,
     told: impl Fn(usize, &Happened),
 ) -> Vec<Happened> {
     let mut all = JoinSet::new();
     for (index, fault) in faults.iter().enumerate() {
-        let one = One { fault: fault.clone(), reach: reach.clone(), pool: pool.clone(), start, over: over.clone() };
+        let one = One { fault: fault.clone(), reach: reach.clone(), pool: pool.cloned(), start, over: over.clone() };
         all.spawn(async move { (index, one.happen().await) });
     }
     let mut happened = vec![Happened::default(); faults.len()];
@@ -111,7 +111,7 @@ pub async fn make(
 struct One {
     fault: Fault,
     reach: Reach,
-    pool: Pool,
+    pool: Option<Pool>,
     start: Instant,
     over: CancellationToken,
 }
@@ -182,6 +182,7 @@ impl One {
     /// Takes connections and keeps them.
     async fn hold(&self, end: Duration) -> Result<(), String> {
         let FaultKind::Hold { connections, in_transaction } = self.fault.kind else { return Ok(()) };
+        let Some(pool) = &self.pool else { return Err("there is no pool here whose connections could be held".to_owned()) };
         let mut leases = Vec::new();
         let mut problem = None;
         for _ in 0..connections {
@@ -189,7 +190,7 @@ impl One {
             let lease = tokio::select! {
                 () = self.over.cancelled() => break,
                 () = asked => break,
-                lease = self.pool.acquire() => lease,
+                lease = pool.acquire() => lease,
             };
             match lease {
                 Ok(mut lease) => match say(&mut lease, "BEGIN", in_transaction).await {

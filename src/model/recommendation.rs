@@ -65,12 +65,24 @@ pub struct Provenance {
     pub machine: String,
     /// Concurrent workers of the load.
     pub workers: u32,
+    /// Pools that shared the server, each with the settings that are told.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub instances: u32,
     /// The limits that a recommendation must keep.
     pub limits: Limits,
     /// Trials of the search, verification not included.
     pub search_trials: u32,
     /// Why the search stopped.
     pub stopped_because: String,
+}
+
+fn one() -> u32 {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_one(instances: &u32) -> bool {
+    *instances == 1
 }
 
 /// The answer of a run.

@@ -8,6 +8,7 @@ mod baseline;
 mod day;
 mod draft;
 mod error;
+mod external;
 mod faults;
 mod observed;
 mod pgbench;
@@ -17,11 +18,12 @@ mod space;
 mod tree;
 mod workload;
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 pub use day::MOST_INCIDENTS;
 use error::Problem;
 pub use error::ProfileError;
+pub use external::command_target;
 pub use observed::from_observed;
 pub use pgbench::{Script, ScriptOptions, from_scripts, split_weight};
 pub use scenario::{HIGHEST_RATE, Level, LevelStage, MOST_WORKERS, Scenario};
@@ -29,7 +31,7 @@ use space::Searched;
 use tree::{Entry, Node};
 use workload::Workloads;
 
-use crate::model::{Axis, Dialect, FaultPart, Limits, OperatingDay, Setting, Space, Workload};
+use crate::model::{Axis, Dialect, External, FaultPart, Limits, OperatingDay, Setting, Space, Workload};
 
 /// What a run tunes: a load, the settings in use, what to search, and within which limits.
 #[derive(Clone, Debug, PartialEq)]
@@ -42,6 +44,10 @@ pub struct Profile {
     pub source: String,
     /// Concurrent workers.
     pub workers: u32,
+    /// Pools that share the database, as many as instances of the application run; the settings are each one's.
+    pub instances: u32,
+    /// The program or the service that is tuned in place of a database, if there is one.
+    pub target: Option<External>,
     /// What each of them does, in the dialect chosen by [`Profile::speak`]; the first that it has at the beginning.
     pub workload: Workload,
     /// The settings in use today, and what to search.
@@ -59,7 +65,10 @@ pub struct Profile {
     /// How much a run may cost.
     pub budget: Budget,
     faults_out_of_reach: bool,
-    pinned: std::collections::BTreeSet<Setting>,
+    pinned: BTreeSet<Setting>,
+    not_taken: BTreeSet<Setting>,
+    /// What a service of the profile's is asked.
+    asked: Option<Workload>,
     warnings: Vec<String>,
     workloads: Workloads,
 }
@@ -123,6 +132,9 @@ fn profile(root: Node, text: &str) -> Result<Profile, Problem> {
     let name = map.need("name", "mine")?.text()?;
     let about = map.take("about").map_or(Ok(String::new()), Entry::text)?;
     let workers = map.need("workers", "25")?.whole(1, 10_000)?;
+    let instances = map.take("instances").map_or(Ok(1), |entry| entry.whole(1, MOST_INSTANCES))?;
+    let (target, asked) = map.take("target").map(external::external).transpose()?.unzip();
+    let asked = asked.flatten();
     let baseline = space::settings(map.take("settings"))?;
     let faults = map.take("faults").map(faults::fault_part).transpose()?;
     let day = day::day(map.take("day"))?;
@@ -131,14 +143,20 @@ fn profile(root: Node, text: &str) -> Result<Profile, Problem> {
     let limits = limits(map.take("limits"))?;
     let trial = trial(map.take("trial"))?;
     let budget = budget(map.take("budget"))?;
-    let workloads = workload::workload(map.need("workload", "{operations: [{name: read, sql: select 1}]}")?)?;
+    let workloads = match (map.take("workload"), &target) {
+        (Some(entry), _) => workload::workload(entry)?,
+        (None, Some(_)) => Workloads::none(),
+        (None, None) => workload::workload(map.need("workload", "{operations: [{name: read, sql: select 1}]}")?)?,
+    };
     map.end()?;
-    let (source, workload) = (text.to_owned(), workloads.first()?.clone());
+    let (source, workload) = (text.to_owned(), if target.is_some() { NO_SQL } else { workloads.first()?.clone() });
     Ok(Profile {
         name,
         about,
         source,
         workers,
+        instances,
+        target,
         workload,
         space,
         limits,
@@ -149,10 +167,17 @@ fn profile(root: Node, text: &str) -> Result<Profile, Problem> {
         budget,
         faults_out_of_reach: false,
         pinned,
+        not_taken: BTreeSet::new(),
+        asked,
         warnings,
         workloads,
     })
 }
+
+/// What a target without SQL does.
+const NO_SQL: Workload = Workload { prepare: Vec::new(), operations: Vec::new(), think_time: None };
+/// Instances that a profile may have.
+const MOST_INSTANCES: u32 = 10_000;
 
 fn limits(entry: Option<Entry>) -> Result<Limits, Problem> {
     let mut limits = Limits::default();
@@ -260,6 +285,40 @@ impl Profile {
     pub fn speak(&mut self, dialect: Dialect) -> Result<(), ProfileError> {
         let workload = self.workloads.of(dialect).cloned().map_err(|problem| problem.clone().of_profile(&self.name))?;
         self.workload = workload;
+        Ok(())
+    }
+
+    /// Makes ready for a program or a service in place of a database: `takes` are the settings that it heeds, all where that is
+    /// not known. The others are kept; nothing of it can be disturbed or simulated.
+    pub fn tune_external(&mut self, takes: Option<&BTreeSet<Setting>>) {
+        self.workload = self.asked.clone().unwrap_or(NO_SQL);
+        self.leave_faults_out();
+        self.leave_day_out();
+        let heeds = |setting: Setting| match takes {
+            Some(takes) => takes.contains(&setting),
+            // Its cost is measured in trials of its own, which are not spent on a guess.
+            None => setting != Setting::ValidationQuery,
+        };
+        self.not_taken = Setting::all().filter(|setting| !heeds(*setting)).collect();
+        self.space.axes.retain(|axis| heeds(axis.setting));
+    }
+
+    /// Whether the target does not heed the setting, as it says.
+    #[must_use]
+    pub fn is_not_taken(&self, setting: Setting) -> bool {
+        self.not_taken.contains(&setting)
+    }
+
+    /// Has so many pools share the server.
+    ///
+    /// # Errors
+    /// [`ProfileError`] naming the flag.
+    pub fn share(&mut self, instances: u32) -> Result<(), ProfileError> {
+        if !(1..=MOST_INSTANCES).contains(&instances) {
+            let problem = format!("expected a whole number from 1 to {MOST_INSTANCES}");
+            return Err(ProfileError { origin: format!("`--instances {instances}`"), line: None, problem });
+        }
+        self.instances = instances;
         Ok(())
     }
 

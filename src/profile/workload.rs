@@ -15,6 +15,12 @@ const LARGEST_SCALE: u32 = 100_000;
 pub(super) struct Workloads(Vec<(Dialect, Result<Workload, Problem>)>);
 
 impl Workloads {
+    /// Of a profile whose target needs no SQL.
+    pub(super) fn none() -> Self {
+        let none = "it has a `target` of its own and no `workload` for a database: leave --target out, or add one";
+        Self(Dialect::ALL.into_iter().map(|dialect| (dialect, Err(Problem { line: None, text: none.to_owned() }))).collect())
+    }
+
     /// The workload in a dialect, or what it lacks for it.
     pub(super) fn of(&self, dialect: Dialect) -> Result<&Workload, &Problem> {
         let found = self.0.iter().find(|(known, _)| *known == dialect).map(|(_, workload)| workload.as_ref());
@@ -135,13 +141,7 @@ impl ReadOperation {
 fn operation(entry: Entry, scale: u32) -> Result<ReadOperation, Problem> {
     let mut map: Map = entry.node.map("operation")?;
     let name = map.need("name", "point read")?.text()?;
-    let weight = match map.take("weight") {
-        None => 1.0,
-        Some(entry) => entry
-            .real()
-            .filter(|weight| (0.0..=1e9).contains(weight))
-            .ok_or_else(|| entry.wrong("a number from 0 to 1000000000"))?,
-    };
+    let weight = weight(&mut map)?;
     let nested = map.take("nested").map_or(Ok(false), |entry| entry.truth())?;
     let body = map.one_of(&["sql", "transaction", "statements"])?;
     let transaction = body.key == "transaction";
@@ -157,14 +157,7 @@ fn operation(entry: Entry, scale: u32) -> Result<ReadOperation, Problem> {
         }
         list.into_iter().map(|entry| Ok((entry.line, sql(entry)?))).collect()
     })?;
-    let mut lines = Vec::new();
-    let mut parameters = Vec::new();
-    if let Some(entry) = map.take("parameters") {
-        for entry in entry.node.map("parameters")?.take_all() {
-            lines.push(entry.line);
-            parameters.push(Parameter { name: entry.key.clone(), generator: generator(entry, scale)? });
-        }
-    }
+    let (lines, parameters): (Vec<_>, Vec<_>) = parameters(&mut map, scale)?.into_iter().unzip();
     let mut used = vec![false; parameters.len()];
     let mut said = Vec::with_capacity(texts.said.len());
     for (dialect, statements) in texts.said {
@@ -197,6 +190,27 @@ fn operation(entry: Entry, scale: u32) -> Result<ReadOperation, Problem> {
     map.end()?;
     let common = Operation { name, weight, statements: Vec::new(), transaction, nested, parameters };
     Ok(ReadOperation { common, statements: ByDialect { line: texts.line, said } })
+}
+
+/// The share of an operation among the others.
+pub(super) fn weight(map: &mut Map) -> Result<f64, Problem> {
+    match map.take("weight") {
+        None => Ok(1.0),
+        Some(entry) => entry
+            .real()
+            .filter(|weight| (0.0..=1e9).contains(weight))
+            .ok_or_else(|| entry.wrong("a number from 0 to 1000000000")),
+    }
+}
+
+/// What is drawn for each request, each with its line.
+pub(super) fn parameters(map: &mut Map, scale: u32) -> Result<Vec<(u64, Parameter)>, Problem> {
+    let Some(entry) = map.take("parameters") else { return Ok(Vec::new()) };
+    let named = |entry: Entry| {
+        let (line, name) = (entry.line, entry.key.clone());
+        Ok((line, Parameter { name, generator: generator(entry, scale)? }))
+    };
+    entry.node.map("parameters")?.take_all().into_iter().map(named).collect()
 }
 
 fn generator(entry: Entry, scale: u32) -> Result<Generator, Problem> {

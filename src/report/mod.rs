@@ -27,7 +27,7 @@ pub use stress::{
     suite_grid,
 };
 pub use summary::summary_md;
-pub use words::{faults_sentence, table, timeline_in_words, verdict_sentence};
+pub use words::{faults_sentence, fleet_sentence, table, timeline_in_words, verdict_sentence};
 
 use crate::model::{Measurement, Settings};
 

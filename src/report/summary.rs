@@ -70,8 +70,9 @@ fn settings(recommendation: &Recommendation) -> String {
         (if counted { "effect, faults counted" } else { "effect on throughput" }, Align::Right),
         ("why", Align::Left),
     ];
+    let fleet = words::fleet_sentence(recommendation).map(|told| format!("{told}\n\n")).unwrap_or_default();
     format!(
-        "{}\nThe effect is that of the setting alone{}, with its 95 % interval; for a setting kept after trials, of the \
+        "{fleet}{}\nThe effect is that of the setting alone{}, with its 95 % interval; for a setting kept after trials, of the \
          most promising other value.{}\n",
         table(&columns, &rows),
         if counted { " on throughput with faults counted by their weight" } else { "" },
@@ -173,12 +174,14 @@ fn how(provenance: &Provenance, trials: &[ReportedTrial<'_>]) -> String {
         ("server", text(&provenance.server)),
         ("load from", text(&provenance.machine)),
         ("workers", provenance.workers.to_string()),
+        ("pools that share the server", provenance.instances.to_string()),
         ("limits", limits),
         ("trials", trials),
         ("the search stopped because", text(&provenance.stopped_because)),
         ("program", format!("pool-tune {}", text(&provenance.program))),
     ];
-    items.iter().flat_map(|(name, value)| ["- ", name, ": ", value, "\n"]).collect()
+    let shown = items.iter().filter(|(name, value)| !(name.starts_with("pools") && value == "1"));
+    shown.flat_map(|(name, value)| ["- ", name, ": ", value, "\n"]).collect()
 }
 
 /// A number without the noise of its last bits: 99, 99.9.
@@ -187,8 +190,11 @@ fn shortest(number: f64) -> String {
 }
 
 fn repeat(provenance: &Provenance) -> String {
+    let is_external = provenance.target.starts_with("command:") || provenance.target.starts_with("http");
     let target = match provenance.target.as_str() {
         "private" | "" => String::new(),
+        // It stands in the profile, or among the flags.
+        _ if is_external => String::new(),
         target => format!(" --target {}", shell_word(target)),
     };
     let after = match provenance.target.as_str() {
@@ -199,6 +205,7 @@ fn repeat(provenance: &Provenance) -> String {
         "private" | "" => {
             "The same seed asks for the same first trials; what a real database answers differs each time."
         }
+        _ if is_external => "The same seed asks for the same first trials; what the target answers differs each time.",
         _ => {
             "Give the target's password too, which is not kept here. The same seed asks for the same first trials; what a \
              real database answers differs each time."

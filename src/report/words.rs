@@ -1,7 +1,7 @@
 //! The words for verdicts, settings and errors.
 
 use super::{fault_in_words, figures};
-use crate::model::{DecidedBy, ErrorClass, Estimate, Fault, Interval, Recommendation, Row, Unit, Value, Verdict};
+use crate::model::{DecidedBy, ErrorClass, Estimate, Fault, Interval, Recommendation, Row, Setting, Unit, Value, Verdict};
 
 /// The longest text of the terminal's last column: with the others it fits 120 columns.
 const EFFECT_WIDTH: usize = 55;
@@ -136,6 +136,23 @@ fn better(recommendation: &Recommendation) -> String {
     let beside = changes(recommendation, true);
     let beside = if beside.is_empty() { beside } else { format!(" Beside it, use {}.", simulated(recommendation)) };
     format!("Use {}: {evidence}.{beside}", changes(recommendation, false))
+}
+
+/// What the settings of one pool come to where several share the server.
+#[must_use]
+pub fn fleet_sentence(recommendation: &Recommendation) -> Option<String> {
+    let instances = recommendation.provenance.instances;
+    let row = recommendation.rows.iter().find(|row| row.setting == Setting::MaxConnections)?;
+    let size = |of: &Value| if let Value::Count(size) = of { Some(*size) } else { None };
+    let (was, now) = (size(&row.was)?, size(&row.now)?);
+    let all = |each: u32| u64::from(each) * u64::from(instances);
+    let change = if was == now {
+        String::new()
+    } else {
+        format!(", and {} with the recommended settings ({now} in each)", all(now))
+    };
+    let told = format!("{instances} pools shared the server: {} connections at most ({was} in each){change}.", all(was));
+    (instances > 1).then_some(told)
 }
 
 /// What effects are changes of.

@@ -42,6 +42,9 @@ pub struct NewRun {
     pub trials: Option<u32>,
     /// Pairs of the verification, where the command line said so.
     pub pairs: Option<u32>,
+    /// Pools that share the server, where the command line said so.
+    #[serde(default)]
+    pub instances: Option<u32>,
 }
 
 /// How far a run has come.

@@ -447,6 +447,7 @@ mod tests {
             pid: 1,
             trials: None,
             pairs: None,
+            instances: None,
         }
     }
 

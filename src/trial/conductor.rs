@@ -96,7 +96,7 @@ impl<'a> Conductor<'a> {
         while start.elapsed() < load.measure {
             let end = slices.next_end().min(start.checked_add(load.measure).unwrap_or_else(|| slices.next_end()));
             self.wait(end, &control.cancel, || {
-                let status = shared.pool.status();
+                let status = shared.served.status();
                 active += f64::from(status.active);
                 total += f64::from(status.total);
                 samples += 1.0;
@@ -154,7 +154,7 @@ struct TimeLine<'a> {
 
 impl<'a> TimeLine<'a> {
     fn new(shared: &'a Shared, load: &Load, start: Instant) -> Self {
-        let (connections, breaker) = shared.pool.counts();
+        let (connections, breaker) = shared.served.counts();
         Self {
             shared,
             start,
@@ -173,7 +173,7 @@ impl<'a> TimeLine<'a> {
     /// Notes the totals of this moment.
     fn beat(&mut self) {
         let count = Tally::total(&self.shared.tallies);
-        let (connections, breaker) = self.shared.pool.counts();
+        let (connections, breaker) = self.shared.served.counts();
         let beat = Beat {
             at: self.start.elapsed().as_secs_f64(),
             succeeded: count.succeeded - self.before.succeeded,
@@ -199,7 +199,7 @@ impl<'a> TimeLine<'a> {
             self.next_point += interval.as_secs_f64();
         }
         let recent = self.shared.shards.look();
-        let status = self.shared.pool.status();
+        let status = self.shared.served.status();
         #[expect(clippy::cast_precision_loss, reason = "counts of requests are far below 2^53")]
         let rate = |from: u64, until: u64| (until - from) as f64 / seconds;
         let point = Point {
@@ -216,7 +216,7 @@ impl<'a> TimeLine<'a> {
             waiting: status.waiting,
             backlog: self.shared.pacer.queued() as u64,
             opened: now.opened - self.last.opened,
-            breaker: self.shared.pool.breaker(),
+            breaker: self.shared.served.breaker(),
         };
         control.tell(Watch::Point { point: &point, response: recent.response.histogram() });
         self.series.push(point);

@@ -1,6 +1,8 @@
 use std::{fmt, sync::Arc, time::Instant};
 
-use super::{Control, Details, Load, Mix, TrialError, engine};
+use futures_util::future::{join_all, try_join_all};
+
+use super::{Control, Details, Load, Mix, TrialError, engine, served::Served};
 use crate::{
     database::{Server, UrlError},
     fault::Reach,
@@ -24,6 +26,7 @@ pub struct DatabaseTarget {
     reach: Reach,
     mix: Arc<Mix>,
     database_cpu: DatabaseCpu,
+    instances: u32,
 }
 
 impl DatabaseTarget {
@@ -37,10 +40,17 @@ impl DatabaseTarget {
             reach: Reach::default(),
             mix: Arc::new(mix),
             database_cpu: Box::new(database_cpu),
+            instances: 1,
         }
     }
 
-    /// Runs one trial with a pool of its own, opened before and closed after it.
+    /// Has so many pools share the server, and the load spread over them evenly.
+    #[must_use]
+    pub fn with_instances(self, instances: u32) -> Self {
+        Self { instances: instances.max(1), ..self }
+    }
+
+    /// Runs one trial with pools of its own, opened before and closed after it.
     ///
     /// # Errors
     /// [`TrialError`] when there is no measurement.
@@ -53,20 +63,22 @@ impl DatabaseTarget {
     ) -> Result<Details, TrialError> {
         let through_network = load.faults.iter().any(|fault| fault.kind.place() == FaultPlace::Network);
         let server = self.disturbed.as_ref().filter(|_| through_network).unwrap_or(&self.server);
-        let pool = Pool::new(server.clone(), settings, seed);
+        // Each instance has a seed of its own: pools whose retries had the same jitter would come back together.
+        let pools: Vec<Pool> =
+            (0..self.instances).map(|i| Pool::new(server.clone(), settings, seed.wrapping_add(u64::from(i) << 32))).collect();
         let opened = tokio::select! {
             () = control.cancel.cancelled() => return Err(TrialError::Cancelled),
-            opened = pool.open() => opened,
+            opened = try_join_all(pools.iter().map(Pool::open)) => opened,
         };
         if let Err(error) = opened {
-            pool.close().await;
+            close(&pools).await;
             // Too few free connections is an answer about the settings, if the server is otherwise well.
             self.reachable().await.map_err(TrialError::Infrastructure)?;
             return Err(TrialError::Infrastructure(error.to_string()));
         }
-        let mix = Arc::clone(&self.mix);
-        let result = engine::run(load, pool.clone(), mix, seed, &self.database_cpu, control, &self.reach).await;
-        pool.close().await;
+        let served = Served::Pools { pools: pools.clone(), mix: Arc::clone(&self.mix) };
+        let result = engine::run(load, served, seed, &self.database_cpu, control, &self.reach).await;
+        close(&pools).await;
         result.map(|mut details| {
             // An embedded database runs in this very process: its work cannot be told from the load's.
             let cpu = &mut details.measurement.cpu;
@@ -149,6 +161,11 @@ impl DatabaseTarget {
             .await
             .unwrap_or_else(|_| Err(format!("{} does not answer within {} s", self.server, limit.as_secs())))
     }
+}
+
+/// Closes pools, all at once: each takes a second at most.
+async fn close(pools: &[Pool]) {
+    join_all(pools.iter().map(Pool::close)).await;
 }
 
 /// Times, in seconds, as a distribution.

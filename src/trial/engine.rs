@@ -15,7 +15,7 @@ use super::{
     processors::Usage,
     recorder::Recorder,
     recovery,
-    sampler::Mix,
+    served::Served,
     worker::{self, Phase, Shared},
 };
 use crate::{
@@ -24,18 +24,16 @@ use crate::{
         BreakerCounts, ConnectionCounts, Cpu, ErrorClass, ErrorCount, Interval, Measurement, OpenLoop, Requests,
         Utilisation,
     },
-    pool::Pool,
     stats,
 };
 
 /// How long requests may go on after the measured part; what has not ended by then is cut off.
 pub(super) const GRACE: Duration = Duration::from_millis(1500);
 
-/// Runs one trial on an open pool: warm-up until steady, measuring while the load's faults happen, draining.
+/// Runs one trial on open pools: warm-up until steady, measuring while the load's faults happen, draining.
 pub(super) async fn run(
     load: &Load,
-    pool: Pool,
-    mix: Arc<Mix>,
+    served: Served,
     seed: u64,
     database_cpu: impl Fn() -> Option<f64>,
     control: &mut Control<'_>,
@@ -47,7 +45,7 @@ pub(super) async fn run(
     if let Some(dispatch) = dispatch {
         threads.spawn_blocking(dispatch);
     }
-    let shared = Arc::new(Shared::new(pool, mix, pacer, load, seed));
+    let shared = Arc::new(Shared::new(served, pacer, load, seed));
     let mut cuts = Vec::with_capacity(load.workers as usize);
     for index in 0..load.workers {
         let (cut, cut_off) = oneshot::channel();
@@ -60,18 +58,18 @@ pub(super) async fn run(
     let warm_up = conductor.warm_up(load, control).await?;
     control.tell(Watch::Measuring);
     let usage = Usage::read(database_cpu());
-    let (connections, breaker) = shared.pool.counts();
-    shared.pool.reset_peaks();
+    let (connections, breaker) = shared.served.counts();
+    shared.served.reset_peaks();
     let start = Instant::now();
     shared.enter(Phase::Measure);
     shared.pacer.measure_from(start);
-    let (measured, happened) = measure(&mut conductor, load, start, control, reach, &shared.pool).await?;
+    let (measured, happened) = measure(&mut conductor, load, start, control, reach, &shared.served).await?;
     let (end, backlog) = shared.pacer.stop();
     let seconds = end.saturating_duration_since(start).as_secs_f64();
     shared.enter(Phase::Drain);
     let later = Usage::read(database_cpu());
-    let status = shared.pool.status();
-    let (connections_after, breaker_after) = shared.pool.counts();
+    let status = shared.served.status();
+    let (connections_after, breaker_after) = shared.served.counts();
     control.tell(Watch::Draining);
 
     let unfinished = drain(workers, cuts).await;
@@ -135,14 +133,14 @@ async fn measure(
     start: Instant,
     control: &mut Control<'_>,
     reach: &Reach,
-    pool: &Pool,
+    served: &Served,
 ) -> Result<(Measured, Vec<Happened>), TrialError> {
     let over = CancellationToken::new();
     let so_far = Mutex::new(vec![Happened::default(); load.faults.len()]);
     let told = |index: usize, of: &Happened| {
         so_far.lock().unwrap_or_else(PoisonError::into_inner)[index] = of.clone();
     };
-    let faults = fault::make(&load.faults, reach, pool, start, &over, told);
+    let faults = fault::make(&load.faults, reach, served.leaking(), start, &over, told);
     let measuring = async {
         let measured = conductor.measure(load, start, control, &so_far).await;
         over.cancel();

@@ -9,11 +9,13 @@ mod abort;
 mod conductor;
 mod database;
 mod engine;
+mod external;
 mod pacer;
 mod processors;
 mod recorder;
 mod recovery;
 mod sampler;
+mod served;
 mod simulated;
 mod simulation;
 mod steady;
@@ -22,6 +24,7 @@ mod worker;
 use std::time::Duration;
 
 pub use database::DatabaseTarget;
+pub use external::{CommandTarget, ServiceError, ServiceTarget, Surroundings, taken};
 use hdrhistogram::Histogram;
 pub use recorder::UNIT;
 pub use sampler::{Mix, WorkloadError};
@@ -82,6 +85,8 @@ impl Load {
 /// Who steers a trial and watches it.
 #[derive(Default)]
 pub struct Control<'a> {
+    /// The trial's number in its run, under which a program's output is kept.
+    pub trial: u32,
     /// Gives the trial up: there is no measurement.
     pub cancel: CancellationToken,
     /// Ends the measured part early; what was measured until then counts.
@@ -155,6 +160,9 @@ pub enum TrialError {
     /// The database could not be reached, was restarted, or served nothing at all.
     #[error("the database failed during the trial: {0}")]
     Infrastructure(String),
+    /// The program or the service that stands for a database failed, or told nothing that can be read.
+    #[error("the target failed during the trial: {0}")]
+    Program(String),
     /// Every request failed because of a statement of the workload.
     #[error("every request of the workload fails: {0}; mend the profile's SQL or the data it expects")]
     Workload(String),
@@ -170,6 +178,10 @@ pub enum Target {
     Simulated(SimulatedTarget),
     /// A pool and its database in virtual time, as a sample has measured them.
     Simulation(SimulationTarget),
+    /// A program that measures by itself.
+    Command(CommandTarget),
+    /// A service that is driven over HTTP.
+    Service(ServiceTarget),
 }
 
 impl Target {
@@ -188,6 +200,8 @@ impl Target {
             Self::Database(target) => target.run(load, settings, seed, control).await,
             Self::Simulated(target) => Ok(target.run(load, settings)),
             Self::Simulation(target) => without_waiting(|| target.run(load, settings, seed, control)),
+            Self::Command(target) => target.run(settings, seed, control).await,
+            Self::Service(target) => target.run(load, settings, seed, control).await,
         }
     }
 
@@ -202,7 +216,7 @@ impl Target {
                 open = target.connecting(at_once) => open,
             },
             Self::Simulation(target) => Ok(target.connecting(at_once)),
-            Self::Simulated(_) => Ok(Latency::default()),
+            Self::Simulated(_) | Self::Command(_) | Self::Service(_) => Ok(Latency::default()),
         }
     }
 
@@ -216,7 +230,7 @@ impl Target {
                 reach.check(faults)?;
                 Ok(target.allow_faults(reach)?)
             }
-            Self::Simulated(_) => Ok(reach.check(faults)?),
+            Self::Simulated(_) | Self::Command(_) | Self::Service(_) => Ok(reach.check(faults)?),
             Self::Simulation(_) => Ok(SimulationTarget::can_make(faults)?),
         }
     }
@@ -226,7 +240,7 @@ impl Target {
     pub fn host_and_port(&self) -> Option<(&str, u16)> {
         match self {
             Self::Database(target) => target.server().host_and_port(),
-            Self::Simulated(_) | Self::Simulation(_) => None,
+            Self::Simulated(_) | Self::Simulation(_) | Self::Command(_) | Self::Service(_) => None,
         }
     }
 
@@ -237,7 +251,8 @@ impl Target {
     pub async fn check(&self, measurement: &Measurement) -> Result<(), TrialError> {
         match self {
             Self::Database(target) => target.check(measurement).await,
-            Self::Simulated(_) | Self::Simulation(_) => Ok(()),
+            Self::Service(target) => target.check(measurement),
+            Self::Simulated(_) | Self::Simulation(_) | Self::Command(_) => Ok(()),
         }
     }
 
@@ -248,7 +263,19 @@ impl Target {
     pub async fn reachable(&self) -> Result<(), String> {
         match self {
             Self::Database(target) => target.reachable().await,
-            Self::Simulated(_) | Self::Simulation(_) => Ok(()),
+            // These fail as a `Program`, and are begun again without waiting.
+            Self::Simulated(_) | Self::Simulation(_) | Self::Command(_) | Self::Service(_) => Ok(()),
+        }
+    }
+
+    /// Leaves the target as it was found: a service has the settings in use again.
+    ///
+    /// # Errors
+    /// [`TrialError`] when they could not be put back.
+    pub async fn leave(&self, in_use: &Settings) -> Result<(), TrialError> {
+        match self {
+            Self::Service(target) => target.leave(in_use).await,
+            Self::Database(_) | Self::Simulated(_) | Self::Simulation(_) | Self::Command(_) => Ok(()),
         }
     }
 

@@ -41,6 +41,8 @@ pub struct Mix {
 /// One kind of request, ready to be drawn and run.
 #[derive(Debug)]
 pub(super) struct Operation {
+    /// Its place in the workload.
+    pub(super) place: usize,
     pub(super) name: String,
     pub(super) statements: Vec<(SqlStr, Vec<usize>)>,
     pub(super) transaction: bool,
@@ -70,7 +72,7 @@ impl Mix {
         let weights = WeightedIndex::new(workload.operations.iter().map(|operation| operation.weight))
             .map_err(|error| WorkloadError::Weights(error.to_string()))?;
         let mut operations = Vec::with_capacity(workload.operations.len());
-        for operation in &workload.operations {
+        for (place, operation) in workload.operations.iter().enumerate() {
             let mut parameters = Vec::with_capacity(operation.parameters.len());
             for parameter in &operation.parameters {
                 parameters.push(Source::new(&parameter.generator).map_err(|problem| WorkloadError::Parameter {
@@ -84,6 +86,7 @@ impl Mix {
                 (AssertSqlSafe(sql).into_sql_str(), statement.arguments.clone())
             });
             operations.push(Operation {
+                place,
                 name: operation.name.clone(),
                 statements: statements.collect(),
                 transaction: operation.transaction,

@@ -12,9 +12,11 @@ use tokio::sync::oneshot;
 
 use super::{
     Load,
+    external::Unanswered,
     pacer::{Pacer, Turn},
     recorder::{Shards, Tally},
-    sampler::{Mix, Operation, Sampler},
+    sampler::{Operation, Sampler},
+    served::Served,
 };
 use crate::{
     database::{Argument, Connection},
@@ -37,8 +39,7 @@ pub(super) enum Phase {
 
 /// What the workers of a trial share.
 pub(super) struct Shared {
-    pub(super) pool: Pool,
-    pub(super) mix: Arc<Mix>,
+    pub(super) served: Served,
     pub(super) pacer: Pacer,
     phase: AtomicU8,
     pub(super) tallies: Vec<Tally>,
@@ -49,11 +50,11 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn new(pool: Pool, mix: Arc<Mix>, pacer: Pacer, load: &Load, seed: u64) -> Self {
+    pub(super) fn new(served: Served, pacer: Pacer, load: &Load, seed: u64) -> Self {
         let n = load.workers as usize;
         let tallies = std::iter::repeat_with(Tally::default).take(n).collect();
         let (phase, shards) = (AtomicU8::new(Phase::WarmUp as u8), Shards::new(n, load.interval.is_some()));
-        Self { pool, mix, pacer, phase, tallies, shards, nested: load.nested, think_time: load.think_time, seed }
+        Self { served, pacer, phase, tallies, shards, nested: load.nested, think_time: load.think_time, seed }
     }
 
     pub(super) fn is(&self, phase: Phase) -> bool {
@@ -84,20 +85,29 @@ pub(super) async fn worker(shared: Arc<Shared>, index: u32, cut_off: oneshot::Re
 }
 
 async fn work(shared: &Shared, index: u32, under_way: &AtomicBool) {
-    let mut sampler = Sampler::new(&shared.mix, shared.seed, u64::from(index));
+    let mut sampler = Sampler::new(shared.served.mix(), shared.seed, u64::from(index));
     let mut drawn = Vec::new();
     let open = matches!(shared.pacer, Pacer::Open(_));
     while let Some(turn) = shared.pacer.turn(index).await {
         under_way.store(true, Ordering::Relaxed);
         let operation = sampler.next(&mut drawn);
-        let nested = operation.nested || shared.nested;
-        let second_from = nested.then_some(&shared.pool);
-        let mut request = Request { operation, drawn: &drawn, second_from, second: None };
         let mut observer = Recording { shared, index: index as usize, turn: &turn, operation };
-        let result = shared.pool.request(&mut request, &mut observer).await;
-        let (success, attempts) = match result {
-            Ok(attempts) => (true, attempts),
-            Err(failure) => (false, failure.attempt),
+        let (success, attempts) = match &shared.served {
+            Served::Pools { pools, .. } => {
+                let pool = &pools[index as usize % pools.len()];
+                let nested = operation.nested || shared.nested;
+                let second_from = nested.then_some(pool);
+                let mut request = Request { operation, drawn: &drawn, second_from, second: None };
+                match pool.request(&mut request, &mut observer).await {
+                    Ok(attempts) => (true, attempts),
+                    Err(failure) => (false, failure.attempt),
+                }
+            }
+            Served::Service { client, .. } => {
+                let answered = client.ask(operation.place, &drawn).await;
+                observer.answered(&answered);
+                (answered.is_ok(), 1)
+            }
         };
         shared.tallies[index as usize].count(success, attempts);
         if shared.counts(&turn) {
@@ -189,6 +199,22 @@ struct Recording<'a> {
     index: usize,
     turn: &'a Turn,
     operation: &'a Operation,
+}
+
+impl Recording<'_> {
+    /// A service has answered, or has not: there is nothing to be seen of its pool from here.
+    fn answered(&self, answered: &Result<Duration, Unanswered>) {
+        if !self.shared.counts(self.turn) {
+            return;
+        }
+        let recorder = &mut *self.shared.shards.of(self.index);
+        match answered {
+            Ok(took) => recorder.query.record(*took),
+            Err(Unanswered { class, code, message }) => {
+                recorder.error(*class, code.as_deref(), &format!("`{}`: {message}", self.operation.name));
+            }
+        }
+    }
 }
 
 impl Observer for Recording<'_> {

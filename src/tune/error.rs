@@ -33,6 +33,19 @@ pub enum TuneError {
         /// The run to resume.
         run: String,
     },
+    /// The program or the service in place of a database failed each time that a trial was begun.
+    #[error("gave up on the target after {attempts} attempts: {cause}")]
+    Program {
+        /// What failed, last.
+        cause: String,
+        /// How often the trial was begun.
+        attempts: u32,
+        /// The run to resume.
+        run: String,
+    },
+    /// A program or a service cannot be used as a target.
+    #[error("failed to {0}")]
+    External(String),
     /// The workload cannot run on this database.
     #[error("failed to run the workload: {0}")]
     Workload(String),

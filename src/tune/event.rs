@@ -92,6 +92,8 @@ pub struct Plan {
     pub free_connections: Option<u32>,
     /// Concurrent workers.
     pub workers: u32,
+    /// Pools that share the server.
+    pub instances: u32,
     /// The settings in use.
     pub settings: Settings,
     /// What is searched.

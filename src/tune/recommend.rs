@@ -272,6 +272,9 @@ fn slow_row(effect: &LossEffect, slow: &Slow) -> (DecidedBy, String) {
 }
 
 fn why_kept(setting: Setting, profile: &Profile, evidence: &Evidence) -> String {
+    if profile.is_not_taken(setting) {
+        return "the target does not say that it heeds it".to_owned();
+    }
     if let (Decidable::Simulation, Some(reason)) = (setting.spec().decided_by, &evidence.slow.refused) {
         return reason.clone();
     }

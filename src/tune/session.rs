@@ -56,11 +56,12 @@ pub fn session_plan(profile: &Profile, provenance: &Provenance, free: Option<u32
         server: provenance.server.clone(),
         free_connections: free,
         workers: profile.workers,
+        instances: profile.instances,
         settings: profile.space.baseline.clone(),
         axes: profile.space.axes.clone(),
         limits: profile.limits,
         search_trials: profile.budget.search_trials,
-        insight_trials: 2 * INSIGHT_PAIRS,
+        insight_trials: 2 * insight_pairs(profile),
         verification_pairs: pairs(profile),
         trial_seconds: profile.trial.measure.as_secs_f64(),
         faults: profile.faults.clone(),
@@ -77,6 +78,11 @@ fn load(profile: &Profile) -> Load {
         warm_up_cap: profile.trial.warm_up_cap,
         ..Load::closed(profile.workers, think_time, profile.trial.measure, limit)
     }
+}
+
+/// Pairs of trials that measure what validation costs; none where the target does not heed it.
+fn insight_pairs(profile: &Profile) -> u32 {
+    if profile.is_not_taken(Setting::ValidationQuery) { 0 } else { INSIGHT_PAIRS }
 }
 
 /// Pairs of the verification, as many as its plan has.
@@ -96,7 +102,7 @@ impl Session<'_> {
     pub async fn run(mut self) -> Result<Recommendation, TuneError> {
         let started = Instant::now();
         let run = self.provenance.run.clone();
-        let after_search = 2 * INSIGHT_PAIRS + 2 * pairs(self.profile) + slow::trials(self.profile);
+        let after_search = 2 * insight_pairs(self.profile) + 2 * pairs(self.profile) + slow::trials(self.profile);
         let planned = self.profile.budget.search_trials + after_search;
         let mut trials = Trials::new(
             &run,
@@ -134,13 +140,15 @@ impl Session<'_> {
         let slow_trials = slow::trials(self.profile);
         if let Some(best) = evidence.candidate(baseline) {
             if best == *baseline {
-                trials.planned = search_trials + 2 * INSIGHT_PAIRS + slow_trials;
+                trials.planned = search_trials + 2 * insight_pairs(self.profile) + slow_trials;
             }
-            trials.tell(Event::Phase(Phase::Insight));
-            let (without, with) = validation_arms(&best);
-            let names = ["unvalidated", "validated"];
-            evidence.validation =
-                interleave(&mut trials, Phase::Insight, names, &without, &with, INSIGHT_PAIRS).await?;
+            let pairs = insight_pairs(self.profile);
+            if pairs > 0 {
+                trials.tell(Event::Phase(Phase::Insight));
+                let (without, with) = validation_arms(&best);
+                let names = ["unvalidated", "validated"];
+                evidence.validation = interleave(&mut trials, Phase::Insight, names, &without, &with, pairs).await?;
+            }
             if best != *baseline {
                 trials.tell(Event::Phase(Phase::Verification));
                 (evidence.pairs, evidence.verification) = verify(&mut trials, self.profile, baseline, &best).await?;

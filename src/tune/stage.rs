@@ -1,4 +1,7 @@
-use std::sync::Arc;
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use super::{Event, TuneError};
 use crate::{
@@ -6,10 +9,14 @@ use crate::{
         Demand, Inspection, PrivateError, PrivateFile, PrivateOptions, PrivateServer, Programs, Refusal, Schema,
         Server, StateFolder, guard,
     },
+    export::Prefix,
     fault::{self, OutOfReach, Proxy, Reach},
-    model::{Dialect, Fault, FaultPlace, Setting},
+    model::{Dialect, External, Fault, FaultPlace, Setting, Settings},
     profile::Profile,
-    trial::{DatabaseTarget, FaultError, Mix, SimulatedTarget, SimulationTarget, Target},
+    trial::{
+        self, CommandTarget, DatabaseTarget, FaultError, Mix, ServiceTarget, SimulatedTarget, SimulationTarget,
+        Surroundings, Target,
+    },
 };
 
 /// Connections that the program keeps beside the pool: one that holds the schema, one for looking whether the server
@@ -22,6 +29,13 @@ const BESIDE: &str = "the workload's tables lie in a file of their own beside th
 const INSTEAD: &str = "no PostgreSQL is installed here, so an embedded SQLite serves instead: a real database, but one that \
                        writes one transaction at a time, in this process and without a network, so that the figures say \
                        nothing of a server; `make deps` or `apt-get install postgresql` installs one, --target names one";
+/// What a reader must know of a program or a service in place of a database.
+const UNKNOWN_CPU: &str = "who else used the machine's processors cannot be told from the target's own use: no trial is repeated \
+                           for it";
+const ONE_POOL: &str = "days of operation are left out: a simulation has one pool, not several that share a server";
+const NO_FAULTS: &str = "faults and days of operation are left out: they need a pool and a database of which more can be seen";
+const ALL_HEEDED: &str = "nothing says which settings the target heeds, so all that trials can decide are searched: name them in \
+                          the command, as {max_connections}, or under `takes` in the profile's `target`";
 /// Connections that a private server allows beyond what the search may use.
 const SPARE_CONNECTIONS: u32 = 10;
 
@@ -70,6 +84,15 @@ pub enum Choice {
         /// The simulation.
         target: SimulationTarget,
     },
+    /// A program or a service of the person's.
+    External {
+        /// What it is.
+        target: External,
+        /// What the names of settings begin with in its environment.
+        prefix: Prefix,
+        /// The folder of all runs, where its output is kept; nowhere without one.
+        results: Option<PathBuf>,
+    },
     /// A server of the person's.
     Server(Server),
 }
@@ -84,6 +107,7 @@ impl Choice {
             Self::Private(Private::File { .. }) => "sqlite:private".to_owned(),
             Self::Simulated => "simulated".to_owned(),
             Self::Simulation { shown, .. } => shown.clone(),
+            Self::External { target, .. } => target.to_string(),
             Self::Server(server) => server.to_string(),
         }
     }
@@ -105,6 +129,8 @@ pub struct Stage {
     free: Option<u32>,
     settings: serde_json::Map<String, serde_json::Value>,
     warnings: Vec<String>,
+    /// The settings that the target has to be left with, where that takes something.
+    in_use: Option<Settings>,
 }
 
 impl Stage {
@@ -123,9 +149,17 @@ impl Stage {
         events: &mut dyn FnMut(Event),
     ) -> Result<Self, TuneError> {
         let (server, private, file) = match choice {
+            Choice::Simulated | Choice::Simulation { .. } if profile.instances > 1 => {
+                return Err(TuneError::External(
+                    "simulate several pools that share a server: a simulation has one; leave `instances` out".to_owned(),
+                ));
+            }
             Choice::Simulated => return Ok(Self::simulated(seed)),
             Choice::Simulation { source, target, .. } => {
                 return Ok(Self::simulation(choice, source, target.clone(), profile, events));
+            }
+            Choice::External { target, prefix, results } => {
+                return Self::external(choice, target, prefix, results.as_deref(), profile, run, events);
             }
             Choice::Server(server) => {
                 profile.speak(server.dialect())?;
@@ -166,6 +200,7 @@ impl Stage {
             free: None,
             settings: serde_json::Map::new(),
             warnings: vec!["these figures are simulated: they say nothing of any database".to_owned()],
+            in_use: None,
         }
     }
 
@@ -197,7 +232,66 @@ impl Stage {
             server: format!("simulation of {source}"),
             settings: serde_json::Map::new(),
             warnings,
+            in_use: None,
         }
+    }
+
+    /// A program or a service in place of a database. Nothing is inspected: the first trial tells whether it runs.
+    fn external(
+        choice: &Choice,
+        external: &External,
+        prefix: &Prefix,
+        results: Option<&Path>,
+        profile: &mut Profile,
+        run: &str,
+        events: &mut dyn FnMut(Event),
+    ) -> Result<Self, TuneError> {
+        let failed = |problem: String| TuneError::External(problem);
+        let takes = trial::taken(external).map_err(|error| failed(format!("write the target's file: {error}")))?;
+        let mut warnings = vec![UNKNOWN_CPU.to_owned()];
+        if profile.faults.is_some() || profile.day.is_some() {
+            warnings.push(NO_FAULTS.to_owned());
+        }
+        if takes.is_none() {
+            warnings.push(ALL_HEEDED.to_owned());
+        }
+        profile.tune_external(takes.as_ref());
+        for warning in &warnings {
+            events(Event::Notice(warning.clone()));
+        }
+        let around = Surroundings {
+            prefix: prefix.clone(),
+            kept: results.map(|results| results.join(run).join("trials")),
+            workers: profile.workers,
+            instances: profile.instances,
+            measure: profile.trial.measure,
+            warm_up_cap: profile.trial.warm_up_cap,
+        };
+        let (target, server) = match external {
+            External::Command(command) => {
+                let target = CommandTarget::new(command.clone(), around)
+                    .map_err(|error| failed(format!("make a folder for temporary files: {error}")))?;
+                (Target::Command(target), "a program that measures by itself")
+            }
+            External::Http(service) => {
+                let mix = Mix::new(&profile.workload)?;
+                let target = ServiceTarget::new(service.clone(), &profile.workload, mix, around);
+                (Target::Service(target.map_err(|error| failed(error.to_string()))?), "a service driven over HTTP")
+            }
+        };
+        Ok(Self {
+            target,
+            private: None,
+            schema: None,
+            _file: None,
+            dialect: None,
+            shown: choice.shown(),
+            server: server.to_owned(),
+            free: None,
+            settings: serde_json::Map::new(),
+            warnings,
+            in_use: Some(profile.space.baseline.clone()),
+        })
     }
 
     async fn prepare(
@@ -219,6 +313,10 @@ impl Stage {
         }
         if server.dialect() == Dialect::Sqlite {
             warn(EMBEDDED);
+        }
+        if profile.instances > 1 && profile.day.is_some() {
+            warn(ONE_POOL);
+            profile.leave_day_out();
         }
         let is_private = matches!(choice, Choice::Private(_));
         let makes_schema = !profile.workload.prepare.is_empty();
@@ -263,7 +361,7 @@ impl Stage {
             embedded.or_else(|| cpu.as_ref().and_then(|private| private.cpu_time().ok()).map(|time| time.as_secs_f64()))
         };
         Ok(Self {
-            target: Target::Database(DatabaseTarget::new(loaded, mix, database_cpu)),
+            target: Target::Database(DatabaseTarget::new(loaded, mix, database_cpu).with_instances(profile.instances)),
             private,
             schema,
             _file: None,
@@ -273,6 +371,7 @@ impl Stage {
             free: Some(inspection.free).filter(|_| dialect != Dialect::Sqlite),
             settings: settings.iter().map(|(name, value)| (name.clone(), value.clone().into())).collect(),
             warnings,
+            in_use: None,
         })
     }
 
@@ -342,6 +441,11 @@ impl Stage {
 
     /// Removes what [`Stage::open`] made.
     pub async fn close(self) {
+        if let Some(in_use) = &self.in_use
+            && let Err(error) = self.target.leave(in_use).await
+        {
+            tracing::error!("the service has not the settings in use again, put them back yourself: {error}");
+        }
         remove(self.schema).await;
         // The target holds the server's counter of processor time.
         drop(self.target);
@@ -418,7 +522,7 @@ async fn start_private(
 ) -> Result<PrivateServer, TuneError> {
     clean_leftovers(events).await?;
     let options = PrivateOptions { dialect, ..PrivateOptions::default() };
-    let most = sizes(profile).1 + OWN_CONNECTIONS + SPARE_CONNECTIONS;
+    let most = sizes(profile).1.saturating_mul(profile.instances) + OWN_CONNECTIONS + SPARE_CONNECTIONS;
     Ok(PrivateServer::start(&PrivateOptions { max_connections: options.max_connections.max(most), ..options }).await?)
 }
 
@@ -443,11 +547,12 @@ fn allow(
 ) -> Result<Vec<String>, TuneError> {
     let (low, high) = sizes(profile);
     let in_use = profile.space.baseline.max_connections();
-    let demand = |connections| Demand { connections, own: OWN_CONNECTIONS, makes_schema, load_in_use };
+    let instances = profile.instances;
+    let demand = |connections| Demand { connections, instances, own: OWN_CONNECTIONS, makes_schema, load_in_use };
     // The settings in use are measured whatever the range: they have to fit as well.
     guard(inspection, &demand(in_use..=in_use)).map_err(|refusal| match refusal {
-        Refusal::TooFewFree { needed, own, free, why, remedy } => {
-            Refusal::InUseTooLarge { needed, own, free, why, remedy }
+        Refusal::TooFewFree { needed, instances, own, free, why, remedy } => {
+            Refusal::InUseTooLarge { needed, instances, own, free, why, remedy }
         }
         other => other,
     })?;

@@ -149,6 +149,7 @@ fn provenance() -> Provenance {
         server: "server".to_owned(),
         machine: "machine".to_owned(),
         workers: 64,
+        instances: 1,
         limits: crate::model::Limits::default(),
         search_trials: 1,
         stopped_because: String::new(),

@@ -302,6 +302,14 @@ impl<'a> Trials<'a> {
                 Err(TrialError::Cancelled) => return Err(TuneError::Interrupted),
                 Err(TrialError::Workload(message)) => return Err(TuneError::Workload(message)),
                 Err(TrialError::Infrastructure(cause)) => cause,
+                Err(TrialError::Program(cause)) if attempt < ATTEMPTS_A_TRIAL => {
+                    self.tell(Event::Notice(format!("trial {} is void and begun again: {cause}", self.sequence)));
+                    attempt += 1;
+                    continue;
+                }
+                Err(TrialError::Program(cause)) => {
+                    return Err(TuneError::Program { cause, attempts: attempt, run: self.run.to_owned() });
+                }
             };
             self.tell(Event::Notice(format!("trial {} is void: {cause}; waiting for the database", self.sequence)));
             if attempt == ATTEMPTS_A_TRIAL {
@@ -313,7 +321,7 @@ impl<'a> Trials<'a> {
     }
 
     async fn attempt(&mut self, kind: &Kind, settings: &Settings, seed: u64) -> Result<Measurement, TrialError> {
-        let mut control = Control::unwatched(self.cancel);
+        let mut control = Control { trial: self.sequence, ..Control::unwatched(self.cancel) };
         match kind {
             Kind::Usual => {}
             Kind::Connecting(at_once) => {

@@ -17,11 +17,13 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("database", &["model"]),
     ("pool", &["model", "policy", "database"]),
     ("fault", &["model", "database", "pool"]),
-    ("trial", &["model", "stats", "pool", "database", "simulate", "fault"]),
+    ("scrape", &["model"]),
+    ("trial", &["model", "stats", "pool", "database", "simulate", "fault", "export", "scrape"]),
     ("store", &["model"]),
     (
         "tune",
-        &["model", "stats", "curve", "search", "simulate", "profile", "database", "pool", "fault", "trial", "store"],
+        &["model", "stats", "curve", "search", "simulate", "profile", "database", "pool", "fault", "trial", "store", "export",
+        ],
     ),
     ("stress", &["model", "stats", "profile", "report", "diagnose", "trial"]),
     (
@@ -36,7 +38,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
 /// Crates that a pure room must not name: it does no I/O, has no clock and no tasks.
 const IMPURE: &[&str] = &["tokio::", "sqlx::", "std::fs", "std::net", "std::time::Instant", "SystemTime", "println!"];
 const PURE: &[&str] =
-    &["model", "stats", "curve", "search", "policy", "simulate", "profile", "export", "report", "diagnose"];
+    &["model", "stats", "curve", "search", "policy", "simulate", "profile", "export", "report", "diagnose", "scrape"];
 
 /// Every source file but tests, which may use what they need.
 fn sources(folder: &Path, found: &mut Vec<(String, String)>) {

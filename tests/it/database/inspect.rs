@@ -8,7 +8,7 @@ use pool_tune::{
 use super::{PASSWORD, connect, port, run, start, until};
 
 fn demand() -> Demand {
-    Demand { connections: 2..=30, own: 1, makes_schema: true, load_in_use: false }
+    Demand { connections: 2..=30, instances: 1, own: 1, makes_schema: true, load_in_use: false }
 }
 
 #[tokio::test]

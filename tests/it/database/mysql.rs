@@ -38,7 +38,7 @@ async fn number(server: &Server, sql: &'static str) -> i64 {
 }
 
 fn demand() -> Demand {
-    Demand { connections: 2..=30, own: 2, makes_schema: true, load_in_use: false }
+    Demand { connections: 2..=30, instances: 1, own: 2, makes_schema: true, load_in_use: false }
 }
 
 fn tables() -> Vec<String> {

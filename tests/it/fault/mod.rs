@@ -221,7 +221,7 @@ async fn private() -> (Arc<PrivateServer>, Pool, Reach) {
 }
 
 async fn happen(faults: &[Fault], reach: &Reach, pool: &Pool) -> Vec<Happened> {
-    make(faults, reach, pool, Instant::now(), &CancellationToken::new(), |_, _| ()).await
+    make(faults, reach, Some(pool), Instant::now(), &CancellationToken::new(), |_, _| ()).await
 }
 
 async fn served(pool: &Pool) -> bool {
@@ -272,7 +272,7 @@ async fn what_is_under_way_ends_when_the_trial_is_over_and_the_rest_never_begins
         }
         over.cancel();
     };
-    let (happened, ()) = tokio::join!(make(&faults, &reach, &pool, Instant::now(), &over, |_, _| ()), end);
+    let (happened, ()) = tokio::join!(make(&faults, &reach, Some(&pool), Instant::now(), &over, |_, _| ()), end);
     assert!(happened[0].began.is_some() && happened[0].ended < Some(30.0), "{happened:?}");
     assert_eq!(happened[1], Happened::default());
     assert!(private.is_running() && served(&pool).await);

@@ -80,7 +80,7 @@ async fn on_a_pool(script: &Script) -> Seen {
     }
     let reach = Reach { proxy: Some(proxy), private: None };
     let over = CancellationToken::new();
-    let faults = make(&script.faults, &reach, &pool, start, &over, |_, _| ());
+    let faults = make(&script.faults, &reach, Some(&pool), start, &over, |_, _| ());
     let all = async { while requests.join_next().await.is_some() {} };
     tokio::join!(faults, all);
     tokio::time::sleep_until((start + Duration::from_millis(script.length)).into()).await;

@@ -1,0 +1,316 @@
+//! A program of a person's, started in a process group of its own that ends with it.
+
+use std::{
+    collections::VecDeque,
+    fmt::Write as _,
+    fs::File,
+    io::Write as _,
+    path::{Path, PathBuf},
+    process::{ExitStatus, Stdio},
+    time::{Duration, Instant},
+};
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::{io::AsyncReadExt as _, process::Command};
+use tokio_util::sync::CancellationToken;
+
+use super::{Surroundings, template::Names};
+use crate::{
+    export::{Format, export_settings},
+    model::{Call, Settings},
+    trial::TrialError,
+};
+
+/// What is kept of an output: its first bytes, and its last, where a summary stands.
+const HEAD: usize = 64 << 10;
+const TAIL: usize = 8 << 20;
+/// What is written of an output's end into the file that keeps it.
+const SHOWN: usize = 64 << 10;
+/// How long a group may take to end after it was asked to.
+const GRACE: Duration = Duration::from_secs(2);
+/// How long outputs are read after the program has ended: a child of its that lives on may hold them open.
+const AFTER_END: Duration = Duration::from_secs(1);
+/// What a program may take beyond its trial where nothing is said: to start, and to fill its tables.
+const BESIDE: Duration = Duration::from_secs(60);
+
+/// What a program printed, and how long it took.
+pub(super) struct Ended {
+    pub(super) stdout: Kept,
+    pub(super) took: Duration,
+}
+
+/// Starts programs.
+#[derive(Debug)]
+pub(super) struct Caller {
+    around: Surroundings,
+    /// Holds the file that is written for a program.
+    folder: tempfile::TempDir,
+}
+
+impl Caller {
+    pub(super) fn new(around: Surroundings) -> Result<Self, std::io::Error> {
+        let folder = tempfile::Builder::new().prefix("pool-tune-").tempdir()?;
+        Ok(Self { around, folder })
+    }
+
+    pub(super) fn around(&self) -> &Surroundings {
+        &self.around
+    }
+
+    /// Runs a program to its end, and keeps what it prints.
+    ///
+    /// # Errors
+    /// [`TrialError::Cancelled`] when `cancel` ended it; [`TrialError::Program`] when it could not be started, took too long,
+    /// or ended with anything but 0.
+    pub(super) async fn run(
+        &self,
+        call: &Call,
+        settings: &Settings,
+        (trial, seed): (u32, u64),
+        cancel: &CancellationToken,
+    ) -> Result<Ended, TrialError> {
+        let mut names = Names::of_trial(settings, &self.around, trial, seed);
+        if let Some(format) = &call.file {
+            let path = self.write(format, settings)?;
+            names = names.with("file", path.display().to_string());
+        }
+        let words: Vec<String> = call.words.iter().map(|word| names.fill(word)).collect();
+        let (program, arguments) = words.split_first().ok_or_else(|| failed("the command is empty"))?;
+        let shown = Call { words: words.clone(), ..call.clone() }.to_string();
+        let mut command = Command::new(program);
+        command.args(arguments).envs(names.environment(&self.around)).stdin(Stdio::null());
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+        if let Some(directory) = &call.directory {
+            command.current_dir(directory);
+        }
+        let started = Instant::now();
+        let mut child = command.spawn().map_err(|error| {
+            failed(format!("`{program}` cannot be started: {error}; see that it is there and executable"))
+        })?;
+        let group = Group(child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?)));
+        let (mut stdout, mut stderr) = (Kept::default(), Kept::default());
+        let limit = call.time_limit.unwrap_or(self.around.measure + self.around.warm_up_cap + BESIDE);
+        let (out, err) = (child.stdout.take(), child.stderr.take());
+        let ended = {
+            let reading = async { tokio::join!(read(out, &mut stdout), read(err, &mut stderr)) };
+            tokio::pin!(reading);
+            let mut all_read = false;
+            let status = loop {
+                tokio::select! {
+                    status = child.wait() => break Some(status),
+                    _ = &mut reading, if !all_read => all_read = true,
+                    () = tokio::time::sleep_until((started + limit).into()) => break None,
+                    () = cancel.cancelled() => break None,
+                }
+            };
+            if status.is_none() {
+                group.end(&mut child).await;
+            }
+            // Children that it has left behind must not load the next trial.
+            drop(group);
+            if !all_read {
+                // Whether all was read or not, what was is kept.
+                tokio::time::timeout(AFTER_END, reading).await.ok();
+            }
+            status
+        };
+        let took = started.elapsed();
+        let told = match &ended {
+            Some(Ok(status)) => said(*status),
+            Some(Err(error)) => format!("could not be waited for: {error}"),
+            None if cancel.is_cancelled() => "was ended, since the run was".to_owned(),
+            None => format!("did not end within {:.0} s and was ended, with all that it had started", limit.as_secs_f64()),
+        };
+        self.keep(trial, &format!("$ {shown}\n{}", listed(&names.environment(&self.around))), &told, &stdout, &stderr);
+        match ended {
+            Some(Ok(status)) if status.success() => Ok(Ended { stdout, took }),
+            _ if cancel.is_cancelled() => Err(TrialError::Cancelled),
+            _ => {
+                let last = last_line(&stderr).or_else(|| last_line(&stdout));
+                let last = last.map(|line| format!("; the last that it said: {line}")).unwrap_or_default();
+                Err(failed(format!("`{shown}` {told}{last}{}", self.where_kept(trial))))
+            }
+        }
+    }
+
+    /// Where a trial's output is kept, for messages.
+    pub(super) fn where_kept(&self, trial: u32) -> String {
+        self.path(trial).map(|path| format!(" (its output: {})", path.display())).unwrap_or_default()
+    }
+
+    fn path(&self, trial: u32) -> Option<PathBuf> {
+        self.around.kept.as_ref().map(|folder| folder.join(format!("{trial:03}.log")))
+    }
+
+    /// Writes the settings in the format that the program reads.
+    fn write(&self, format: &str, settings: &Settings) -> Result<PathBuf, TrialError> {
+        let format = Format::named(format).map_err(|error| failed(error.to_string()))?;
+        let text = export_settings(format, settings, &self.around.prefix).map_err(|error| failed(error.to_string()))?;
+        let path = self.folder.path().join("pool");
+        std::fs::write(&path, text).map_err(|error| failed(format!("`{}` cannot be written: {error}", path.display())))?;
+        Ok(path)
+    }
+
+    /// Adds to the file that keeps a trial's output. That it cannot be written must not cost the trial.
+    fn keep(&self, trial: u32, call: &str, told: &str, stdout: &Kept, stderr: &Kept) {
+        let Some(path) = self.path(trial) else { return };
+        let write = |path: &Path| {
+            std::fs::create_dir_all(path.parent().unwrap_or(path))?;
+            let mut file = File::options().create(true).append(true).open(path)?;
+            write!(file, "{call}\n--- standard output\n{stdout}\n--- standard error\n{stderr}\n--- it {told}\n\n")
+        };
+        if let Err(error) = write(&path) {
+            tracing::warn!("the output of trial {trial} could not be kept in {}: {error}", path.display());
+        }
+    }
+}
+
+fn failed(cause: impl Into<String>) -> TrialError {
+    TrialError::Program(cause.into())
+}
+
+/// The settings of the environment, as a person could set them.
+fn listed(environment: &[(String, String)]) -> String {
+    environment.iter().fold(String::new(), |mut text, (name, value)| {
+        // Writing to a string cannot fail.
+        let _written = writeln!(text, "  {name}={value}");
+        text
+    })
+}
+
+/// How a program ended, in words.
+fn said(status: ExitStatus) -> String {
+    use std::os::unix::process::ExitStatusExt as _;
+    match (status.code(), status.signal()) {
+        (Some(0), _) => "ended".to_owned(),
+        (Some(code), _) => format!("ended with code {code}"),
+        (None, Some(signal)) => format!("was ended by signal {signal}"),
+        (None, None) => "ended, nobody knows how".to_owned(),
+    }
+}
+
+fn last_line(kept: &Kept) -> Option<String> {
+    let end: Vec<u8> = kept.end(4096);
+    let text = String::from_utf8_lossy(&end);
+    let line = text.lines().rev().find(|line| !line.trim().is_empty())?.trim();
+    Some(line.chars().filter(|character| !character.is_control()).take(300).collect())
+}
+
+/// The group of a program; whatever is left of it ends with this value.
+struct Group(Option<Pid>);
+
+impl Group {
+    /// Asks the group to end, and ends it.
+    async fn end(&self, child: &mut tokio::process::Child) {
+        self.signal(Signal::TERM);
+        if tokio::time::timeout(GRACE, child.wait()).await.is_err() {
+            self.signal(Signal::KILL);
+            // It cannot refuse; how it ended is told by whoever ended it.
+            child.wait().await.ok();
+        }
+    }
+
+    fn signal(&self, signal: Signal) {
+        if let Some(group) = self.0 {
+            // There is nothing to end any more, or it is not ours.
+            kill_process_group(group, signal).ok();
+        }
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        self.signal(Signal::KILL);
+    }
+}
+
+/// The beginning and the end of an output, however long it is.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Kept {
+    head: Vec<u8>,
+    tail: VecDeque<u8>,
+    bytes: u64,
+}
+
+impl Kept {
+    fn add(&mut self, bytes: &[u8]) {
+        self.bytes += bytes.len() as u64;
+        let head = bytes.len().min(HEAD - self.head.len());
+        self.head.extend(&bytes[..head]);
+        let rest = &bytes[head..];
+        self.tail.extend(&rest[rest.len().saturating_sub(TAIL)..]);
+        self.tail.drain(..self.tail.len().saturating_sub(TAIL));
+    }
+
+    fn left_out(&self) -> u64 {
+        self.bytes - (self.head.len() + self.tail.len()) as u64
+    }
+
+    /// Its last bytes, as many as these at most.
+    fn end(&self, most: usize) -> Vec<u8> {
+        if self.tail.is_empty() {
+            return self.head[self.head.len().saturating_sub(most)..].to_vec();
+        }
+        self.tail.iter().skip(self.tail.len().saturating_sub(most)).copied().collect()
+    }
+
+    /// What a summary is looked for in: all of it, or its end where it is too long.
+    pub(super) fn text(&self) -> String {
+        let whole = self.left_out() == 0;
+        let head = if whole { self.head.as_slice() } else { &[] };
+        let bytes: Vec<u8> = head.iter().chain(&self.tail).copied().collect();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// What is left out of [`Self::text`], for messages.
+    pub(super) fn cut(&self) -> String {
+        if self.left_out() == 0 {
+            return String::new();
+        }
+        format!(" (it printed {} MB, of which the last {} MB were read)", self.bytes / 1_000_000, TAIL >> 20)
+    }
+}
+
+impl std::fmt::Display for Kept {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&String::from_utf8_lossy(&self.head))?;
+        let left_out = self.bytes - self.head.len() as u64 - self.tail.len().min(SHOWN) as u64;
+        if left_out > 0 {
+            write!(f, "\n… {left_out} bytes are left out …\n")?;
+        }
+        if self.tail.is_empty() { Ok(()) } else { f.write_str(&String::from_utf8_lossy(&self.end(SHOWN))) }
+    }
+}
+
+async fn read(from: Option<impl tokio::io::AsyncRead + Unpin>, into: &mut Kept) {
+    let Some(mut from) = from else { return };
+    let mut buffer = vec![0; 64 << 10];
+    // An output that breaks has ended.
+    while let Ok(n @ 1..) = from.read(&mut buffer).await {
+        into.add(&buffer[..n]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_output_keeps_its_beginning_and_its_end() {
+        let mut kept = Kept::default();
+        kept.add(b"begin\n");
+        for _ in 0..200 {
+            kept.add(&[b'x'; 100_000]);
+        }
+        kept.add(b"\nend\n");
+        assert_eq!((kept.head.len(), kept.tail.len()), (HEAD, TAIL));
+        assert!(kept.text().ends_with("\nend\n") && !kept.text().starts_with("begin"));
+        let shown = kept.to_string();
+        assert!(shown.starts_with("begin\n") && shown.contains("bytes are left out") && shown.ends_with("\nend\n"));
+        assert_eq!(last_line(&kept).as_deref(), Some("end"));
+
+        let mut short = Kept::default();
+        short.add(b"one\ntwo");
+        assert_eq!((short.text().as_str(), short.cut().as_str(), short.to_string().as_str()), ("one\ntwo", "", "one\ntwo"));
+    }
+}

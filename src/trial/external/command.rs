@@ -1,0 +1,105 @@
+use std::path::{Path, PathBuf};
+
+use super::{
+    Surroundings,
+    call::Caller,
+    summary::{self, Reported},
+};
+use crate::{
+    model::{
+        Acquisition, BreakerCounts, Command, ConnectionCounts, Cpu, Ended, Interval, Latency, Measurement, Requests,
+        Settings, Utilisation, WarmUp,
+    },
+    stats,
+    trial::{Control, Details, TrialError, recorder},
+};
+
+/// How much longer a program may say that it measured than it ran: its clock and ours are not the same.
+const CLOCKS: f64 = 0.5;
+
+/// A program that measures by itself, started once a trial.
+#[derive(Debug)]
+pub struct CommandTarget {
+    command: Command,
+    caller: Caller,
+}
+
+impl CommandTarget {
+    /// A target that starts `command`.
+    ///
+    /// # Errors
+    /// When there is no place for the files that it is given.
+    pub fn new(command: Command, around: Surroundings) -> Result<Self, std::io::Error> {
+        Ok(Self { command, caller: Caller::new(around)? })
+    }
+
+    /// Runs one trial: the program, from its start to its end.
+    ///
+    /// # Errors
+    /// [`TrialError`] when it failed, or printed nothing that can be read.
+    pub(in crate::trial) async fn run(
+        &self,
+        settings: &Settings,
+        seed: u64,
+        control: &Control<'_>,
+    ) -> Result<Details, TrialError> {
+        let Command { call, reads, .. } = &self.command;
+        let ended = self.caller.run(call, settings, (control.trial, seed), &control.cancel).await?;
+        let folder = call.directory.as_deref().map_or_else(PathBuf::new, |folder| Path::new(folder).to_owned());
+        let refused = |problem: String| {
+            let call = &call.words[0];
+            TrialError::Program(format!(
+                "`{call}`: {problem}{}{}",
+                ended.stdout.cut(),
+                self.caller.where_kept(control.trial)
+            ))
+        };
+        let reported = summary::read(*reads, &ended.stdout.text(), &folder).map_err(refused)?;
+        let took = ended.took.as_secs_f64();
+        if reported.seconds + reported.warm_up > took + CLOCKS {
+            return Err(refused(format!(
+                "it says that it measured for {:.1} s, and ran for {took:.1} s",
+                reported.seconds + reported.warm_up
+            )));
+        }
+        Ok(details(reported))
+    }
+}
+
+/// What a program reports, as a trial.
+fn details(reported: Reported) -> Details {
+    let Reported { successes, failures, seconds, query, acquire, response, .. } = reported;
+    let n = successes + failures;
+    #[expect(clippy::cast_precision_loss, reason = "counts of requests are far below 2^53")]
+    let (share, throughput) =
+        (if n == 0 { 0.0 } else { successes as f64 / n as f64 }, successes as f64 / seconds);
+    let measurement = Measurement {
+        seconds,
+        warm_up: WarmUp { seconds: reported.warm_up, steady: true },
+        throughput,
+        slices: if reported.slices.is_empty() { vec![throughput; 2] } else { reported.slices },
+        requests: Requests {
+            succeeded: successes,
+            failed: failures,
+            retries: reported.retries,
+            success_rate: share,
+            success_interval: stats::clopper_pearson(successes, failures, 0.95)
+                .unwrap_or(Interval { low: 0.0, high: 1.0 }),
+        },
+        response,
+        offered: None,
+        // Where it does not tell the time in the database, the whole of a request stands for it.
+        query: if query.count > 0 { query } else { response },
+        acquire: Acquisition { total: acquire, ..Acquisition::default() },
+        hold: Latency::default(),
+        utilisation: Utilisation::default(),
+        errors: reported.errors,
+        connections: ConnectionCounts::default(),
+        breaker: BreakerCounts::default(),
+        cpu: Cpu::default(),
+        faults: Vec::new(),
+        under_faults: None,
+        ended: Ended::Completed,
+    };
+    Details { measurement, series: Vec::new(), response: recorder::empty(), ended_by: None }
+}

@@ -1,0 +1,239 @@
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::{
+    Surroundings,
+    call::Caller,
+    client::{self, Client},
+    scraped::EVERY,
+    template::Names,
+};
+use crate::{
+    fault::Reach,
+    model::{Acquisition, Apply, ErrorClass, HttpRequest, Measurement, Service, Settings, Utilisation, Workload},
+    scrape::PoolFigures,
+    trial::{Control, Details, Load, TrialError, engine, sampler::Mix, served::Served},
+};
+
+/// How long one question beside the load may take.
+const QUESTION: Duration = Duration::from_secs(5);
+/// Between two looks whether a service is ready.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// A service that is driven over HTTP. Before each trial the settings are put into effect, and it is waited for.
+pub struct ServiceTarget {
+    service: Service,
+    client: Arc<Client>,
+    /// For what is not the load.
+    http: reqwest::Client,
+    mix: Arc<Mix>,
+    caller: Caller,
+}
+
+/// A service that cannot be driven.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ServiceError {
+    /// Its URL is none.
+    #[error("use the URL `{0}`: {1}; expected one such as http://127.0.0.1:8000")]
+    Url(String, String),
+    /// A request cannot be sent as it is.
+    #[error("make the request `{0}`: {1}")]
+    Request(String, String),
+    /// The client could not be made.
+    #[error("make an HTTP client: {0}")]
+    Client(String),
+    /// It did not answer.
+    #[error("reach the service: {0}")]
+    Unreachable(String),
+    /// There is no place for files.
+    #[error("make a folder for temporary files: {0}")]
+    Folder(String),
+}
+
+impl ServiceTarget {
+    /// A target that asks `service` what `workload` says; `mix` is made of that workload.
+    ///
+    /// # Errors
+    /// [`ServiceError`] when the URL or a request cannot be used.
+    pub fn new(service: Service, workload: &Workload, mix: Mix, around: Surroundings) -> Result<Self, ServiceError> {
+        // Whoever comes second finds it done.
+        rustls::crypto::ring::default_provider().install_default().ok();
+        let of = |timeout| {
+            let made = reqwest::Client::builder()
+                .no_proxy()
+                .redirect(reqwest::redirect::Policy::none())
+                .pool_max_idle_per_host(around.workers as usize + 1)
+                .timeout(timeout)
+                .user_agent(concat!("pool-tune/", env!("CARGO_PKG_VERSION")))
+                .build();
+            made.map_err(|error| ServiceError::Client(client::told(&error)))
+        };
+        let (http, load) = (of(QUESTION)?, of(service.timeout)?);
+        let client = Arc::new(Client::new(&service, workload, load)?);
+        let caller = Caller::new(around).map_err(|error| ServiceError::Folder(error.to_string()))?;
+        Ok(Self { service, client, http, mix: Arc::new(mix), caller })
+    }
+
+    /// Puts the settings into effect, waits until the service is ready, and loads it.
+    ///
+    /// # Errors
+    /// [`TrialError`] when there is no measurement.
+    pub(in crate::trial) async fn run(
+        &self,
+        load: &Load,
+        settings: &Settings,
+        seed: u64,
+        control: &mut Control<'_>,
+    ) -> Result<Details, TrialError> {
+        self.apply(settings, (control.trial, seed), &control.cancel).await?;
+        self.ready(&control.cancel).await?;
+        let scraping = self.scrape();
+        let served = Served::Service { client: Arc::clone(&self.client), mix: Arc::clone(&self.mix) };
+        // Whoever else uses the processors cannot be told from the service.
+        let result = engine::run(load, served, seed, || None, control, &Reach::default()).await;
+        drop(scraping);
+        result.map(|mut details| {
+            let measurement = &mut details.measurement;
+            measurement.acquire = Acquisition { total: self.client.pool.acquire(), ..measurement.acquire };
+            if self.service.metrics.is_none() {
+                measurement.utilisation = Utilisation::default();
+            }
+            details
+        })
+    }
+
+    /// Puts the settings in use into effect again.
+    pub(in crate::trial) async fn leave(&self, in_use: &Settings) -> Result<(), TrialError> {
+        let cancel = CancellationToken::new();
+        self.apply(in_use, (0, 0), &cancel).await?;
+        self.ready(&cancel).await
+    }
+
+    /// A load that no answer came to is none.
+    pub(in crate::trial) fn check(&self, measurement: &Measurement) -> Result<(), TrialError> {
+        if measurement.requests.succeeded > 0 {
+            return Ok(());
+        }
+        let Some(first) = measurement.errors.first() else {
+            return Err(TrialError::Program("no request ended".to_owned()));
+        };
+        match (first.class, first.code.as_deref()) {
+            // What the service does not know it will not learn by other settings.
+            (ErrorClass::Query, Some(code)) if code.starts_with('4') && code != "429" => {
+                Err(TrialError::Workload(first.example.clone()))
+            }
+            (ErrorClass::Connect | ErrorClass::ConnectionLost, _) => Err(TrialError::Program(first.example.clone())),
+            _ => Ok(()),
+        }
+    }
+
+    async fn apply(
+        &self,
+        settings: &Settings,
+        (trial, seed): (u32, u64),
+        cancel: &CancellationToken,
+    ) -> Result<(), TrialError> {
+        match &self.service.apply {
+            Apply::Call(call) => {
+                self.caller.run(call, settings, (trial, seed), cancel).await?;
+                Ok(())
+            }
+            Apply::Request(request) => {
+                let names = Names::of_trial(settings, self.caller.around(), trial, seed);
+                let all = HttpRequest { body: Names::json(settings).to_string(), ..request.clone() };
+                let request = if request.body.is_empty() { &all } else { request };
+                let asked = client::send_once(&self.http, &self.service.url, request, &names);
+                let answer = tokio::select! {
+                    () = cancel.cancelled() => return Err(TrialError::Cancelled),
+                    answer = asked => answer,
+                };
+                let what = format!("{} {}", request.method, request.path);
+                let failed = |problem: String| {
+                    TrialError::Program(format!("the settings could not be put into effect by `{what}`: {problem}"))
+                };
+                let answer = answer.map_err(|error| failed(format!("failed to {error}")))?;
+                let status = answer.status();
+                if status.is_success() {
+                    return Ok(());
+                }
+                let said = answer.text().await.unwrap_or_default();
+                let said: String = said.chars().filter(|character| !character.is_control()).take(200).collect();
+                Err(failed(format!("it answered {status} {said}")))
+            }
+        }
+    }
+
+    /// Waits until the service says that it is ready.
+    async fn ready(&self, cancel: &CancellationToken) -> Result<(), TrialError> {
+        let ready = &self.service.ready;
+        let asked = HttpRequest { method: "GET".to_owned(), path: ready.path.clone(), ..HttpRequest::default() };
+        let names = Names::default();
+        let started = Instant::now();
+        loop {
+            let answer = tokio::select! {
+                () = cancel.cancelled() => return Err(TrialError::Cancelled),
+                answer = client::send_once(&self.http, &self.service.url, &asked, &names) => answer,
+            };
+            let problem = match answer {
+                Ok(answer) if answer.status().is_success() => return Ok(()),
+                Ok(answer) => format!("the last answer was {}", answer.status()),
+                Err(error) => format!("failed to {error}"),
+            };
+            if started.elapsed() >= ready.within {
+                return Err(TrialError::Program(format!(
+                    "the service was not ready within {:.0} s: `GET {}`: {problem}",
+                    ready.within.as_secs_f64(),
+                    ready.path
+                )));
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// Reads the service's metrics now and then, until what it gives is dropped.
+    fn scrape(&self) -> Option<DropGuard> {
+        let path = self.service.metrics.clone()?;
+        let (client, http, base) = (Arc::clone(&self.client), self.http.clone(), self.service.url.clone());
+        let over = CancellationToken::new();
+        let stop = over.clone();
+        tokio::spawn(async move {
+            let asked = HttpRequest { method: "GET".to_owned(), path, ..HttpRequest::default() };
+            let mut told = false;
+            let reading = async {
+                loop {
+                    if let Err(problem) = read(&http, &base, &asked, &client).await
+                        && !told
+                    {
+                        tracing::warn!("the service's metrics at `{}` cannot be read: {problem}", asked.path);
+                        told = true;
+                    }
+                    tokio::time::sleep(EVERY).await;
+                }
+            };
+            stop.run_until_cancelled(reading).await
+        });
+        Some(over.drop_guard())
+    }
+}
+
+async fn read(http: &reqwest::Client, base: &str, asked: &HttpRequest, client: &Client) -> Result<(), String> {
+    let answer = client::send_once(http, base, asked, &Names::default()).await.map_err(|error| error.to_string())?;
+    if !answer.status().is_success() {
+        return Err(format!("it answered {}", answer.status()));
+    }
+    let text = answer.text().await.map_err(|error| client::told(&error))?;
+    let figures = PoolFigures::read(&text).map_err(|error| error.to_string())?;
+    client.pool.read(figures.ok_or("there is no metric of a pool among them")?);
+    Ok(())
+}
+
+impl fmt::Debug for ServiceTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServiceTarget").field("service", &self.service).finish_non_exhaustive()
+    }
+}

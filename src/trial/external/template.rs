@@ -1,0 +1,103 @@
+//! Texts with names in braces: `--max={max_connections}`.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use super::Surroundings;
+use crate::model::{Setting, Settings, Value};
+
+/// What may stand in braces, with what is put there.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Names(BTreeMap<String, String>);
+
+impl Names {
+    /// The settings, each by its name, in its unit.
+    pub(super) fn of(settings: &Settings) -> Self {
+        Self(settings.iter().map(|(setting, value)| (setting.spec().name.to_owned(), plain(value))).collect())
+    }
+
+    /// The settings and what the trial is about.
+    pub(super) fn of_trial(settings: &Settings, around: &Surroundings, trial: u32, seed: u64) -> Self {
+        let names = Self::of(settings);
+        let seconds = |time: Duration| time.as_secs_f64().to_string();
+        names
+            .with("trial", trial.to_string())
+            .with("seed", seed.to_string())
+            .with("workers", around.workers.to_string())
+            .with("instances", around.instances.to_string())
+            .with("seconds", seconds(around.measure))
+            .with("warm_up", seconds(around.warm_up_cap))
+    }
+
+    pub(super) fn with(mut self, name: &str, text: String) -> Self {
+        self.0.insert(name.to_owned(), text);
+        self
+    }
+
+    /// The text with every known name in braces replaced; other braces stay, for JSON has many.
+    pub(super) fn fill(&self, text: &str) -> String {
+        self.fill_as(text, str::to_owned)
+    }
+
+    /// The same, with each value written by `written`.
+    pub(super) fn fill_as(&self, text: &str, written: impl Fn(&str) -> String) -> String {
+        let mut filled = String::with_capacity(text.len());
+        let mut rest = text;
+        while let Some((before, after)) = rest.split_once('{') {
+            filled.push_str(before);
+            match after.split_once('}').and_then(|(name, left)| Some((self.0.get(name)?, left))) {
+                Some((value, left)) => {
+                    filled.push_str(&written(value));
+                    rest = left;
+                }
+                None => {
+                    filled.push('{');
+                    rest = after;
+                }
+            }
+        }
+        filled.push_str(rest);
+        filled
+    }
+
+    /// The names as a program's environment has them: settings under the prefix, the rest under `POOL_TUNE`.
+    pub(super) fn environment(&self, around: &Surroundings) -> Vec<(String, String)> {
+        let of = |(name, text): (&String, &String)| {
+            let is_setting = name.parse::<Setting>().is_ok();
+            let prefix = if is_setting { around.prefix.to_string() } else { "POOL_TUNE".to_owned() };
+            (format!("{prefix}_{}", name.to_uppercase()), text.clone())
+        };
+        self.0.iter().map(of).collect()
+    }
+
+    /// The settings as JSON, numbers as numbers.
+    pub(super) fn json(settings: &Settings) -> serde_json::Value {
+        let value = |value: &Value| match value {
+            Value::Count(count) => (*count).into(),
+            Value::Time(time) => time.as_secs_f64().into(),
+            other => other.number().map_or_else(|| plain(other).into(), serde_json::Value::from),
+        };
+        settings.iter().map(|(setting, of)| (setting.spec().name.to_owned(), value(of))).collect()
+    }
+}
+
+/// A value as a program reads it: a number in the setting's unit, or a statement.
+fn plain(value: &Value) -> String {
+    match value {
+        Value::Sql(sql) => sql.clone(),
+        other => other.number().map_or_else(String::new, |number| number.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_filled_in_and_other_braces_stay() {
+        let names = Names::of(&Settings::default().with(Setting::MaxConnections, Value::Count(7)));
+        assert_eq!(names.fill("--max={max_connections} {x} {"), "--max=7 {x} {");
+        assert_eq!(names.fill(r#"{"size": {max_connections}}"#), r#"{"size": 7}"#);
+        let settings = Settings::default().with(Setting::InitialRetryDelay, Value::Time(Duration::from_millis(250)));
+        assert_eq!(Names::of(&settings).fill("{initial_retry_delay}"), "0.25");
+    }
+}
