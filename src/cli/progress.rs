@@ -6,7 +6,7 @@ use ratatui::crossterm;
 
 use crate::{
     model::{
-        Measurement, Setting, Settings,
+        Latency, Measurement, Setting, Settings,
         figures::{percent, time},
     },
     report,
@@ -184,7 +184,7 @@ fn short_figures(measurement: &Measurement) -> String {
         "{:>7.0} QPS {:>7.2} % ok  p95 {:>8}{}{}",
         measurement.throughput,
         measurement.requests.success_rate * 100.0,
-        time(measurement.query.p95),
+        p95(&measurement.query),
         measurement.under_faults.as_ref().map_or(String::new(), |part| format!("  f{:>4.0} %", part.share * 100.0)),
         if measurement.cpu.disturbed { " *" } else { "" },
     )
@@ -200,13 +200,18 @@ fn under_faults(measurement: &Measurement) -> String {
 fn figures(measurement: &Measurement) -> String {
     let requests = &measurement.requests;
     let mut text = format!(
-        "{:>8.0} QPS  {:>7.3} % ok  query p95 {:>8}  acquire p95 {:>8}  use {:>3.0} %",
+        "{:>8.0} QPS  {:>7.3} % ok  query p95 {:>8}",
         measurement.throughput,
         requests.success_rate * 100.0,
-        time(measurement.query.p95),
-        time(measurement.acquire.total.p95),
-        measurement.utilisation.mean * 100.0,
+        p95(&measurement.query),
     );
+    // Of a program or a service less can be seen.
+    if measurement.acquire.total.count > 0 {
+        text.push_str(&format!("  acquire p95 {:>8}", p95(&measurement.acquire.total)));
+    }
+    if measurement.utilisation.total > 0.0 {
+        text.push_str(&format!("  use {:>3.0} %", measurement.utilisation.mean * 100.0));
+    }
     text.push_str(&under_faults(measurement));
     if let Some(error) = measurement.errors.first().filter(|_| requests.failed > 0) {
         text.push_str(&format!("  ({}× {})", error.count, error.example));
@@ -215,6 +220,10 @@ fn figures(measurement: &Measurement) -> String {
         text.push_str(&format!("  disturbed: others took {} of CPU", percent(measurement.cpu.other)));
     }
     text
+}
+
+fn p95(times: &Latency) -> String {
+    if times.count == 0 { "–".to_owned() } else { time(times.p95) }
 }
 
 fn round(number: f64, digits: i32) -> f64 {

@@ -55,7 +55,11 @@ pub(super) async fn run(global: &Arguments, arguments: &RunArguments) -> Result<
     // The folder is ours: whoever was at work in it before has died.
     store.bury_the_dead().await?;
     let (mut intent, stored) = match (fresh, &arguments.resume) {
-        (Some(intent), _) => (intent, None),
+        (Some(intent), _) => {
+            // Two runs may begin within a second; a name that a person gave is theirs to change.
+            let id = if arguments.name.is_some() { intent.id } else { free_id(&store, folder, intent.id).await };
+            (Intent { id, ..intent }, None)
+        }
         (None, resume) => {
             let (intent, target) = resumed_intent(&store, resume.as_deref().unwrap_or("latest")).await?;
             (intent, Some(target))
@@ -302,11 +306,7 @@ fn new_intent(arguments: &RunArguments, prefix: Prefix) -> Result<Intent> {
     } else {
         let now = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
         let digits: String = now.chars().filter(char::is_ascii_digit).collect();
-        let id = format!("{}-{}-{}", &digits[..8], &digits[8..], slug(&profile.name));
-        // Two runs may begin within a second.
-        let taken = |id: &String| arguments.results.results.join(id).exists();
-        let further = (2..).map(|number| format!("{id}-{number}"));
-        std::iter::once(id.clone()).chain(further).find(|id| !taken(id)).unwrap_or(id)
+        format!("{}-{}-{}", &digits[..8], &digits[8..], slug(&profile.name))
     };
     let seed = arguments.seed.unwrap_or_else(|| u64::from(rand::rng().random::<u32>()));
     let profile_file = arguments.profile.clone().filter(|name| profiles::is_file(name));
@@ -345,6 +345,17 @@ fn override_profile(
         flag("--instances", &instances);
     }
     Ok(flags)
+}
+
+/// An id that no run has yet.
+async fn free_id(store: &Store, folder: &Path, id: String) -> String {
+    let mut free = id.clone();
+    let mut number = 1;
+    while folder.join(&free).exists() || store.run(&free).await.is_ok() {
+        number += 1;
+        free = format!("{id}-{number}");
+    }
+    free
 }
 
 /// A name that is one folder's name.

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Surroundings, template::Names};
 use crate::{
     export::{Format, export_settings},
-    model::{Call, Settings},
+    model::{Call, Settings, figures::time},
     trial::TrialError,
 };
 
@@ -119,7 +119,7 @@ impl Caller {
             Some(Ok(status)) => said(*status),
             Some(Err(error)) => format!("could not be waited for: {error}"),
             None if cancel.is_cancelled() => "was ended, since the run was".to_owned(),
-            None => format!("did not end within {:.0} s and was ended, with all that it had started", limit.as_secs_f64()),
+            None => format!("did not end within {} and was ended, with all that it had started", time(limit.as_secs_f64())),
         };
         self.keep(trial, &format!("$ {shown}\n{}", listed(&names.environment(&self.around))), &told, &stdout, &stderr);
         match ended {

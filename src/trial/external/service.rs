@@ -1,6 +1,9 @@
 use std::{
     fmt,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -15,7 +18,10 @@ use super::{
 };
 use crate::{
     fault::Reach,
-    model::{Acquisition, Apply, ErrorClass, HttpRequest, Measurement, Service, Settings, Utilisation, Workload},
+    model::{
+        Acquisition, Apply, ErrorClass, HttpRequest, Measurement, Service, Settings, Utilisation, Workload,
+        figures::time,
+    },
     scrape::PoolFigures,
     trial::{Control, Details, Load, TrialError, engine, sampler::Mix, served::Served},
 };
@@ -33,6 +39,8 @@ pub struct ServiceTarget {
     http: reqwest::Client,
     mix: Arc<Mix>,
     caller: Caller,
+    /// Whether it may have other settings than it was found with.
+    touched: AtomicBool,
 }
 
 /// A service that cannot be driven.
@@ -76,7 +84,7 @@ impl ServiceTarget {
         let (http, load) = (of(QUESTION)?, of(service.timeout)?);
         let client = Arc::new(Client::new(&service, workload, load)?);
         let caller = Caller::new(around).map_err(|error| ServiceError::Folder(error.to_string()))?;
-        Ok(Self { service, client, http, mix: Arc::new(mix), caller })
+        Ok(Self { service, client, http, mix: Arc::new(mix), caller, touched: AtomicBool::new(false) })
     }
 
     /// Puts the settings into effect, waits until the service is ready, and loads it.
@@ -90,6 +98,7 @@ impl ServiceTarget {
         seed: u64,
         control: &mut Control<'_>,
     ) -> Result<Details, TrialError> {
+        self.touched.store(true, Ordering::Relaxed);
         self.apply(settings, (control.trial, seed), &control.cancel).await?;
         self.ready(&control.cancel).await?;
         let scraping = self.scrape();
@@ -109,6 +118,9 @@ impl ServiceTarget {
 
     /// Puts the settings in use into effect again.
     pub(in crate::trial) async fn leave(&self, in_use: &Settings) -> Result<(), TrialError> {
+        if !self.touched.load(Ordering::Relaxed) {
+            return Ok(());
+        }
         let cancel = CancellationToken::new();
         self.apply(in_use, (0, 0), &cancel).await?;
         self.ready(&cancel).await
@@ -186,8 +198,8 @@ impl ServiceTarget {
             };
             if started.elapsed() >= ready.within {
                 return Err(TrialError::Program(format!(
-                    "the service was not ready within {:.0} s: `GET {}`: {problem}",
-                    ready.within.as_secs_f64(),
+                    "the service was not ready within {}: `GET {}`: {problem}",
+                    time(ready.within.as_secs_f64()),
                     ready.path
                 )));
             }

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod databases;
+mod external;
 mod from_database;
 mod from_script;
 mod into;
