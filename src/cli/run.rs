@@ -68,7 +68,8 @@ pub(super) async fn run(global: &Arguments, arguments: &RunArguments) -> Result<
     let own = intent.profile.target.clone();
     let named = named_target(arguments.target.as_ref(), own.is_some());
     // What has no database has no secret, so that it need not be given again.
-    let kept = stored.as_ref().filter(|target| named.is_none() && own.is_none() && simulation::is_without_database(target));
+    let kept =
+        stored.as_ref().filter(|target| named.is_none() && own.is_none() && simulation::is_without_database(target));
     let choice = match (named.or(kept.map(|target| target.clone().into())), own) {
         (None, Some(target)) => external(target, &intent.prefix, folder),
         (named, _) => self::choice(named.as_ref(), &intent.prefix, folder).await?,

@@ -182,7 +182,9 @@ impl One {
     /// Takes connections and keeps them.
     async fn hold(&self, end: Duration) -> Result<(), String> {
         let FaultKind::Hold { connections, in_transaction } = self.fault.kind else { return Ok(()) };
-        let Some(pool) = &self.pool else { return Err("there is no pool here whose connections could be held".to_owned()) };
+        let Some(pool) = &self.pool else {
+            return Err("there is no pool here whose connections could be held".to_owned());
+        };
         let mut leases = Vec::new();
         let mut problem = None;
         for _ in 0..connections {

@@ -25,9 +25,7 @@ mod workload;
 
 pub use day::{Costs, Incident, IncidentKind, Incidents, OperatingDay, Shape};
 pub use dialect::{Dialect, is_conflict};
-pub use external::{
-    Apply, Call, Command, External, HttpRequest, Ready, Service, Summary, settings_named,
-};
+pub use external::{Apply, Call, Command, External, HttpRequest, Ready, Service, Summary, settings_named};
 pub use fault::{Fault, FaultKind, FaultPart, FaultPlace};
 pub use interval::{Estimate, Interval};
 pub use measurement::{

@@ -179,7 +179,8 @@ fn operation(entry: Entry) -> Result<(HttpRequest, Operation), Problem> {
     for (line, parameter) in &parameters {
         let used = format!("{{{}}}", parameter.name);
         if !request.path.contains(&used) && !request.body.contains(&used) {
-            let text = format!("parameter `{0}` is not used: write `{{{0}}}` into path or body, or remove it", parameter.name);
+            let text =
+                format!("parameter `{0}` is not used: write `{{{0}}}` into path or body, or remove it", parameter.name);
             return Err(Problem::at(*line, text));
         }
     }
@@ -192,8 +193,7 @@ fn operation(entry: Entry) -> Result<(HttpRequest, Operation), Problem> {
         }
     }
     let name = name.unwrap_or_else(|| format!("{} {}", request.method, request.path));
-    let operation =
-        Operation { name, weight, statements: Vec::new(), transaction: false, nested: false, parameters };
+    let operation = Operation { name, weight, statements: Vec::new(), transaction: false, nested: false, parameters };
     Ok((request, operation))
 }
 

@@ -18,7 +18,12 @@ impl Workloads {
     /// Of a profile whose target needs no SQL.
     pub(super) fn none() -> Self {
         let none = "it has a `target` of its own and no `workload` for a database: leave --target out, or add one";
-        Self(Dialect::ALL.into_iter().map(|dialect| (dialect, Err(Problem { line: None, text: none.to_owned() }))).collect())
+        Self(
+            Dialect::ALL
+                .into_iter()
+                .map(|dialect| (dialect, Err(Problem { line: None, text: none.to_owned() })))
+                .collect(),
+        )
     }
 
     /// The workload in a dialect, or what it lacks for it.

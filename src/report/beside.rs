@@ -111,7 +111,12 @@ fn warnings(one: &Provenance, other: &Provenance) -> Vec<String> {
     let [first, second] = [one, other].map(|of| of.workers.to_string());
     differ("the number of workers", &first, &second, "throughput and times depend on it");
     let [first, second] = [one, other].map(|of| of.instances.to_string());
-    differ("the number of pools that share the server", &first, &second, "settings are each pool's, throughput is of all");
+    differ(
+        "the number of pools that share the server",
+        &first,
+        &second,
+        "settings are each pool's, throughput is of all",
+    );
     let [first, second] = [one, other].map(|of| {
         let longest =
             of.limits.p95_query.map_or(String::new(), |longest| format!(", query p95 {}", figures::time(longest)));

@@ -1,7 +1,9 @@
 //! The words for verdicts, settings and errors.
 
 use super::{fault_in_words, figures};
-use crate::model::{DecidedBy, ErrorClass, Estimate, Fault, Interval, Recommendation, Row, Setting, Unit, Value, Verdict};
+use crate::model::{
+    DecidedBy, ErrorClass, Estimate, Fault, Interval, Recommendation, Row, Setting, Unit, Value, Verdict,
+};
 
 /// The longest text of the terminal's last column: with the others it fits 120 columns.
 const EFFECT_WIDTH: usize = 55;
@@ -151,7 +153,8 @@ pub fn fleet_sentence(recommendation: &Recommendation) -> Option<String> {
     } else {
         format!(", and {} with the recommended settings ({now} in each)", all(now))
     };
-    let told = format!("{instances} pools shared the server: {} connections at most ({was} in each){change}.", all(was));
+    let told =
+        format!("{instances} pools shared the server: {} connections at most ({was} in each){change}.", all(was));
     (instances > 1).then_some(told)
 }
 

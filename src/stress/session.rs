@@ -56,7 +56,8 @@ impl Session<'_> {
     ) -> Result<StressReport, StressError> {
         let about = &self.about;
         let mut watch = |watch: Watch<'_>| events(Event::Trial(watch));
-        let mut control = Control { trial: 0, cancel: self.cancel.clone(), finish: self.finish.clone(), watch: Some(&mut watch) };
+        let mut control =
+            Control { trial: 0, cancel: self.cancel.clone(), finish: self.finish.clone(), watch: Some(&mut watch) };
         let result = self.target.run(&test.load, &test.settings, about.seed, &mut control).await;
         let Details { measurement, series, response, ended_by } = result.map_err(|cause| match cause {
             TrialError::Cancelled => StressError::Interrupted,

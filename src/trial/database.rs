@@ -64,8 +64,9 @@ impl DatabaseTarget {
         let through_network = load.faults.iter().any(|fault| fault.kind.place() == FaultPlace::Network);
         let server = self.disturbed.as_ref().filter(|_| through_network).unwrap_or(&self.server);
         // Each instance has a seed of its own: pools whose retries had the same jitter would come back together.
-        let pools: Vec<Pool> =
-            (0..self.instances).map(|i| Pool::new(server.clone(), settings, seed.wrapping_add(u64::from(i) << 32))).collect();
+        let pools: Vec<Pool> = (0..self.instances)
+            .map(|i| Pool::new(server.clone(), settings, seed.wrapping_add(u64::from(i) << 32)))
+            .collect();
         let opened = tokio::select! {
             () = control.cancel.cancelled() => return Err(TrialError::Cancelled),
             opened = try_join_all(pools.iter().map(Pool::open)) => opened,

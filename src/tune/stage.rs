@@ -33,7 +33,8 @@ const INSTEAD: &str = "no PostgreSQL is installed here, so an embedded SQLite se
 const UNKNOWN_CPU: &str = "who else used the machine's processors cannot be told from the target's own use: no trial is repeated \
                            for it";
 const ONE_POOL: &str = "days of operation are left out: a simulation has one pool, not several that share a server";
-const NO_FAULTS: &str = "faults and days of operation are left out: they need a pool and a database of which more can be seen";
+const NO_FAULTS: &str =
+    "faults and days of operation are left out: they need a pool and a database of which more can be seen";
 const ALL_HEEDED: &str = "nothing says which settings the target heeds, so all that trials can decide are searched: name them in \
                           the command, as {max_connections}, or under `takes` in the profile's `target`";
 /// Connections that a private server allows beyond what the search may use.
@@ -151,7 +152,8 @@ impl Stage {
         let (server, private, file) = match choice {
             Choice::Simulated | Choice::Simulation { .. } if profile.instances > 1 => {
                 return Err(TuneError::External(
-                    "simulate several pools that share a server: a simulation has one; leave `instances` out".to_owned(),
+                    "simulate several pools that share a server: a simulation has one; leave `instances` out"
+                        .to_owned(),
                 ));
             }
             Choice::Simulated => return Ok(Self::simulated(seed)),

@@ -22,7 +22,9 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("store", &["model"]),
     (
         "tune",
-        &["model", "stats", "curve", "search", "simulate", "profile", "database", "pool", "fault", "trial", "store", "export",
+        &[
+            "model", "stats", "curve", "search", "simulate", "profile", "database", "pool", "fault", "trial", "store",
+            "export",
         ],
     ),
     ("stress", &["model", "stats", "profile", "report", "diagnose", "trial"]),

@@ -119,7 +119,9 @@ impl Caller {
             Some(Ok(status)) => said(*status),
             Some(Err(error)) => format!("could not be waited for: {error}"),
             None if cancel.is_cancelled() => "was ended, since the run was".to_owned(),
-            None => format!("did not end within {} and was ended, with all that it had started", time(limit.as_secs_f64())),
+            None => {
+                format!("did not end within {} and was ended, with all that it had started", time(limit.as_secs_f64()))
+            }
         };
         self.keep(trial, &format!("$ {shown}\n{}", listed(&names.environment(&self.around))), &told, &stdout, &stderr);
         match ended {
@@ -147,7 +149,8 @@ impl Caller {
         let format = Format::named(format).map_err(|error| failed(error.to_string()))?;
         let text = export_settings(format, settings, &self.around.prefix).map_err(|error| failed(error.to_string()))?;
         let path = self.folder.path().join("pool");
-        std::fs::write(&path, text).map_err(|error| failed(format!("`{}` cannot be written: {error}", path.display())))?;
+        std::fs::write(&path, text)
+            .map_err(|error| failed(format!("`{}` cannot be written: {error}", path.display())))?;
         Ok(path)
     }
 
@@ -300,7 +303,7 @@ mod tests {
         let mut kept = Kept::default();
         kept.add(b"begin\n");
         for _ in 0..200 {
-            kept.add(&[b'x'; 100_000]);
+            kept.add(&vec![b'x'; 100_000]);
         }
         kept.add(b"\nend\n");
         assert_eq!((kept.head.len(), kept.tail.len()), (HEAD, TAIL));
@@ -311,6 +314,9 @@ mod tests {
 
         let mut short = Kept::default();
         short.add(b"one\ntwo");
-        assert_eq!((short.text().as_str(), short.cut().as_str(), short.to_string().as_str()), ("one\ntwo", "", "one\ntwo"));
+        assert_eq!(
+            (short.text().as_str(), short.cut().as_str(), short.to_string().as_str()),
+            ("one\ntwo", "", "one\ntwo")
+        );
     }
 }

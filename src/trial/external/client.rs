@@ -43,13 +43,15 @@ pub(in crate::trial) struct Unanswered {
 
 impl Client {
     pub(super) fn new(service: &Service, workload: &Workload, http: reqwest::Client) -> Result<Self, ServiceError> {
-        let base = Url::parse(&service.url).map_err(|error| ServiceError::Url(service.url.clone(), error.to_string()))?;
+        let base =
+            Url::parse(&service.url).map_err(|error| ServiceError::Url(service.url.clone(), error.to_string()))?;
         let parameters = workload
             .operations
             .iter()
             .map(|operation| operation.parameters.iter().map(|parameter| parameter.name.clone()).collect());
         let requests = service.requests.iter().zip(parameters);
-        let requests = requests.map(|(request, parameters)| Ready::new(request, parameters)).collect::<Result<_, _>>()?;
+        let requests =
+            requests.map(|(request, parameters)| Ready::new(request, parameters)).collect::<Result<_, _>>()?;
         Ok(Self { http, base, requests, success: service.success.clone(), pool: Scraped::default() })
     }
 

@@ -71,8 +71,7 @@ fn details(reported: Reported) -> Details {
     let Reported { successes, failures, seconds, query, acquire, response, .. } = reported;
     let n = successes + failures;
     #[expect(clippy::cast_precision_loss, reason = "counts of requests are far below 2^53")]
-    let (share, throughput) =
-        (if n == 0 { 0.0 } else { successes as f64 / n as f64 }, successes as f64 / seconds);
+    let (share, throughput) = (if n == 0 { 0.0 } else { successes as f64 / n as f64 }, successes as f64 / seconds);
     let measurement = Measurement {
         seconds,
         warm_up: WarmUp { seconds: reported.warm_up, steady: true },

@@ -56,6 +56,8 @@ pub fn taken(external: &External) -> Result<Option<BTreeSet<Setting>>, UnknownFo
     let words = call.into_iter().flat_map(|call| call.words.iter().map(String::as_str));
     let body = body.into_iter().flat_map(|request| [request.path.as_str(), request.body.as_str()]);
     let mut named = settings_named(words.chain(body));
-    named.extend(format.into_iter().flat_map(|format| Setting::all().filter(|setting| format.of(*setting).next().is_some())));
+    named.extend(
+        format.into_iter().flat_map(|format| Setting::all().filter(|setting| format.of(*setting).next().is_some())),
+    );
     Ok(Some(named).filter(|named| !named.is_empty()))
 }

@@ -69,16 +69,7 @@ impl Scraped {
         let at = |share| since.quantile(share).unwrap_or(mean);
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a counter, at least 1")]
         let count = since.count as u64;
-        Latency {
-            count,
-            mean,
-            p50: at(0.5),
-            p90: at(0.9),
-            p95: at(0.95),
-            p99: at(0.99),
-            p999: at(0.999),
-            max: at(1.0),
-        }
+        Latency { count, mean, p50: at(0.5), p90: at(0.9), p95: at(0.95), p99: at(0.99), p999: at(0.999), max: at(1.0) }
     }
 }
 

@@ -7,7 +7,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 use super::{
     Surroundings,
@@ -127,7 +128,7 @@ impl ServiceTarget {
     }
 
     /// A load that no answer came to is none.
-    pub(in crate::trial) fn check(&self, measurement: &Measurement) -> Result<(), TrialError> {
+    pub(in crate::trial) fn check(measurement: &Measurement) -> Result<(), TrialError> {
         if measurement.requests.succeeded > 0 {
             return Ok(());
         }
@@ -208,28 +209,24 @@ impl ServiceTarget {
     }
 
     /// Reads the service's metrics now and then, until what it gives is dropped.
-    fn scrape(&self) -> Option<DropGuard> {
+    fn scrape(&self) -> Option<JoinSet<()>> {
         let path = self.service.metrics.clone()?;
         let (client, http, base) = (Arc::clone(&self.client), self.http.clone(), self.service.url.clone());
-        let over = CancellationToken::new();
-        let stop = over.clone();
-        tokio::spawn(async move {
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async move {
             let asked = HttpRequest { method: "GET".to_owned(), path, ..HttpRequest::default() };
             let mut told = false;
-            let reading = async {
-                loop {
-                    if let Err(problem) = read(&http, &base, &asked, &client).await
-                        && !told
-                    {
-                        tracing::warn!("the service's metrics at `{}` cannot be read: {problem}", asked.path);
-                        told = true;
-                    }
-                    tokio::time::sleep(EVERY).await;
+            loop {
+                if let Err(problem) = read(&http, &base, &asked, &client).await
+                    && !told
+                {
+                    tracing::warn!("the service's metrics at `{}` cannot be read: {problem}", asked.path);
+                    told = true;
                 }
-            };
-            stop.run_until_cancelled(reading).await
+                tokio::time::sleep(EVERY).await;
+            }
         });
-        Some(over.drop_guard())
+        Some(tasks)
     }
 }
 

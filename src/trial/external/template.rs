@@ -44,15 +44,13 @@ impl Names {
         let mut rest = text;
         while let Some((before, after)) = rest.split_once('{') {
             filled.push_str(before);
-            match after.split_once('}').and_then(|(name, left)| Some((self.0.get(name)?, left))) {
-                Some((value, left)) => {
-                    filled.push_str(&written(value));
-                    rest = left;
-                }
-                None => {
-                    filled.push('{');
-                    rest = after;
-                }
+            let known = after.split_once('}').and_then(|(name, left)| Some((self.0.get(name)?, left)));
+            if let Some((value, left)) = known {
+                filled.push_str(&written(value));
+                rest = left;
+            } else {
+                filled.push('{');
+                rest = after;
             }
         }
         filled.push_str(rest);

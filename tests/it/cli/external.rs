@@ -225,11 +225,22 @@ fn a_service_takes_an_open_load_in_a_stress_test() {
     let folder = with_examples();
     let _service = serve(folder.path(), &url(&cluster));
     let mut command = program(folder.path());
-    command.args(["stress", "--profile", "examples/fastapi/profile.yaml", "--rate", "50", "--duration", "1s", "--json"]);
+    command.args([
+        "stress",
+        "--profile",
+        "examples/fastapi/profile.yaml",
+        "--rate",
+        "50",
+        "--duration",
+        "1s",
+        "--json",
+    ]);
     let output = command.output().unwrap();
-    let report: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap_or_else(|_| panic!("{}", stderr(&output)));
+    let report: serde_json::Value =
+        serde_json::from_str(&stdout(&output)).unwrap_or_else(|_| panic!("{}", stderr(&output)));
     let due = report["reports"][0]["measurement"]["offered"]["requests"].as_u64();
-    let due = due.or_else(|| report["measurement"]["offered"]["requests"].as_u64()).unwrap_or_else(|| panic!("{report}"));
+    let due =
+        due.or_else(|| report["measurement"]["offered"]["requests"].as_u64()).unwrap_or_else(|| panic!("{report}"));
     assert!((20..=90).contains(&due), "{due} due at 50 a second");
 }
 

@@ -10,6 +10,7 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::{pool_tune, program, read, stderr, stdout};
+use crate::support::cluster::Cluster;
 
 /// A profile that takes seconds: it proves the way, not the figures.
 const QUICK: &str = "
@@ -324,4 +325,37 @@ fn where_no_faults_can_be_made_a_run_has_none_and_says_so() {
     let row = rows.iter().find(|row| row["setting"] == "retry_attempts").unwrap();
     assert!(row["why"].as_str().unwrap().contains("cannot be made on this target"), "{row}");
     assert!(document["recommendation"]["under_faults"].is_null());
+}
+
+#[test]
+fn several_pools_share_the_server_and_the_range_is_cut_to_what_it_allows_them() {
+    let folder = folder();
+    let cluster = Cluster::start("max_connections = 20");
+    let url = format!("postgres://postgres@127.0.0.1:{}/postgres", cluster.port());
+    let profile = QUICK.replace("max_connections: 6}", "max_connections: 5}");
+    fs::write(folder.path().join("quick.yaml"), profile).unwrap();
+    let run = ["run", "--profile", "./quick.yaml", "--name", "run", "--target", &url, "--instances", "3"];
+    let output = pool_tune(folder.path(), &run);
+    assert!(output.status.success(), "{}", stderr(&output));
+    // 20 less 3 reserved and 2 of the program's own are 15: five for each of three.
+    let told = stderr(&output);
+    assert!(told.contains("cut from 2..6 to 2..5") && told.contains("3 pools share the rest"), "{told}");
+    assert!(told.contains("8 workers · 3 pools, each"), "{told}");
+    assert!(stdout(&output).contains("3 pools shared the server: "), "{}", stdout(&output));
+    let shown: serde_json::Value =
+        serde_json::from_str(&stdout(&pool_tune(folder.path(), &["show", "--json"]))).unwrap();
+    let mut beyond_one = 0;
+    for trial in shown["trials"].as_array().unwrap() {
+        let most = trial["settings"]["max_connections"].as_u64().unwrap();
+        let open = trial["measurement"]["utilisation"]["peak_total"].as_u64().unwrap();
+        assert!(most <= 5 && open <= 3 * most, "{trial}");
+        beyond_one += u32::from(open > most);
+    }
+    assert!(beyond_one > 0, "more connections are open than one pool may have");
+    let summary = read(folder.path(), "run", "summary.md");
+    assert!(summary.contains("- pools that share the server: 3") && summary.contains("--instances 3"), "{summary}");
+    // A simulation has one pool.
+    let output = pool_tune(folder.path(), &["run", "--target", "simulation", "--instances", "3"]);
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    assert!(stderr(&output).contains("leave `instances` out"), "{}", stderr(&output));
 }

@@ -29,9 +29,13 @@ fn what_is_no_measurement_is_refused_with_the_reason() {
     assert!(told(r#"{"successes": 1, "failures": 0}"#).contains("missing field `seconds`"));
     assert!(told(r#"{"successes": -1, "failures": 0, "seconds": 1}"#).contains("invalid value"));
     assert!(told(r#"{"successes": 1, "failures": 0, "seconds": 0}"#).contains("above 0"));
-    assert!(told(r#"{"successes": 1, "failures": 0, "seconds": 1, "fialures": 3}"#).contains("unknown field `fialures`"));
+    assert!(
+        told(r#"{"successes": 1, "failures": 0, "seconds": 1, "fialures": 3}"#).contains("unknown field `fialures`")
+    );
     assert!(told(r#"{"successes": 1, "failures": 0, "seconds": 1, "query": {"p95": -3}}"#).contains("negative"));
-    assert!(told(r#"{"successes": 1, "failures": 0, "seconds": 1, "hdr_log": "/nowhere.hlog"}"#).contains("/nowhere.hlog"));
+    assert!(
+        told(r#"{"successes": 1, "failures": 0, "seconds": 1, "hdr_log": "/nowhere.hlog"}"#).contains("/nowhere.hlog")
+    );
 }
 
 #[test]
