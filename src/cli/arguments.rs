@@ -2,10 +2,14 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{
+    Args, Parser, Subcommand, ValueEnum,
+    builder::{PossibleValue, PossibleValuesParser},
+};
 use secrecy::SecretString;
 
 use super::stress_arguments::StressArguments;
+use crate::monitoring::LIBRARIES;
 
 /// Measures a database connection pool under load and recommends its settings, with evidence
 #[derive(Debug, Parser)]
@@ -77,6 +81,11 @@ pub(super) enum Command {
     ///
     /// Verdicts, figures with intervals, settings that differ, and what makes the comparison mean little.
     Compare(CompareArguments),
+    /// Write the monitoring kit of a run: Prometheus rules with unit tests, a Grafana dashboard, a runbook
+    ///
+    /// Thresholds are what the run has verified. Recording rules give the figures of each library one name; alerts and dashboard
+    /// are made of those. `promtool test rules rules_test.yaml` runs the tests.
+    Monitoring(MonitoringArguments),
     /// Print the settings in a configuration of yours as `settings:` of a profile
     ///
     /// Read are config.py, config-dict, env, json, yaml, toml, hikaricp, spring-boot, rails, pgbouncer and npgsql. What means
@@ -213,6 +222,29 @@ pub(super) struct CompareArguments {
     pub(super) other: String,
     #[command(flatten)]
     pub(super) results: Results,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct MonitoringArguments {
+    /// The run's id, or `latest`
+    #[arg(default_value = "latest")]
+    pub(super) run: String,
+    /// Where to write it [default: `monitoring` in the run's folder]
+    #[arg(short, long, value_name = "FOLDER")]
+    pub(super) output: Option<PathBuf>,
+    /// Whose metrics the application has
+    #[arg(short, long, value_name = "LIBRARY", default_value = "otel", value_parser = libraries())]
+    pub(super) metrics: String,
+    /// Where the runbook will be found; alerts point there
+    #[arg(long, value_name = "URL", default_value = "runbook.md")]
+    pub(super) runbook_url: String,
+    #[command(flatten)]
+    pub(super) results: Results,
+}
+
+/// The libraries whose metrics are known, as values of an option.
+fn libraries() -> PossibleValuesParser {
+    PossibleValuesParser::new(LIBRARIES.iter().map(|library| PossibleValue::new(library.name).help(library.about)))
 }
 
 #[derive(Debug, Args)]

@@ -11,6 +11,7 @@ mod from_database;
 mod from_script;
 mod import;
 mod into;
+mod monitoring;
 mod out;
 mod profiles;
 mod progress;
@@ -48,6 +49,7 @@ pub fn main() -> ExitCode {
             Command::Export(ref export) => export::export(export).await,
             Command::Report(ref report) => report::report(report).await,
             Command::Compare(ref compare) => report::compare(compare).await,
+            Command::Monitoring(ref monitoring) => monitoring::monitoring(monitoring).await,
             Command::Import(ref import) => import::import_settings(import),
             Command::Runs(ref runs) => runs::runs(runs).await,
             Command::Show(ref show) => runs::show(show).await,

@@ -14,6 +14,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("export", &["model", "stats", "curve", "report"]),
     ("report", &["model", "stats", "curve"]),
     ("diagnose", &["model", "stats"]),
+    ("monitoring", &["model", "stats", "report"]),
     ("database", &["model"]),
     ("pool", &["model", "policy", "database"]),
     ("fault", &["model", "database", "pool"]),
@@ -31,16 +32,39 @@ const MAY_USE: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
-            "model", "stats", "simulate", "profile", "export", "report", "database", "store", "tune", "trial",
-            "stress", "diagnose",
+            "model",
+            "stats",
+            "simulate",
+            "profile",
+            "export",
+            "report",
+            "database",
+            "store",
+            "tune",
+            "trial",
+            "stress",
+            "diagnose",
+            "monitoring",
         ],
     ),
 ];
 
 /// Crates that a pure room must not name: it does no I/O, has no clock and no tasks.
 const IMPURE: &[&str] = &["tokio::", "sqlx::", "std::fs", "std::net", "std::time::Instant", "SystemTime", "println!"];
-const PURE: &[&str] =
-    &["model", "stats", "curve", "search", "policy", "simulate", "profile", "export", "report", "diagnose", "scrape"];
+const PURE: &[&str] = &[
+    "model",
+    "stats",
+    "curve",
+    "search",
+    "policy",
+    "simulate",
+    "profile",
+    "export",
+    "report",
+    "diagnose",
+    "scrape",
+    "monitoring",
+];
 
 /// Every source file but tests, which may use what they need.
 fn sources(folder: &Path, found: &mut Vec<(String, String)>) {
