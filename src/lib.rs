@@ -9,6 +9,7 @@ pub mod diagnose;
 pub mod export;
 pub mod fault;
 pub mod model;
+pub mod monitor;
 pub mod monitoring;
 pub mod policy;
 pub mod pool;

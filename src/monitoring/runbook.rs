@@ -58,8 +58,100 @@ pub(super) fn markdown(library: &Library, thresholds: &Thresholds, origin: &Orig
     }
     text.push_str("## Findings of `pool-tune diagnose`\n\n");
     text.extend(DIAGNOSES.iter().map(Paragraph::markdown));
+    text.push_str("## Findings of `pool-tune monitor`\n\n");
+    text.extend(WATCHED.iter().map(Paragraph::markdown));
     format!("{}\n", text.trim_end())
 }
+
+/// What stands behind the rules of `pool-tune monitor`.
+pub(super) const WATCHED: [Paragraph; 14] = [
+    Paragraph {
+        name: "near_server_limit",
+        means: "Nine in ten of the connections that the server allows are taken. The next deploy, which runs old and new instances side \
+                by side, is refused.",
+        look: "Whose connections they are, and how many of them are idle.",
+        change: "instances × max_connections below the limit (`pool-tune run --instances N`), a shorter idle_timeout, or a pooler.",
+    },
+    Paragraph {
+        name: "idle_in_transaction",
+        means: "Sessions have begun a transaction and wait for their client for ten seconds or more. They keep a connection, their locks, and \
+                rows that could be cleaned up.",
+        look: "The application, and the last statement of the session (`pg_stat_activity.query`).",
+        change: "End the transaction before slow work; idle_in_transaction_session_timeout as a net.",
+    },
+    Paragraph {
+        name: "lock_waits",
+        means: "Statements have waited for another session's lock for a second or more.",
+        look: "`pg_blocking_pids(pid)`, and what the blocking session does.",
+        change: "Shorter transactions; hot rows last; batches in small steps. No setting of the pool helps but fewer connections.",
+    },
+    Paragraph {
+        name: "long_transaction",
+        means: "A transaction has been open for five minutes.",
+        look: "Is it a report, a backup, a migration, or a client that hangs?",
+        change: "Split the work, or run it on a replica.",
+    },
+    Paragraph {
+        name: "deadlocks",
+        means: "Two transactions wanted each other's locks, and the server ended one.",
+        look: "The server's log, which names both statements.",
+        change: "One order of locking everywhere; a retry for the victim.",
+    },
+    Paragraph {
+        name: "many_rollbacks",
+        means: "More than one in twenty transactions is rolled back.",
+        look: "The application's errors; whether its pool rolls back whatever is returned.",
+        change: "Mend the errors. Rollbacks as a reset do no harm.",
+    },
+    Paragraph {
+        name: "recovery_conflicts",
+        means: "The standby has cancelled statements, because they were in the way of what it has to replay.",
+        look: "Long reads on the standby, cleaning up on the primary.",
+        change: "Shorter reads; hot_standby_feedback; max_standby_streaming_delay.",
+    },
+    Paragraph {
+        name: "many_idle_sessions",
+        means: "More than half of the server's connections are taken, and most of those do nothing.",
+        look: "Whose they are; min_connections and idle_timeout of those pools.",
+        change: "Smaller pools, a shorter idle_timeout.",
+    },
+    Paragraph {
+        name: "sessions_hidden",
+        means: "The URL's user may not see what others' sessions do, so that rules about them see a part only.",
+        look: "The user's rights.",
+        change: "`grant pg_monitor to …` (PostgreSQL), `grant process on *.* to …` (MySQL).",
+    },
+    Paragraph {
+        name: "pool_exhausted",
+        means: "All connections of the pool are in use, and requests wait for one, reading after reading.",
+        look: "What the sessions do: wait for locks, idle in a transaction, or work. Query time.",
+        change: "Mend what holds connections; only if the database has room, a larger max_connections.",
+    },
+    Paragraph {
+        name: "acquisition_timeouts",
+        means: "Requests have failed because they got no connection within connection_timeout.",
+        look: "Were all in use? Then as for pool_exhausted. Were some free? Then as for waiting_without_use.",
+        change: "The cause. A longer timeout moves the failure to the client.",
+    },
+    Paragraph {
+        name: "waiting_without_use",
+        means: "Requests wait although the pool is not full: connections are being opened or validated, or cannot be.",
+        look: "The server's log and limit; how long opening takes; DNS and TLS.",
+        change: "A higher min_connections; validation only after idleness.",
+    },
+    Paragraph {
+        name: "leak_trend",
+        means: "Connections in use grow, their low points too, and no more are asked for.",
+        look: "Sessions idle in transaction; the pool's leak detection; the release that it began with.",
+        change: "Give connections back in every path.",
+    },
+    Paragraph {
+        name: "many_idle_connections",
+        means: "A minute or more went by in which three quarters of the pool's connections were never in use.",
+        look: "Is it the load of this hour only?",
+        change: "A lower min_connections, a shorter idle_timeout.",
+    },
+];
 
 /// What stands behind the rules of a diagnosis.
 pub(super) const DIAGNOSES: [Paragraph; 14] = [

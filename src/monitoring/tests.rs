@@ -1,5 +1,5 @@
 use super::*;
-use crate::{diagnose, report::samples, scrape::PoolFigures};
+use crate::{diagnose, monitor, report::samples, scrape::PoolFigures};
 
 fn made(library: &Library, of: &Recommendation) -> Vec<(&'static str, String)> {
     let trials = samples::trials();
@@ -53,7 +53,7 @@ fn every_alert_and_every_rule_of_the_diagnosis_has_a_paragraph_that_its_link_lea
             alerts += 1;
         }
         assert!(alerts >= 7, "{alerts}");
-        for name in diagnose::rules() {
+        for name in diagnose::rules().chain(monitor::rules()) {
             assert!(book.contains(&format!("### {name}\n")), "{name}");
         }
     }

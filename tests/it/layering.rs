@@ -16,6 +16,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("diagnose", &["model", "stats"]),
     ("monitoring", &["model", "stats", "report"]),
     ("database", &["model"]),
+    ("monitor", &["model", "stats", "diagnose", "database", "scrape"]),
     ("pool", &["model", "policy", "database"]),
     ("fault", &["model", "database", "pool"]),
     ("scrape", &["model"]),
