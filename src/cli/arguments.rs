@@ -8,7 +8,7 @@ use clap::{
 };
 use secrecy::SecretString;
 
-use super::stress_arguments::StressArguments;
+use super::{monitor_arguments::MonitorArguments, stress_arguments::StressArguments};
 use crate::monitoring::LIBRARIES;
 
 /// Measures a database connection pool under load and recommends its settings, with evidence
@@ -27,6 +27,7 @@ Exit codes:
   7    another run is under way
   8    a stress test missed a threshold
   9    `export --check`: the file does not hold the run's settings
+  10   `monitor --fail-on`: such a finding held at the end
   130  interrupted; `pool-tune run --resume` goes on"
 )]
 pub(super) struct Arguments {
@@ -81,6 +82,12 @@ pub(super) enum Command {
     ///
     /// Verdicts, figures with intervals, settings that differ, and what makes the comparison mean little.
     Compare(CompareArguments),
+    /// Watch a live database and an application's pool, without loading them, and tell what they point to
+    ///
+    /// One connection of its own, read-only and with a statement timeout, and one request for metrics a reading. Findings are told
+    /// when they begin, with evidence and what to do, and when they end. A source that is down is told once, asked again ever
+    /// more seldom (up to a minute), and told when it is back; one that was never read gives exit code 3. Ctrl-C ends it.
+    Monitor(MonitorArguments),
     /// Write the monitoring kit of a run: Prometheus rules with unit tests, a Grafana dashboard, a runbook
     ///
     /// Thresholds are what the run has verified. Recording rules give the figures of each library one name; alerts and dashboard

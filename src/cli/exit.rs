@@ -23,6 +23,8 @@ pub(super) mod code {
     pub(in crate::cli) const THRESHOLD: u8 = 8;
     /// `export --check`: the file does not hold the run's settings.
     pub(in crate::cli) const DIFFERS: u8 = 9;
+    /// `monitor --fail-on`: such a finding held at the end.
+    pub(in crate::cli) const FOUND: u8 = 10;
     /// Interrupted; the run can be resumed.
     pub(in crate::cli) const INTERRUPTED: u8 = 130;
 }

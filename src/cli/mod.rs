@@ -11,6 +11,9 @@ mod from_database;
 mod from_script;
 mod import;
 mod into;
+mod monitor;
+mod monitor_arguments;
+mod monitor_view;
 mod monitoring;
 mod out;
 mod profiles;
@@ -49,6 +52,7 @@ pub fn main() -> ExitCode {
             Command::Export(ref export) => export::export(export).await,
             Command::Report(ref report) => report::report(report).await,
             Command::Compare(ref compare) => report::compare(compare).await,
+            Command::Monitor(ref monitor) => monitor::monitor(monitor, arguments.quiet).await,
             Command::Monitoring(ref monitoring) => monitoring::monitoring(monitoring).await,
             Command::Import(ref import) => import::import_settings(import),
             Command::Runs(ref runs) => runs::runs(runs).await,

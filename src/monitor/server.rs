@@ -9,7 +9,7 @@ use crate::model::{
 /// The share of the server's connections that leaves too little room for a deploy.
 const NEAR: f64 = 0.9;
 /// How long a session may be idle in a transaction: applications that compute meanwhile are done by then.
-const IDLE_IN_TRANSACTION: f64 = 10.0;
+const IDLE_IN_TRANSACTION: f64 = 5.0;
 /// How long a wait for a lock is a part of ordinary work.
 const LOCK_WAIT: f64 = 1.0;
 /// How old a transaction may become before it keeps others' garbage.

@@ -74,7 +74,7 @@ pub(super) const WATCHED: [Paragraph; 14] = [
     },
     Paragraph {
         name: "idle_in_transaction",
-        means: "Sessions have begun a transaction and wait for their client for ten seconds or more. They keep a connection, their locks, and \
+        means: "Sessions have begun a transaction and wait for their client for five seconds or more. They keep a connection, their locks, and \
                 rows that could be cleaned up.",
         look: "The application, and the last statement of the session (`pg_stat_activity.query`).",
         change: "End the transaction before slow work; idle_in_transaction_session_timeout as a net.",

@@ -6,6 +6,7 @@ mod external;
 mod from_database;
 mod from_script;
 mod into;
+mod monitor;
 mod monitoring;
 mod real;
 mod report;
