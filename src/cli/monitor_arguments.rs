@@ -1,3 +1,5 @@
+#![expect(clippy::doc_markdown, reason = "these comments are the help text, shown as they stand")]
+
 use std::time::Duration;
 
 use clap::Args;

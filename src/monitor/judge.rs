@@ -60,7 +60,7 @@ pub fn judge(readings: &[Reading]) -> Vec<Finding> {
 }
 
 /// The readings of the last so many seconds, one before them to count from included.
-pub(super) fn recent<'a, T>(readings: &'a [(f64, T)], seconds: f64) -> &'a [(f64, T)] {
+pub(super) fn recent<T>(readings: &[(f64, T)], seconds: f64) -> &[(f64, T)] {
     let Some((last, _)) = readings.last() else { return readings };
     let first = readings.partition_point(|(at, _)| *at < last - seconds);
     &readings[first.saturating_sub(1)..]

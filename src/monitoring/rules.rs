@@ -10,9 +10,14 @@ pub(super) fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
+/// Each line behind what it begins with.
+fn lines<'a>(of: impl Iterator<Item = &'a str>, begin: &'a str) -> String {
+    of.flat_map(|line| [begin, line, "\n"]).collect()
+}
+
 /// An expression, each line of it.
 fn block(expression: &str) -> String {
-    expression.lines().map(|line| format!("          {line}\n")).collect()
+    lines(expression.lines(), "          ")
 }
 
 pub(super) fn yaml(library: &Library, thresholds: &Thresholds, origin: &Origin, runbook: &str) -> String {
@@ -21,7 +26,7 @@ pub(super) fn yaml(library: &Library, thresholds: &Thresholds, origin: &Origin, 
          groups:\n  - name: pool-tune-recording\n    interval: {EVERY}\n    rules:\n",
         origin.sentence(),
         library.about,
-        library.notes.iter().map(|note| format!("# {note}\n")).collect::<String>(),
+        lines(library.notes.iter().copied(), "# "),
     );
     for (name, expression) in recordings(library, thresholds) {
         text.push_str(&format!("      - record: {name}\n        expr: |-\n{}", block(&expression)));
