@@ -2,14 +2,13 @@
 
 use std::path::PathBuf;
 
-use clap::{
-    Args, Parser, Subcommand, ValueEnum,
-    builder::{PossibleValue, PossibleValuesParser},
-};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use secrecy::SecretString;
 
-use super::{monitor_arguments::MonitorArguments, stress_arguments::StressArguments};
-use crate::monitoring::LIBRARIES;
+use super::{
+    monitor_arguments::{MonitorArguments, MonitoringArguments},
+    stress_arguments::StressArguments,
+};
 
 /// Measures a database connection pool under load and recommends its settings, with evidence
 #[derive(Debug, Parser)]
@@ -229,29 +228,6 @@ pub(super) struct CompareArguments {
     pub(super) other: String,
     #[command(flatten)]
     pub(super) results: Results,
-}
-
-#[derive(Debug, Args)]
-pub(super) struct MonitoringArguments {
-    /// The run's id, or `latest`
-    #[arg(default_value = "latest")]
-    pub(super) run: String,
-    /// Where to write it [default: `monitoring` in the run's folder]
-    #[arg(short, long, value_name = "FOLDER")]
-    pub(super) output: Option<PathBuf>,
-    /// Whose metrics the application has
-    #[arg(short, long, value_name = "LIBRARY", default_value = "otel", value_parser = libraries())]
-    pub(super) metrics: String,
-    /// Where the runbook will be found; alerts point there
-    #[arg(long, value_name = "URL", default_value = "runbook.md")]
-    pub(super) runbook_url: String,
-    #[command(flatten)]
-    pub(super) results: Results,
-}
-
-/// The libraries whose metrics are known, as values of an option.
-fn libraries() -> PossibleValuesParser {
-    PossibleValuesParser::new(LIBRARIES.iter().map(|library| PossibleValue::new(library.name).help(library.about)))
 }
 
 #[derive(Debug, Args)]

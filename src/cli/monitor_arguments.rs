@@ -1,16 +1,43 @@
 #![expect(clippy::doc_markdown, reason = "these comments are the help text, shown as they stand")]
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
-use clap::Args;
+use clap::{
+    Args,
+    builder::{PossibleValue, PossibleValuesParser},
+};
 use secrecy::SecretString;
 
-use super::{exit::bad_input, stress_arguments::duration};
+use super::{arguments::Results, exit::bad_input, stress_arguments::duration};
 use crate::{
     diagnose,
     model::{Finding, Severity},
     monitor,
+    monitoring::LIBRARIES,
 };
+
+#[derive(Debug, Args)]
+pub(super) struct MonitoringArguments {
+    /// The run's id, or `latest`
+    #[arg(default_value = "latest")]
+    pub(super) run: String,
+    /// Where to write it [default: `monitoring` in the run's folder]
+    #[arg(short, long, value_name = "FOLDER")]
+    pub(super) output: Option<PathBuf>,
+    /// Whose metrics the application has
+    #[arg(short, long, value_name = "LIBRARY", default_value = "otel", value_parser = libraries())]
+    pub(super) metrics: String,
+    /// Where the runbook will be found; alerts point there
+    #[arg(long, value_name = "URL", default_value = "runbook.md")]
+    pub(super) runbook_url: String,
+    #[command(flatten)]
+    pub(super) results: Results,
+}
+
+/// The libraries whose metrics are known, as values of an option.
+fn libraries() -> PossibleValuesParser {
+    PossibleValuesParser::new(LIBRARIES.iter().map(|library| PossibleValue::new(library.name).help(library.about)))
+}
 
 #[derive(Debug, Args)]
 pub(super) struct MonitorArguments {

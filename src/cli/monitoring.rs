@@ -4,8 +4,8 @@ use std::process::ExitCode;
 use anyhow::Result;
 
 use super::{
-    arguments::MonitoringArguments,
     exit::{WithCode, bad_input, code},
+    monitor_arguments::MonitoringArguments,
     report::answered,
     runs,
 };

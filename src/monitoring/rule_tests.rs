@@ -147,7 +147,7 @@ fn cases(library: &Library, thresholds: &Thresholds) -> Vec<Case> {
         UTILISATION_HIGH,
         false,
         "all in use for two minutes",
-        "30m",
+        "33m",
         Scene { used: format!("{}x28 {max}x2 {}x140", 0.3 * max, 0.3 * max), ..calm.clone() },
     );
 

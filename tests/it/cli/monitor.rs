@@ -130,6 +130,17 @@ async fn a_held_transaction_its_waiter_and_a_full_server_are_found() {
 
     holder.execute_raw("commit").await.unwrap();
     waiting.join_next().await.unwrap().unwrap().unwrap();
+
+    // Whoever may not see what others do is told so.
+    holder.execute_raw("create role outsider login").await.unwrap();
+    let outsider = url(&cluster).replace("postgres:hunter2", "outsider");
+    let output = pool_tune(folder.path(), &["monitor", "--target", &outsider, "--once"]);
+    assert!(
+        stdout(&output).contains("begins: Some sessions cannot be seen (note, sessions_hidden)"),
+        "{}",
+        stdout(&output)
+    );
+
     let mut all = vec![holder];
     for _ in 0..15 {
         all.push(session(&cluster, "crowd").await);
