@@ -22,8 +22,8 @@ struct Scene {
     used: String,
     max: f64,
     pending: String,
-    acquisitions: String,
-    timeouts: String,
+    acquisitions: Counter,
+    timeouts: Counter,
     acquire: f64,
     query: f64,
     circuit: String,
@@ -42,14 +42,33 @@ fn level(value: f64) -> String {
     format!("{value}x{SAMPLES}")
 }
 
-fn counter(a_minute: f64) -> String {
-    format!("0+{a_minute}x{SAMPLES}")
+/// A counter that goes up by `first` a minute for so many minutes, and then by `then`.
+#[derive(Clone, Copy)]
+struct Counter {
+    first: f64,
+    minutes: u32,
+    then: f64,
 }
 
-/// A counter that goes up by `first` a minute for so many minutes, and then by `then`.
-fn turning(first: f64, minutes: u32, then: f64) -> String {
-    let reached = first * f64::from(minutes) + then;
-    format!("0+{first}x{minutes} {reached}+{then}x{}", SAMPLES - minutes)
+fn counter(a_minute: f64) -> Counter {
+    Counter { first: a_minute, minutes: 0, then: a_minute }
+}
+
+impl Counter {
+    fn values(self) -> String {
+        let Self { first, minutes, then } = self;
+        if minutes == 0 {
+            return format!("0+{then}x{SAMPLES}");
+        }
+        let reached = first * f64::from(minutes) + then;
+        format!("0+{first}x{minutes} {reached}+{then}x{}", SAMPLES - minutes)
+    }
+
+    /// Both together; at most one of them turns.
+    fn and(self, other: Self) -> Self {
+        let minutes = self.minutes.max(other.minutes);
+        Self { first: self.first + other.first, minutes, then: self.then + other.then }
+    }
 }
 
 impl Scene {
@@ -82,8 +101,9 @@ impl Scene {
             (library.breaker.series("name=\"database\""), self.circuit.clone()),
         ];
         all.extend(library.max.map(|metric| (metric.series(&pool), level(self.max))));
-        all.extend(library.timeouts.map(|metric| (metric.series(&pool), self.timeouts.clone())));
-        all.push((library.acquisitions.series(&pool), self.acquisitions.clone()));
+        all.extend(library.timeouts.map(|metric| (metric.series(&pool), self.timeouts.values())));
+        let gave_up = if library.counts_timeouts { self.timeouts } else { counter(0.0) };
+        all.push((library.acquisitions.series(&pool), self.acquisitions.and(gave_up).values()));
         for (times, value) in
             [(library.acquire, self.acquire), (library.longest, self.acquire), (library.query, self.query)]
         {
@@ -118,8 +138,9 @@ impl Times {
         let own = format!("{pool},job=\"app\",instance=\"app-1\"");
         match self {
             Self::Histogram(name) => {
-                let bucket =
-                    |bound: &str, a_minute| (format!("{name}_bucket{{{own},le=\"{bound}\"}}"), counter(a_minute));
+                let bucket = |bound: &str, a_minute| {
+                    (format!("{name}_bucket{{{own},le=\"{bound}\"}}"), counter(a_minute).values())
+                };
                 // The 95th percentile lies at the upper end, so the bucket ends just above the value.
                 vec![
                     bucket(&format!("{}", value * 0.8), 0.0),
@@ -128,7 +149,10 @@ impl Times {
                 ]
             }
             Self::Mean { sum, count } => {
-                vec![(format!("{sum}{{{own}}}"), counter(LOAD * value)), (format!("{count}{{{own}}}"), counter(LOAD))]
+                vec![
+                    (format!("{sum}{{{own}}}"), counter(LOAD * value).values()),
+                    (format!("{count}{{{own}}}"), counter(LOAD).values()),
+                ]
             }
             Self::Now(name) => vec![(format!("{name}{{{own}}}"), level(value))],
         }
@@ -171,7 +195,8 @@ fn cases(library: &Library, thresholds: &Thresholds) -> Vec<Case> {
 
     let fast = thresholds.burn(14.4);
     case(BURN_FAST, true, "many fail", "70m", Scene::failing(thresholds, (1.3 * fast).min(0.95)));
-    let three_minutes = Scene { timeouts: turning(0.0, 117, failed_a_minute(fast)), ..calm.clone() };
+    let three_minutes =
+        Scene { timeouts: Counter { first: 0.0, minutes: 117, then: failed_a_minute(fast) }, ..calm.clone() };
     case(BURN_FAST, false, "many fail for three minutes", "120m", three_minutes);
     case(BURN_FAST, false, "few fail", "150m", Scene::failing(thresholds, 0.6 * thresholds.burn(6.0)));
     case(
@@ -192,7 +217,7 @@ fn cases(library: &Library, thresholds: &Thresholds) -> Vec<Case> {
     let growing = format!("0+{}x{SAMPLES}", 1.2 * (0.2 * max).max(1.0) / 30.0);
     let leak = Scene { used: growing, ..calm.clone() };
     case(LEAK, true, "use grows and the load does not", "90m", leak.clone());
-    let more_load = Scene { acquisitions: turning(LOAD, 60, 1.5 * LOAD), ..leak };
+    let more_load = Scene { acquisitions: Counter { first: LOAD, minutes: 60, then: 1.5 * LOAD }, ..leak };
     case(LEAK, false, "use grows with the load", "100m", more_load);
     let to_and_fro: Vec<_> = (0..SAMPLES).map(|minute| format!("{}", max * f64::from(minute % 10) / 10.0)).collect();
     case(LEAK, false, "use comes and goes", "90m", Scene { used: to_and_fro.join(" "), ..calm });

@@ -83,6 +83,22 @@ fn promtool_accepts_the_kit_and_runs_its_tests_for_every_library() {
 }
 
 #[test]
+fn the_kit_holds_for_a_tiny_pool_short_timeouts_and_a_large_budget() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let shown = stdout(&pool_tune(folder, &["profiles", "show", "medium"]));
+    let lax = shown.replace("success_rate: 0.99", "success_rate: 0.8");
+    assert_ne!(shown, lax, "the profile has another form than the test expects");
+    fs::write(folder.join("lax.yaml"), lax).unwrap();
+    let pins = ["min_connections=1", "max_connections=2", "validation_timeout=1", "connection_timeout=1"];
+    let pins: Vec<_> = pins.iter().flat_map(|pin| ["--pin", pin]).collect();
+    run(folder, &[&["--profile", "./lax.yaml"], &pins[..]].concat());
+    let output = pool_tune(folder, &["monitoring", "--metrics", "hikaricp", "--output", "kit"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert_checked(&folder.join("kit"));
+}
+
+#[test]
 fn the_tests_of_the_kit_fail_when_a_threshold_is_changed() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
