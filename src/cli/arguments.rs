@@ -63,7 +63,7 @@ pub(super) enum Command {
     Diagnose(DiagnoseArguments),
     /// Print the recommended settings of a run as config.py or for another pool, or put them into a file of yours
     ///
-    /// With --into, the values are changed where they stand in a .py, .env or .toml file, and nothing else is: constants and class
+    /// With --into, the values are changed where they stand in a .py, .env, .toml or .yaml file, and nothing else is: constants and class
     /// attributes with the prefix, also as the default of os.getenv, and the guide's names in dictionaries. What the file has not
     /// is added in one marked block. The old file is kept beside it as FILE.bak. A file in which a name is defined twice, or as
     /// something that is no plain value, is left as it is.
@@ -158,7 +158,7 @@ pub(super) struct ExportArguments {
     /// Prefix of the names in config.py and env [default: the run's]
     #[arg(long)]
     pub(super) prefix: Option<String>,
-    /// Change the values in this file: a .py, .env or .toml
+    /// Change the values in this file: a .py, .env, .toml or .yaml
     #[arg(long, value_name = "FILE", conflicts_with = "format")]
     pub(super) into: Option<PathBuf>,
     /// With --into: change nothing, and end with code 9 when the file differs
@@ -167,7 +167,7 @@ pub(super) struct ExportArguments {
     /// With --into: change nothing, and print what would change as a unified diff
     #[arg(long, requires = "into")]
     pub(super) diff: bool,
-    /// With --into: change only what stands in the class, dictionary or table of this name
+    /// With --into: change only what stands in the class, dictionary, table or mapping of this name
     #[arg(long, value_name = "NAME", requires = "into")]
     pub(super) within: Option<String>,
     #[command(flatten)]

@@ -17,6 +17,7 @@ mod stress;
 mod table;
 #[cfg(test)]
 mod tests;
+mod yaml;
 
 pub use convert::{Convert, Written};
 pub use error::{ExportError, Refusal, UnknownFormat};
