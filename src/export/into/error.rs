@@ -59,7 +59,7 @@ pub struct Obstacle {
 
 impl IntoError {
     /// An error in the line that holds a byte.
-    pub(super) fn syntax(source: &str, at: usize) -> Self {
+    pub(in crate::export) fn syntax(source: &str, at: usize) -> Self {
         Self::Syntax { line: line_of(source, at), shown: shortened(line_text(source, at)) }
     }
 }

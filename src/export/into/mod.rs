@@ -4,13 +4,13 @@
 //! changed without a doubt (two definitions of a name, an expression in place of a value) is refused as a whole.
 
 mod block;
-mod edit;
+pub(super) mod edit;
 pub(super) mod env;
 mod error;
 pub(super) mod expression;
 mod literal;
 pub(super) mod python;
-mod syntax;
+pub(super) mod syntax;
 #[cfg(test)]
 mod tests;
 mod toml;

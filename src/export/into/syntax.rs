@@ -43,7 +43,7 @@ pub(super) fn lone_return(source: &str) -> Option<usize> {
 }
 
 /// Where the parser found the first part that it does not know.
-pub(super) fn broken(root: Node<'_>) -> Option<usize> {
+pub(in crate::export) fn broken(root: Node<'_>) -> Option<usize> {
     if !root.has_error() {
         return None;
     }
