@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use secrecy::SecretString;
 
-use super::stress_arguments::StressArguments;
+use super::{lint_arguments::LintArguments, stress_arguments::StressArguments};
 
 /// Measures a database connection pool under load and recommends its settings, with evidence
 #[derive(Debug, Parser)]
@@ -23,6 +23,7 @@ Exit codes:
   7    another run is under way
   8    a stress test missed a threshold
   9    `export --check`: the file does not hold the run's settings
+  10   `lint`: the configuration has findings at or above --fail-on
   130  interrupted; `pool-tune run --resume` goes on"
 )]
 pub(super) struct Arguments {
@@ -79,9 +80,15 @@ pub(super) enum Command {
     Compare(CompareArguments),
     /// Print the settings in a configuration of yours as `settings:` of a profile
     ///
-    /// Read are config.py, config-dict, env, json, yaml, toml, hikaricp, spring-boot, rails, pgbouncer and npgsql. What means
-    /// something else there, such as a 0 for ever, is told in a comment and left out.
+    /// Every format of `export --format list` is read. What means something else there, such as a 0 for ever, is told in a
+    /// comment and left out.
     Import(ImportArguments),
+    /// Tell what is wrong with a configuration of yours, without a trial
+    ///
+    /// Values that the pool silently replaces or takes for something else, settings that work against each other, lifetimes that
+    /// end together, fleets larger than their server, retries and circuit breakers that make an outage worse. Values are read, never
+    /// printed unless they are numbers of the pool. Ends with code 10 where there are findings at or above --fail-on.
+    Lint(LintArguments),
     /// List runs, newest first
     Runs(RunsArguments),
     /// Tell one run

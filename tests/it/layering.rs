@@ -12,6 +12,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("simulate", &["model", "stats", "curve", "policy"]),
     ("profile", &["model"]),
     ("export", &["model", "stats", "curve", "report"]),
+    ("lint", &["model", "export"]),
     ("report", &["model", "stats", "curve"]),
     ("diagnose", &["model", "stats"]),
     ("database", &["model"]),
@@ -28,7 +29,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "cli",
         &[
             "model", "stats", "simulate", "profile", "export", "report", "database", "store", "tune", "trial",
-            "stress", "diagnose",
+            "stress", "diagnose", "lint",
         ],
     ),
 ];
@@ -36,7 +37,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
 /// Crates that a pure room must not name: it does no I/O, has no clock and no tasks.
 const IMPURE: &[&str] = &["tokio::", "sqlx::", "std::fs", "std::net", "std::time::Instant", "SystemTime", "println!"];
 const PURE: &[&str] =
-    &["model", "stats", "curve", "search", "policy", "simulate", "profile", "export", "report", "diagnose"];
+    &["model", "stats", "curve", "search", "policy", "simulate", "profile", "export", "report", "diagnose", "lint"];
 
 /// Every source file but tests, which may use what they need.
 fn sources(folder: &Path, found: &mut Vec<(String, String)>) {

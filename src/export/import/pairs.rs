@@ -6,7 +6,13 @@ use toml_edit::{Document, Item};
 use super::{Format, ImportError, Prefix};
 use crate::{
     export::{
-        into::{Names, edit::line_text, env as variables, expression::Plain, python as program},
+        into::{
+            Names,
+            edit::{line_of, line_text},
+            env as variables,
+            expression::Plain,
+            python as program,
+        },
         yaml,
     },
     model::Setting,
@@ -98,7 +104,11 @@ fn common_prefix(text: &str) -> Prefix {
 
 /// A table of TOML: the export's, or the file itself.
 pub(super) fn toml(format: &Format, text: &str) -> Result<Vec<Pair>, ImportError> {
-    let document = Document::parse(text).map_err(|error| syntax(format, &error))?;
+    let document = Document::parse(text).map_err(|error| {
+        // Its own text repeats the line, which may hold a password.
+        let line = line_of(text, error.span().map_or(0, |span| span.start.min(text.len())));
+        syntax(format, &format!("line {line}: {}", error.message()))
+    })?;
     let root = document.as_table();
     let names = format.sections.iter().filter_map(|section| section.path.first());
     let table = names.filter_map(|name| root.get(name)).find_map(Item::as_table_like).unwrap_or(root);

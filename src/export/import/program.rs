@@ -52,22 +52,24 @@ pub(super) fn pairs(format: &Format, text: &str) -> Result<Vec<Pair>, ImportErro
     // Without recursion, because a file may be nested deeper than a stack.
     let mut stack = vec![(tree.root_node(), Vec::new())];
     while let Some((node, mut path)) = stack.pop() {
+        // What a setter is called on stands beside its argument, not below its name.
+        let receiver = node.child_by_field_name("function").filter(|_| node.kind() == "call_expression");
+        let outer = path.clone();
         if let Some((name, value, around)) = named(node, text) {
             path.extend(around);
-            pairs.push(Pair {
-                path: Some(path.clone()),
-                name: name_of(name, text),
-                at: Some(name.start_byte()),
-                held: held(value, text),
-            });
-            path.push(name_of(name, text));
+            let (at, name) = (name.start_byte(), name_of(name, text));
+            pairs.push(Pair { path: Some(path.clone()), name: name.clone(), at: Some(at), held: held(value, text) });
+            path.push(name);
         } else if let Some(callee) =
             ["function", "constructor", "name"].iter().find_map(|f| node.child_by_field_name(f))
         {
             path.extend(words(callee, text));
         }
         let mut cursor = node.walk();
-        stack.extend(node.named_children(&mut cursor).map(|child| (child, path.clone())));
+        stack.extend(
+            node.named_children(&mut cursor)
+                .map(|child| (child, if Some(child) == receiver { outer.clone() } else { path.clone() })),
+        );
     }
     pairs.sort_by_key(|pair| pair.at);
     Ok(pairs)

@@ -5,6 +5,7 @@ mod databases;
 mod from_database;
 mod from_script;
 mod into;
+mod lint;
 mod real;
 mod report;
 mod simulate;
