@@ -89,6 +89,8 @@ pub enum Holds {
     Setting(Setting, Convert),
     /// Something that makes the other names mean what they say.
     Fixed(&'static str),
+    /// Nothing of ours: it is never written, and read only to be judged.
+    Other(Convert),
 }
 
 /// A bound of a name's values.
@@ -192,6 +194,11 @@ pub(super) const fn field(setting: Setting, name: &'static str, convert: Convert
 /// A row with a value that is the same in every export.
 pub(super) const fn fixed(name: &'static str, value: &'static str) -> Field {
     Field { name, holds: Holds::Fixed(value), default: None, rules: &[], note: "" }
+}
+
+/// A row that is only read.
+pub(super) const fn other(name: &'static str, convert: Convert) -> Field {
+    Field { name, holds: Holds::Other(convert), default: None, rules: &[], note: "" }
 }
 
 impl Field {

@@ -120,7 +120,7 @@ fn idle(format: &Format, pool: &Pool<'_>) -> Vec<Finding> {
 fn lifetime(format: &Format, pool: &Pool<'_>, circumstances: &Circumstances) -> Option<Finding> {
     let entry = pool.of(Setting::ConnectionLifetime)?;
     number(entry).filter(|lifetime| *lifetime > 0.0)?;
-    if !NO_JITTER.contains(&format.name) {
+    if !NO_JITTER.contains(&format.name) || pool.named("MaxConnLifetimeJitter").is_some() {
         return None;
     }
     let what =
@@ -265,7 +265,7 @@ fn deadline(pool: &Pool<'_>, circumstances: &Circumstances) -> Vec<Finding> {
     findings
 }
 
-/// Switches and factors of retry libraries: the name, what it must not be, and what it is where it is left out.
+/// What makes a library's delays grow, and whether that is a switch or a factor, which 1 is no growth for.
 const BACKOFF: [(&str, bool); 6] = [
     ("enableExponentialBackoff", true),
     ("exponentialBackoffMultiplier", false),
@@ -274,6 +274,9 @@ const BACKOFF: [(&str, bool); 6] = [
     ("RetryMultiplier", false),
     ("multiplier", false),
 ];
+
+/// What makes a library's delays vary, which they do not by default.
+const RANDOM: [(&str, &str); 2] = [("resilience4j", "enableRandomizedWait"), ("p-retry", "randomize")];
 
 fn retries(pool: &Pool<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
@@ -310,12 +313,15 @@ fn retries(pool: &Pool<'_>) -> Vec<Finding> {
     if let Some(jitter) = pool.of(Setting::RetryJitterFactor).filter(|jitter| number(jitter) == Some(0.0)) {
         let what = format!("{} is 0: retries have no random part", jitter.field.name);
         findings.push(Finding::at(jitter, &rules::NO_JITTER, what, remedy));
-    } else if let Some(switch) = pool.named("enableRandomizedWait").filter(|switch| !is_on(switch)) {
-        let what = "enableRandomizedWait is off: retries have no random part".to_owned();
-        findings.push(Finding::at(switch, &rules::NO_JITTER, what, remedy));
-    } else if library == "resilience4j" && pool.named("enableRandomizedWait").is_none() {
-        let what = "enableRandomizedWait is not set: retries have no random part".to_owned();
-        findings.push(Finding::at(entry, &rules::NO_JITTER, what, "add enable-randomized-wait: true"));
+    } else if let Some((_, switch)) = RANDOM.iter().find(|(of, _)| *of == library) {
+        let found = pool.named(switch);
+        if found.is_none_or(|found| !is_on(found)) {
+            let what = format!("{switch} is not on: retries have no random part");
+            let finding = Finding::at(found.unwrap_or(entry), &rules::NO_JITTER, what, format!("set {switch} to true"));
+            // p-retry's random part is up to the whole delay: leaving it out may be meant.
+            let is_meant = found.is_none() && library == "p-retry";
+            findings.push(if is_meant { finding.severity(Severity::Note) } else { finding });
+        }
     }
     if let Some(entry) = first
         && let (Some(first), Some(most)) = (number(entry), pool.of(Setting::MaxRetryDelay).and_then(number))

@@ -12,7 +12,14 @@ use crate::{
 pub(super) fn check(format: &Format, pool: &Pool<'_>, findings: &mut Vec<Finding>) {
     let settings = settings(pool);
     for entry in &pool.entries {
-        let Holds::Setting(setting, convert) = entry.field.holds else { continue };
+        let (setting, convert) = match entry.field.holds {
+            Holds::Setting(setting, convert) => (setting, convert),
+            Holds::Other(convert) => {
+                findings.extend(other(entry, convert, &settings));
+                continue;
+            }
+            Holds::Fixed(_) => continue,
+        };
         if setting.spec().unit == Unit::Sql {
             findings.extend(validation(entry, convert, pool));
             continue;
@@ -32,6 +39,14 @@ pub(super) fn check(format: &Format, pool: &Pool<'_>, findings: &mut Vec<Finding
     if let Some(first) = pool.entries.first() {
         findings.extend(defaults(format, pool, first));
     }
+}
+
+/// A name that holds no setting of ours; 0 switches it off.
+fn other(entry: &Entry, convert: Convert, settings: &Settings) -> Option<Finding> {
+    let theirs = entry.written()?.number().filter(|theirs| *theirs > 0.0)?;
+    let value = Value::from_number(Setting::MaxRetryDelay, convert.ours(theirs)).ok()?;
+    let rule = entry.field.rules.iter().find(|rule| rule.is_broken(theirs, &value, settings))?;
+    Some(finding(entry, Setting::MaxRetryDelay, convert, theirs, rule))
 }
 
 /// What the pool holds, and the guide's defaults for what it has not; enough for rules between two settings.
@@ -79,10 +94,13 @@ fn recommended(setting: Setting, convert: Convert) -> String {
 /// Defaults that are no limit at all.
 fn defaults(format: &Format, pool: &Pool<'_>, first: &Entry) -> Vec<Finding> {
     let here = |library: &str| pool.entries.iter().any(|entry| entry.section.library == library);
-    let limits = [Setting::ConnectionTimeout, Setting::MaxConnections].into_iter().filter(|it| pool.of(*it).is_none());
-    limits
+    [Setting::ConnectionTimeout, Setting::MaxConnections]
+        .into_iter()
         .filter_map(|setting| {
             let (_, field) = format.of(setting).find(|(section, _)| here(section.library))?;
+            if pool.named(field.name).is_some() {
+                return None;
+            }
             let default = field.default?;
             let rule = field.rules.iter().find(|rule| {
                 rule.outcome == Outcome::Unlimited && rule.is_broken(default, &Value::Count(0), &Settings::default())

@@ -1,7 +1,7 @@
 //! Names that belong together: a pool, with the retries and the circuit breaker beside it.
 
 use crate::{
-    export::{Entry, Format, Held, Holds, Written},
+    export::{Entry, Format, Held, Holds},
     model::Setting,
 };
 
@@ -54,10 +54,12 @@ fn part(format: &Format, entry: &Entry) -> Option<Vec<String>> {
 const ONE_POOL: [&str; 4] = ["asyncpg", "database-sql", "pgxpool", "deadpool"];
 
 impl<'a> Pool<'a> {
-    /// The first name that holds a setting.
+    /// The name that holds a setting; of several the one that the format's table has first, which is the limit itself.
     pub(super) fn of(&self, setting: Setting) -> Option<&'a Entry> {
-        let holds = |entry: &&&Entry| matches!(entry.field.holds, Holds::Setting(held, _) if held == setting);
-        self.entries.iter().find(holds).copied()
+        self.format.of(setting).find_map(|(section, field)| {
+            let is_it = |entry: &&&Entry| entry.field.name == field.name && entry.section.path == section.path;
+            self.entries.iter().find(is_it).copied()
+        })
     }
 
     /// A name of theirs.
@@ -78,7 +80,7 @@ impl<'a> Pool<'a> {
         let here = |library: &str| self.entries.iter().any(|entry| entry.section.library == library);
         self.format.of(setting).filter(|(section, _)| here(section.library)).find_map(|(_, field)| match field.holds {
             Holds::Setting(_, convert) => field.default.map(|default| convert.ours(default)),
-            Holds::Fixed(_) => None,
+            Holds::Fixed(_) | Holds::Other(_) => None,
         })
     }
 
@@ -92,7 +94,7 @@ impl<'a> Pool<'a> {
 pub(super) fn number(entry: &Entry) -> Option<f64> {
     let written = entry.written()?;
     match entry.field.holds {
-        Holds::Setting(_, convert) => written.number().map(|number| convert.ours(number)),
+        Holds::Setting(_, convert) | Holds::Other(convert) => written.number().map(|number| convert.ours(number)),
         Holds::Fixed(_) => written.number(),
     }
 }
@@ -104,8 +106,7 @@ pub(super) fn is_off(entry: &Entry) -> Option<bool> {
             crate::model::Value::Sql(sql) => sql.trim().is_empty(),
             _ => return None,
         },
-        (Holds::Fixed(_), Written::Text(text)) => text.is_empty(),
-        (Holds::Fixed(_), _) => return None,
+        (Holds::Fixed(_) | Holds::Other(_), _) => return None,
     })
 }
 

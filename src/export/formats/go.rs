@@ -3,7 +3,7 @@
 use crate::{
     export::{
         Bound, Convert, Fields, Format, Language, Section,
-        table::{absent, field, fixed, refused, spent, unlimited},
+        table::{absent, field, fixed, other, refused, spent, unlimited},
     },
     model::Setting,
 };
@@ -83,6 +83,7 @@ pub(super) static PGXPOOL: Format = Format {
                 field(Setting::HealthCheckInterval, "HealthCheckPeriod", Convert::Time).default(60.0).note(
                     "pgxpool then closes what is too old or idle and opens what is missing; it validates nothing",
                 ),
+                other("MaxConnLifetimeJitter", Convert::Time),
             ]),
             ..CONSTANTS
         },

@@ -3,7 +3,7 @@
 use crate::{
     export::{
         Bound, Convert, Field, Fields, Format, Language, Rule, Section,
-        table::{field, fixed, refused, replaced, unlimited},
+        table::{field, fixed, other, refused, replaced, unlimited},
     },
     model::Setting,
 };
@@ -110,6 +110,10 @@ const POOL: Section = Section {
         field(Setting::ValidationTimeout, "validationTimeout", Convert::Milliseconds)
             .default(5_000.0)
             .rules(&[refused(Bound::AtLeast(250.0), "HikariCP refuses less than 250 ms")]),
+        other("leakDetectionThreshold", Convert::Milliseconds).rules(&[
+            replaced(Bound::AtLeast(2_000.0), "HikariCP silently looks for no leaks below 2 s"),
+            replaced(Bound::Below(Setting::ConnectionLifetime, 0.0), "HikariCP silently looks for no leaks above maxLifetime"),
+        ]),
     ]),
 };
 

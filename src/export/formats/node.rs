@@ -3,7 +3,7 @@
 use crate::{
     export::{
         Absent, Bound, Convert, Fields, Format, Language, Section,
-        table::{absent, field, fixed, replaced, unlimited},
+        table::{absent, field, fixed, other, replaced, unlimited},
     },
     model::Setting,
 };
@@ -126,6 +126,7 @@ const RETRY: Section = Section {
         field(Setting::InitialRetryDelay, "minTimeout", Convert::Milliseconds).default(1000.0),
         fixed("factor", "2"),
         field(Setting::MaxRetryDelay, "maxTimeout", Convert::Milliseconds),
+        other("randomize", Convert::Count),
     ]),
     ..OBJECT
 };

@@ -91,6 +91,8 @@ impl Entry {
     pub fn written(&self) -> Option<Written> {
         match (self.field.holds, &self.held) {
             (Holds::Setting(setting, convert), held) => written(held, setting, convert).ok(),
+            // Any setting that is a number reads a number.
+            (Holds::Other(convert), held) => written(held, Setting::ConnectionTimeout, convert).ok(),
             (Holds::Fixed(_), Held::Number(number)) => Some(Written::Number(*number)),
             (Holds::Fixed(_), Held::Text(text)) => text.trim().parse().ok().map(Written::Number),
             (Holds::Fixed(_), _) => None,
@@ -146,7 +148,7 @@ fn pairs_of(format: &Format, text: &str, prefix: Option<&Prefix>) -> Result<Vec<
 fn held(field: Field) -> Option<(Field, Setting, Convert)> {
     match field.holds {
         Holds::Setting(setting, convert) => Some((field, setting, convert)),
-        Holds::Fixed(_) => None,
+        Holds::Fixed(_) | Holds::Other(_) => None,
     }
 }
 

@@ -43,7 +43,12 @@ const TRAPS: &[Trap] = &[
     ("p.ini", "[pgbouncer]\nserver_check_query =\n", &[], &["empty-check-query:warning:2"]),
     ("p.ini", "[pgbouncer]\nquery_wait_timeout=0\n", &[], &["zero-waits-for-ever:warning:2"]),
     ("p.ini", "[pgbouncer]\nserver_idle_timeout=300\n", &[], &["idle-above-balancer:note:2"]),
-    ("p.ini", "[pgbouncer]\nserver_idle_timeout=200\nserver_lifetime=200\n", &[], &["idle-not-below-lifetime:warning:2"]),
+    (
+        "p.ini",
+        "[pgbouncer]\nserver_idle_timeout=200\nserver_lifetime=200\n",
+        &[],
+        &["idle-not-below-lifetime:warning:2"],
+    ),
     ("db.py", "e = create_engine(u, pool_size=0)\n", &[], &["zero-no-size-limit:warning:1"]),
     ("db.py", "e = create_engine(u, pool_size=10, max_overflow=-1)\n", &[], &["zero-no-size-limit:warning:1"]),
     ("db.py", "e = create_engine(u, pool_size=15)\n", &["--instances", "4"], &["fleet-above-server:note:1"]),
@@ -63,8 +68,18 @@ const TRAPS: &[Trap] = &[
         &[],
         &["breaker-opens-on-exhaustion:warning:2", "pool-does-not-wait:warning:2"],
     ),
-    ("a.mjs", "const pool = new pg.Pool({ max: 0, connectionTimeoutMillis: 5 * 1000 })\n", &[], &["value-silently-replaced:warning:1"]),
-    ("a.js", "const p = new Pool({\n  max: 5,\n  connectionTimeoutMillis: 0,\n})\n", &[], &["zero-waits-for-ever:warning:3"]),
+    (
+        "a.mjs",
+        "const pool = new pg.Pool({ max: 0, connectionTimeoutMillis: 5 * 1000 })\n",
+        &[],
+        &["value-silently-replaced:warning:1"],
+    ),
+    (
+        "a.js",
+        "const p = new Pool({\n  max: 5,\n  connectionTimeoutMillis: 0,\n})\n",
+        &[],
+        &["zero-waits-for-ever:warning:3"],
+    ),
     ("a.js", "const p = new Pool({\n  max: 5,\n})\n", &[], &["zero-waits-for-ever:warning:2"]),
     (
         "main.rs",
@@ -78,13 +93,40 @@ const TRAPS: &[Trap] = &[
         &["--instances", "3"],
         &["lifetime-without-jitter:warning:2"],
     ),
-    ("pool.go", "package a\nfunc f() {\n\tdb.SetMaxIdleConns(5)\n}\n", &[], &[]),
+    ("pool.go", "package a\nfunc f() {\n\tdb.SetMaxIdleConns(5)\n}\n", &[], &["zero-no-size-limit:warning:3"]),
+    (
+        "pool.go",
+        "package a\nfunc f() {\n\tdb.SetMaxIdleConns(5)\n\tdb.SetMaxOpenConns(50)\n}\n",
+        &["--instances", "2"],
+        &["fleet-above-server:note:4"],
+    ),
+    (
+        "pool.go",
+        "package a\nfunc f() {\n\tdb.SetMaxOpenConns(5)\n\tdb.SetMaxIdleConns(0)\n}\n",
+        &[],
+        &["zero-used-once:warning:4"],
+    ),
+    ("h.properties", "maxLifetime=230000\nleakDetectionThreshold=1000\n", &[], &["value-silently-replaced:warning:2"]),
+    (
+        "h.properties",
+        "maxLifetime=230000\nleakDetectionThreshold=240000\n",
+        &[],
+        &["value-silently-replaced:warning:2"],
+    ),
+    ("h.properties", "maxLifetime=230000\nleakDetectionThreshold=20000\n", &[], &[]),
     (
         "application.yml",
         "resilience4j:\n  retry:\n    instances:\n      database:\n        max-attempts: 3\n        wait-duration: 200ms\n",
         &[],
         &["retry-without-backoff:warning:5", "retry-without-jitter:warning:5"],
     ),
+    (
+        "r.js",
+        "export const retry = { retries: 3, factor: 1 };\n",
+        &[],
+        &["retry-without-jitter:note:1", "retry-without-backoff:warning:1"],
+    ),
+    ("r.js", "pRetry(f, { retries: 3, randomize: true })\n", &[], &[]),
     (
         "c.yaml",
         "connection_timeout: 10\nretry_attempts: 3\ninitial_retry_delay: 0\nretry_jitter_factor: 0\n",
@@ -166,7 +208,7 @@ fn what_cannot_be_read_is_told_without_its_secrets() {
         ("a.ini", "", &[], "no setting"),
         ("b.ini", "default_pool_size=3", &["--allow", "no-such"], "`no-such` is not a rule"),
         ("b.ini", "default_pool_size=3", &["--format", "hikari2"], "did you mean `hikari`"),
-        ("b.ini", "default_pool_size=3", &["--target", "postgres://u:hunter2@127.0.0.1:x/d"], "the target"),
+        ("b.ini", "default_pool_size=3", &["--target", "postgres://u:hunter2@127.0.0.1:x/d"], "the database URL"),
     ] {
         let output = lint(folder.path(), file, text, more);
         assert_eq!(output.status.code(), Some(2), "{file}: {}", stderr(&output));
