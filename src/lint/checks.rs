@@ -190,23 +190,18 @@ fn fleet(pool: &Pool<'_>, circumstances: &Circumstances) -> Option<Finding> {
     let wanted = f64::from(circumstances.instances) * (max + overflow);
     let each = if overflow > 0.0 { format!("({max} + {overflow} of the overflow)") } else { max.to_string() };
     let product = format!("{} × {each} = {wanted} connections", circumstances.instances);
-    let (what, severity, given) = match &circumstances.server {
-        Some(server) => {
-            let limit = server.max_connections?;
-            let given = limit.saturating_sub(server.reserved);
-            let what = format!(
-                "{product} are more than the {given} that {} gives ({limit} less {} reserved)",
-                server.shown, server.reserved
-            );
-            (what, Severity::Error, given)
-        }
-        None => {
-            let given = USUAL_LIMIT.0 - USUAL_LIMIT.1;
-            let what = format!(
-                "{product} are more than the {given} that a PostgreSQL gives by default; --target compares with yours"
-            );
-            (what, Severity::Note, given)
-        }
+    let (what, severity, given) = if let Some(server) = &circumstances.server {
+        let limit = server.max_connections?;
+        let given = limit.saturating_sub(server.reserved);
+        let (shown, reserved) = (&server.shown, server.reserved);
+        let what = format!("{product} are more than the {given} that {shown} gives ({limit} less {reserved} reserved)");
+        (what, Severity::Error, given)
+    } else {
+        let given = USUAL_LIMIT.0 - USUAL_LIMIT.1;
+        let what = format!(
+            "{product} are more than the {given} that a PostgreSQL gives by default; --target compares with yours"
+        );
+        (what, Severity::Note, given)
     };
     let share = (f64::from(given) / f64::from(circumstances.instances)).floor();
     let remedy = format!("at most {share} an instance, fewer instances, or a pooler between them and the server");

@@ -49,12 +49,26 @@ fn other(entry: &Entry, convert: Convert, settings: &Settings) -> Option<Finding
     Some(finding(entry, Setting::MaxRetryDelay, convert, theirs, rule))
 }
 
-/// What the pool holds, and the guide's defaults for what it has not; enough for rules between two settings.
+/// What the pool does with what it holds, and the guide's defaults for the rest; enough for rules between two settings.
 fn settings(pool: &Pool<'_>) -> Settings {
     let known = Setting::all().filter(|setting| setting.spec().unit != Unit::Sql);
-    known
-        .filter_map(|setting| Some((setting, Value::from_number(setting, pool.number(setting)?).ok()?)))
-        .fold(Settings::default(), |settings, (setting, value)| settings.with(setting, value))
+    let in_force = |setting: Setting| {
+        let number = pool.number(setting)?;
+        let held = pool.of(setting).and_then(|entry| Some((entry, entry.written()?.number()?)));
+        let alone = |rule: &&Rule| !matches!(rule.bound, Bound::Below(..));
+        let broken = held.and_then(|(entry, theirs)| {
+            let is_broken = |rule: &&Rule| rule.is_broken(theirs, &Value::Count(0), &Settings::default());
+            entry.field.rules.iter().filter(alone).find(is_broken)
+        });
+        let number = match broken.map(|rule| rule.outcome) {
+            Some(Outcome::Unlimited) => setting.spec().legal.1,
+            // The pool takes its default in its place.
+            Some(Outcome::Replaced) => pool.default(setting)?,
+            _ => number,
+        };
+        Some((setting, Value::from_number(setting, number).ok()?))
+    };
+    known.filter_map(in_force).fold(Settings::default(), |settings, (setting, value)| settings.with(setting, value))
 }
 
 fn finding(entry: &Entry, setting: Setting, convert: Convert, theirs: f64, rule: &Rule) -> Finding {
@@ -139,11 +153,9 @@ const NO_WAIT: [&str; 2] = ["ThreadedConnectionPool(", "SimpleConnectionPool("];
 /// What no name with a value says.
 pub(super) fn check_text(text: &str, entries: &[Entry], findings: &mut Vec<Finding>) {
     let class = |line: &str| NO_WAIT.into_iter().find_map(|class| Some((class, line.find(class)?)));
-    let code = text.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with(['#', '/', ';']));
-    let Some((index, (class, at), line)) = code.filter_map(|(index, line)| Some((index, class(line)?, line))).next()
-    else {
-        return;
-    };
+    let mut code = text.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with(['#', '/', ';']));
+    let found = code.find_map(|(index, line)| Some((index, class(line)?, line)));
+    let Some((index, (class, at), line)) = found else { return };
     let finding = |rule: &'static LintRule, what: String, remedy: &str| Finding {
         rule,
         severity: rule.severity,

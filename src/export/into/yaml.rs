@@ -87,7 +87,9 @@ pub(super) fn edits(text: &str, settings: &Settings, names: Names<'_>) -> Result
 pub(super) fn keeps_the_rest(before: &str, after: &str, names: Names<'_>) -> bool {
     let rest = |text: &str| {
         let mut documents = yaml::documents(text).ok()?;
-        documents.iter_mut().for_each(|document| without_settings(document, names));
+        for document in &mut documents {
+            without_settings(document, names);
+        }
         documents.retain(|document| !matches!(document, serde_json::Value::Null));
         Some(documents)
     };
@@ -99,13 +101,19 @@ fn without_settings(node: &mut serde_json::Value, names: Names<'_>) {
     match node {
         serde_json::Value::Object(map) => {
             map.retain(|name, _| name.parse::<Setting>().is_err() && names.of_constant(name).is_none());
-            map.values_mut().for_each(|value| without_settings(value, names));
+            for value in map.values_mut() {
+                without_settings(value, names);
+            }
             map.retain(|name, value| name != MAPPINGS[0] || !value.is_null());
             if map.is_empty() {
                 *node = serde_json::Value::Null;
             }
         }
-        serde_json::Value::Array(list) => list.iter_mut().for_each(|value| without_settings(value, names)),
+        serde_json::Value::Array(list) => {
+            for value in list {
+                without_settings(value, names);
+            }
+        }
         _ => {}
     }
 }

@@ -28,6 +28,18 @@ const TRAPS: &[Trap] = &[
     ("h.properties", "maxLifetime=10000\n", &[], &["value-silently-replaced:warning:1"]),
     ("h.properties", "maximumPoolSize=9\nconnectionTimeout=100\n", &[], &["value-refused:error:2"]),
     ("h.properties", "maxLifetime=240000\nkeepaliveTime=5000\n", &[], &["value-silently-replaced:warning:2"]),
+    (
+        "h.properties",
+        "minimumIdle=1\nidleTimeout=60000\nmaxLifetime=10000\n",
+        &[],
+        &["value-silently-replaced:warning:3"],
+    ),
+    (
+        "h.properties",
+        "minimumIdle=0\nidleTimeout=9999000\nmaxLifetime=0\nkeepaliveTime=60000\n",
+        &[],
+        &["zero-never-recycled:note:3"],
+    ),
     ("h.properties", "maxLifetime=0\n", &[], &["zero-never-recycled:note:1"]),
     ("h.properties", "maximumPoolSize=9\nidleTimeout=60000\n", &[], &["idle-timeout-without-effect:warning:2"]),
     ("h.properties", "maximumPoolSize=9\nminimumIdle=2\nidleTimeout=60000\n", &[], &[]),

@@ -1,4 +1,4 @@
-//! Settings put into YAML files of every kind: PyYAML reads what was asked for, and all else stays as it was.
+//! Settings put into YAML files of every kind: `PyYAML` reads what was asked for, and all else stays as it was.
 
 use std::process::Command;
 
@@ -194,9 +194,8 @@ fn a_hundred_yaml_files_take_the_values_and_keep_the_rest() {
         }
         let again = rewrite(Syntax::Yaml, &rewritten.text, &settings, names).unwrap();
         assert_eq!((again.text.as_str(), again.changes.len()), (rewritten.text.as_str(), 0));
-        let name = |setting: Setting| match case.constants {
-            true => format!("APP_{}", setting.name().to_uppercase()),
-            false => setting.name().to_owned(),
+        let name = |setting: Setting| {
+            if case.constants { format!("APP_{}", setting.name().to_uppercase()) } else { setting.name().to_owned() }
         };
         let names: Vec<String> = Setting::all().map(name).collect();
         for text in [&case.before, &rewritten.text] {
