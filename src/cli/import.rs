@@ -54,6 +54,7 @@ pub(super) fn by_name(path: &Path) -> Option<&'static Format> {
         "properties" => "hikaricp",
         "ini" => "pgbouncer",
         "cs" => "npgsql",
+        "js" | "mjs" | "cjs" if name.starts_with("knexfile") => "knex",
         "js" | "mjs" | "cjs" => "node-postgres",
         "go" => "database-sql",
         "rs" => "sqlx",

@@ -83,10 +83,14 @@ fn read(
     let mut problem = None;
     for format in candidates {
         match entries(format, text, prefix) {
-            Ok(entries) if best.as_ref().is_none_or(|(_, known)| entries.len() > known.len()) => {
-                best = Some((format, entries));
+            // Of two that have as many names, the one that the text speaks of.
+            Ok(entries) => {
+                let weight = |format: &Format, n: usize| (n, text.contains(format.name));
+                let found = weight(format, entries.len());
+                if best.as_ref().is_none_or(|(other, known)| found > weight(other, known.len())) {
+                    best = Some((format, entries));
+                }
             }
-            Ok(_) => {}
             Err(error) => problem = problem.or(Some(error)),
         }
     }

@@ -90,7 +90,7 @@ fn idle(format: &Format, pool: &Pool<'_>) -> Vec<Finding> {
     let Some(idle) = number(entry).filter(|idle| *idle > 0.0) else { return Vec::new() };
     let mut findings = Vec::new();
     if let (Some(kept), Some(max)) = (kept(format, pool), pool.number(Setting::MaxConnections))
-        && kept >= max
+        && (kept - max).abs() < 0.5
         && max > 0.0
     {
         let what = format!(

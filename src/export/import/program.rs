@@ -132,6 +132,8 @@ fn held(node: Node<'_>, text: &str) -> Held {
             Some(held) => held,
             None => match expression::plain_value(node, text) {
                 Some(expression::Plain::Number(number)) => Held::Number(number),
+                // The default of `int(os.getenv(…))`.
+                Some(expression::Plain::Text(text)) if text.trim().parse::<f64>().is_ok() => Held::Text(text),
                 _ => Held::Unclear(shown.to_owned()),
             },
         },

@@ -68,6 +68,20 @@ const TRAPS: &[Trap] = &[
     ("db.py", "e = create_engine(u, pool_recycle=0)\n", &[], &["zero-used-once:warning:1"]),
     ("db.py", "e = create_engine(\n  u, pool_size=5, pool_pre_ping=False)\n", &[], &["connections-unchecked:note:2"]),
     (
+        "db.py",
+        "e = create_engine(u, pool_size=int(os.getenv('N', '200')), max_overflow=0)\n",
+        &[],
+        &["fleet-above-server:note:1"],
+    ),
+    ("db.py", "e = create_engine(u, pool_size=N, max_overflow=0)\n", &["--instances", "500"], &[]),
+    (
+        "knexfile.js",
+        "module.exports = {dev: {pool: {min: 2, max: 3}},\n prod: {pool: {min: 20, max: 10, idleTimeoutMillis: 60 * 1000}}}\n",
+        &[],
+        &["min-above-max:error:2"],
+    ),
+    ("db.js", "import knex from 'knex'; export const db = knex({ pool: { min: 2, max: 10 } })\n", &[], &[]),
+    (
         "settings.py",
         "DATABASES = {'default': {'PASSWORD': 'x', 'CONN_MAX_AGE': 60,\n 'OPTIONS': {'pool': {'min_size': 2, 'max_size': 9}}}}\n",
         &[],
