@@ -3,6 +3,9 @@
 use serde_json::Value as Json;
 use tree_sitter::{Node, Parser, Tree};
 
+/// No configuration is nested deeper, and the names around each name are kept.
+pub(super) const DEEPEST: usize = 200;
+
 /// A name of a mapping with the place of its value.
 #[derive(Clone, Debug)]
 pub(super) struct Entry<'t> {
@@ -44,6 +47,9 @@ pub(super) fn entries<'t>(root: Node<'t>, text: &str) -> Vec<Entry<'t>> {
     // Without recursion, because a file may be nested deeper than a stack.
     let mut stack = vec![(root, None, Vec::new())];
     while let Some((node, mapping, mut path)) = stack.pop() {
+        if path.len() > DEEPEST {
+            continue;
+        }
         let (mut inner, mut items) = (mapping, 0);
         match node.kind() {
             "document" => documents += 1,

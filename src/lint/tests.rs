@@ -75,3 +75,17 @@ fn a_file_of_any_text_is_no_reason_to_fail() {
         }
     }
 }
+
+#[test]
+fn deep_nesting_takes_no_longer_than_its_length() {
+    let deep = |open: &str, close: &str| format!("{}1{}", open.repeat(20_000), close.repeat(20_000));
+    for (format, text) in [
+        ("sqlalchemy", format!("x = {}", deep("f(", ")"))),
+        ("sqlx", format!("fn f() {{ a{}; }}", ".b(1)".repeat(5_000))),
+        ("knex", format!("x = {}", deep("{a: ", "}"))),
+        ("yaml", deep("[", "]")),
+        ("yaml", deep("{a: ", "}")),
+    ] {
+        assert!(entries(Format::named(format).unwrap(), &text, None).is_err(), "{format}");
+    }
+}

@@ -6,7 +6,10 @@ use super::{
     Format, ImportError, Language,
     pairs::{Held, Pair},
 };
-use crate::export::into::{IntoError, expression, syntax};
+use crate::export::{
+    into::{IntoError, expression, syntax},
+    yaml::DEEPEST,
+};
 
 /// What people call the things that hold a section's names, beside what exports call them; `*` is anything, for names that
 /// are nobody else's.
@@ -52,6 +55,9 @@ pub(super) fn pairs(format: &Format, text: &str) -> Result<Vec<Pair>, ImportErro
     // Without recursion, because a file may be nested deeper than a stack.
     let mut stack = vec![(tree.root_node(), Vec::new())];
     while let Some((node, mut path)) = stack.pop() {
+        if path.len() > DEEPEST {
+            continue;
+        }
         // What a setter is called on stands beside its argument, not below its name.
         let receiver = node.child_by_field_name("function").filter(|_| node.kind() == "call_expression");
         let outer = path.clone();
@@ -104,7 +110,11 @@ fn named<'t>(node: Node<'t>, text: &str) -> Option<(Node<'t>, Node<'t>, Vec<Stri
 
 /// The names that a chain of calls begins with: `PgPoolOptions`, `new`.
 fn words(mut node: Node<'_>, text: &str) -> Vec<String> {
-    while let Some(inner) = ["function", "value", "operand"].iter().find_map(|field| node.child_by_field_name(field)) {
+    for _ in 0..DEEPEST {
+        let Some(inner) = ["function", "value", "operand"].iter().find_map(|field| node.child_by_field_name(field))
+        else {
+            break;
+        };
         node = inner;
     }
     let text = text.get(node.byte_range()).unwrap_or_default();
