@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use secrecy::SecretString;
 
-use super::stress_arguments::StressArguments;
+use super::{lint_arguments::LintArguments, stress_arguments::StressArguments};
 
 /// Measures a database connection pool under load and recommends its settings, with evidence
 #[derive(Debug, Parser)]
@@ -23,6 +23,7 @@ Exit codes:
   7    another run is under way
   8    a stress test missed a threshold
   9    `export --check`: the file does not hold the run's settings
+  10   `lint`: the configuration has findings at or above --fail-on
   130  interrupted; `pool-tune run --resume` goes on"
 )]
 pub(super) struct Arguments {
@@ -63,7 +64,7 @@ pub(super) enum Command {
     Diagnose(DiagnoseArguments),
     /// Print the recommended settings of a run as config.py or for another pool, or put them into a file of yours
     ///
-    /// With --into, the values are changed where they stand in a .py, .env or .toml file, and nothing else is: constants and class
+    /// With --into, the values are changed where they stand in a .py, .env, .toml or .yaml file, and nothing else is: constants and class
     /// attributes with the prefix, also as the default of os.getenv, and the guide's names in dictionaries. What the file has not
     /// is added in one marked block. The old file is kept beside it as FILE.bak. A file in which a name is defined twice, or as
     /// something that is no plain value, is left as it is.
@@ -79,9 +80,15 @@ pub(super) enum Command {
     Compare(CompareArguments),
     /// Print the settings in a configuration of yours as `settings:` of a profile
     ///
-    /// Read are config.py, config-dict, env, json, yaml, toml, hikaricp, spring-boot, rails, pgbouncer and npgsql. What means
-    /// something else there, such as a 0 for ever, is told in a comment and left out.
+    /// Every format of `export --format list` is read. What means something else there, such as a 0 for ever, is told in a
+    /// comment and left out.
     Import(ImportArguments),
+    /// Tell what is wrong with a configuration of yours, without a trial
+    ///
+    /// Values that the pool silently replaces or takes for something else, settings that work against each other, lifetimes that
+    /// end together, fleets larger than their server, retries and circuit breakers that make an outage worse. Values are read, never
+    /// printed unless they are numbers of the pool. Ends with code 10 where there are findings at or above --fail-on.
+    Lint(LintArguments),
     /// List runs, newest first
     Runs(RunsArguments),
     /// Tell one run
@@ -163,7 +170,7 @@ pub(super) struct ExportArguments {
     /// Prefix of the names in config.py and env [default: the run's]
     #[arg(long)]
     pub(super) prefix: Option<String>,
-    /// Change the values in this file: a .py, .env or .toml
+    /// Change the values in this file: a .py, .env, .toml or .yaml
     #[arg(long, value_name = "FILE", conflicts_with = "format")]
     pub(super) into: Option<PathBuf>,
     /// With --into: change nothing, and end with code 9 when the file differs
@@ -172,7 +179,7 @@ pub(super) struct ExportArguments {
     /// With --into: change nothing, and print what would change as a unified diff
     #[arg(long, requires = "into")]
     pub(super) diff: bool,
-    /// With --into: change only what stands in the class, dictionary or table of this name
+    /// With --into: change only what stands in the class, dictionary, table or mapping of this name
     #[arg(long, value_name = "NAME", requires = "into")]
     pub(super) within: Option<String>,
     #[command(flatten)]

@@ -23,6 +23,8 @@ pub(super) mod code {
     pub(in crate::cli) const THRESHOLD: u8 = 8;
     /// `export --check`: the file does not hold the run's settings.
     pub(in crate::cli) const DIFFERS: u8 = 9;
+    /// `lint`: the configuration has findings at or above `--fail-on`.
+    pub(in crate::cli) const FINDINGS: u8 = 10;
     /// Interrupted; the run can be resumed.
     pub(in crate::cli) const INTERRUPTED: u8 = 130;
 }

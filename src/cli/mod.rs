@@ -11,6 +11,8 @@ mod from_database;
 mod from_script;
 mod import;
 mod into;
+mod lint;
+mod lint_arguments;
 mod out;
 mod profiles;
 mod progress;
@@ -49,6 +51,7 @@ pub fn main() -> ExitCode {
             Command::Report(ref report) => report::report(report).await,
             Command::Compare(ref compare) => report::compare(compare).await,
             Command::Import(ref import) => import::import_settings(import),
+            Command::Lint(ref lint) => lint::lint(lint).await,
             Command::Runs(ref runs) => runs::runs(runs).await,
             Command::Show(ref show) => runs::show(show).await,
             Command::Profiles(ref profiles) => profiles::profiles(profiles).await,

@@ -12,6 +12,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("simulate", &["model", "stats", "curve", "policy"]),
     ("profile", &["model"]),
     ("export", &["model", "stats", "curve", "report"]),
+    ("lint", &["model", "export"]),
     ("report", &["model", "stats", "curve"]),
     ("diagnose", &["model", "stats"]),
     ("database", &["model"]),
@@ -32,15 +33,17 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "cli",
         &[
             "model", "stats", "simulate", "profile", "export", "report", "database", "store", "tune", "trial",
-            "stress", "diagnose",
+            "stress", "diagnose", "lint",
         ],
     ),
 ];
 
 /// Crates that a pure room must not name: it does no I/O, has no clock and no tasks.
 const IMPURE: &[&str] = &["tokio::", "sqlx::", "std::fs", "std::net", "std::time::Instant", "SystemTime", "println!"];
-const PURE: &[&str] =
-    &["model", "stats", "curve", "search", "policy", "simulate", "profile", "export", "report", "diagnose", "scrape"];
+const PURE: &[&str] = &[
+    "model", "stats", "curve", "search", "policy", "simulate", "profile", "export", "report", "diagnose", "scrape",
+    "lint",
+];
 
 /// Every source file but tests, which may use what they need.
 fn sources(folder: &Path, found: &mut Vec<(String, String)>) {

@@ -6,6 +6,7 @@ mod external;
 mod from_database;
 mod from_script;
 mod into;
+mod lint;
 mod real;
 mod report;
 mod simulate;
