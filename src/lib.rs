@@ -13,6 +13,7 @@ pub mod policy;
 pub mod pool;
 pub mod profile;
 pub mod report;
+pub mod schedule;
 pub mod search;
 pub mod simulate;
 pub mod stats;

@@ -10,7 +10,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("search", &["model", "stats", "curve"]),
     ("policy", &["model"]),
     ("simulate", &["model", "stats", "curve", "policy"]),
-    ("profile", &["model"]),
+    ("schedule", &[]),
+    ("profile", &["model", "schedule"]),
     ("export", &["model", "stats", "curve", "report"]),
     ("report", &["model", "stats", "curve"]),
     ("diagnose", &["model", "stats"]),
@@ -36,7 +37,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
 /// Crates that a pure room must not name: it does no I/O, has no clock and no tasks.
 const IMPURE: &[&str] = &["tokio::", "sqlx::", "std::fs", "std::net", "std::time::Instant", "SystemTime", "println!"];
 const PURE: &[&str] =
-    &["model", "stats", "curve", "search", "policy", "simulate", "profile", "export", "report", "diagnose"];
+    &["model", "stats", "curve", "search", "policy", "simulate", "schedule", "profile", "export", "report", "diagnose"];
 
 /// Every source file but tests, which may use what they need.
 fn sources(folder: &Path, found: &mut Vec<(String, String)>) {
