@@ -240,6 +240,9 @@ fn new_run(arguments: &RunArguments, intent: &Intent, provenance: &Provenance, s
         pid: std::process::id(),
         trials: arguments.trials,
         pairs: arguments.pairs,
+        seconds: None,
+        experiment: None,
+        round: None,
     }
 }
 

@@ -42,6 +42,15 @@ pub struct NewRun {
     pub trials: Option<u32>,
     /// Pairs of the verification, where the command line said so.
     pub pairs: Option<u32>,
+    /// The longest that it should take in seconds, where its experiment said so.
+    #[serde(default)]
+    pub seconds: Option<f64>,
+    /// The experiment that it belongs to.
+    #[serde(default)]
+    pub experiment: Option<String>,
+    /// The round of that experiment.
+    #[serde(default)]
+    pub round: Option<i64>,
 }
 
 /// How far a run has come.
@@ -99,6 +108,8 @@ pub struct RunSummary {
     pub profile: String,
     /// The target, without its password.
     pub target: String,
+    /// The experiment that it belongs to.
+    pub experiment: Option<String>,
     /// How far it has come.
     pub status: RunStatus,
     /// How many trials are stored.
