@@ -8,6 +8,7 @@ pub mod database;
 pub mod diagnose;
 pub mod export;
 pub mod fault;
+pub mod job;
 pub mod model;
 pub mod policy;
 pub mod pool;

@@ -16,12 +16,13 @@ use tokio_util::sync::CancellationToken;
 use super::{
     arguments::Arguments,
     display::Display,
-    exit::{WithCode, bad_input, code},
+    exit::{WithCode, bad_input, code, job_error},
     from_script, profiles, run,
     stress_arguments::StressArguments,
 };
 use crate::{
     export::{self, HdrLog},
+    job::{self, TargetLock},
     model::{Fault, FaultPlace, Metric, MetricUnit, Setting, StressReport, Threshold, Value},
     profile::{Profile, Scenario, Script, ScriptOptions, from_scripts, split_weight},
     report::{self, Grid},
@@ -41,7 +42,7 @@ pub(super) async fn stress(global: &Arguments, arguments: &StressArguments) -> R
     if arguments.json_schema {
         return schema();
     }
-    let choice = run::choice(arguments.target.as_ref(), &arguments.results.results).await?;
+    let choice = job::choice(arguments.target.as_ref(), &arguments.results.results).await.map_err(job_error)?;
     let mut profile = profiles::load(&arguments.profile)?;
     if !arguments.file.is_empty() || !arguments.builtin.is_empty() {
         profile.do_as(scripts(arguments)?);
@@ -66,6 +67,7 @@ pub(super) async fn stress(global: &Arguments, arguments: &StressArguments) -> R
     profile.space.axes.clear();
     profile.space.baseline = profile.space.baseline.clone().with(Setting::MaxConnections, Value::Count(most));
     let name = format!("stress-{}", std::process::id());
+    let _held = TargetLock::hold(&choice, &name).map_err(job_error)?;
     let mut listen = |event: tune::Event| {
         if let (tune::Event::Notice(text), false) = (event, global.quiet) {
             errln!("note: {text}");

@@ -178,7 +178,8 @@ impl Schedule {
     }
 
     /// The last due time up to a moment, that moment included.
-    pub(super) fn last_until(&self, moment: Timestamp) -> Option<Timestamp> {
+    #[must_use]
+    pub fn last_until(&self, moment: Timestamp) -> Option<Timestamp> {
         let before = self.cron.find_previous_occurrence(&self.local(moment), true).ok()?.timestamp();
         // Backwards a repeated hour is met from its end, where a time of day is not due: forwards decides.
         let sure = before.checked_sub(LONGEST_FOLD).ok()?;

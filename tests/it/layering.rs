@@ -25,11 +25,12 @@ const MAY_USE: &[(&str, &[&str])] = &[
         &["model", "stats", "curve", "search", "simulate", "profile", "database", "pool", "fault", "trial", "store"],
     ),
     ("stress", &["model", "stats", "profile", "report", "diagnose", "trial"]),
+    ("job", &["model", "simulate", "schedule", "profile", "export", "report", "database", "trial", "store", "tune"]),
     (
         "cli",
         &[
-            "model", "stats", "simulate", "profile", "export", "report", "database", "store", "tune", "trial",
-            "stress", "diagnose",
+            "model", "stats", "simulate", "schedule", "profile", "export", "report", "database", "store", "tune",
+            "trial", "stress", "diagnose", "job",
         ],
     ),
 ];
