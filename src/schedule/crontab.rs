@@ -25,9 +25,15 @@ pub fn crontab(schedule: &Schedule, command: &Command) -> Result<String, Schedul
     let line = format!("cd {} && {jitter}{}", quoted(&command.folder), words.join(" "));
     // cron takes a `%` for the end of the line.
     let line = line.replace('%', "\\%");
+    let secret = match command.environment {
+        Some(_) => {
+            "# cron knows nothing of your shell's variables: set the target's in a line above, or keep it in a file (`target: {file: …}`).\n"
+        }
+        None => "",
+    };
     Ok(format!(
         "# {}: in the zone below with cronie; Debian's cron heeds no CRON_TZ and goes by the machine's zone.\n\
-         # What is missed while the machine is off is not made up for.\nCRON_TZ={}\n{} {line}\n",
+         # What is missed while the machine is off is not made up for.\n{secret}CRON_TZ={}\n{} {line}\n",
         command.about, schedule.zone_name, schedule.expression
     ))
 }

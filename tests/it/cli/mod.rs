@@ -2,11 +2,13 @@
 
 mod bad_input;
 mod databases;
+mod experiment;
 mod from_database;
 mod from_script;
 mod into;
 mod real;
 mod report;
+mod schedule;
 mod simulate;
 mod simulated;
 mod simulation;
