@@ -100,20 +100,8 @@ pub(super) struct RunArguments {
     /// A profile's name (`pool-tune profiles` lists them) or the path of a profile's file [default: medium]
     #[arg(short, long, value_name = "NAME|FILE", conflicts_with = "resume")]
     pub(super) profile: Option<String>,
-    /// Run an experiment: its profiles on its target, within its window; the name of one in ./experiments, or a file
-    ///
-    /// Flags of the command line come before what the experiment says; DATABASE_URL does not, unless it is the experiment's
-    /// target. A round that was interrupted on the same target, by the window's end or otherwise, is gone on with.
-    #[arg(short, long, value_name = "NAME|FILE", conflicts_with_all = ["profile", "resume", "baseline", "name"])]
-    pub(super) experiment: Option<String>,
-    /// With --experiment: begin anew, even if its last round was interrupted
-    #[arg(long, requires = "experiment")]
-    pub(super) fresh: bool,
-    /// With --experiment: start as its schedule does: not at all (code 10) while its window is closed
-    ///
-    /// Without it, an experiment that is started by hand outside its window says so and runs, up to the window's next end.
-    #[arg(long, requires = "experiment")]
-    pub(super) scheduled: bool,
+    #[command(flatten)]
+    pub(super) experiment: ExperimentArguments,
     /// The database to load: postgres://user:password@host:port/name?sslmode=…, mysql://…, sqlite:path/to/file.db;
     /// `postgres:private`, `mariadb:private` or `sqlite:private` for a throw-away one that the run makes and removes;
     /// `simulation` for a database that is simulated, from what a run measured that comes
@@ -160,6 +148,25 @@ pub(super) struct RunArguments {
     pub(super) json: bool,
     #[command(flatten)]
     pub(super) results: Results,
+}
+
+/// How an experiment is run.
+#[derive(Debug, Args)]
+pub(super) struct ExperimentArguments {
+    /// Run an experiment: its profiles on its target, within its window; the name of one in ./experiments, or a file
+    ///
+    /// Flags of the command line come before what the experiment says; DATABASE_URL does not, unless it is the experiment's
+    /// target. A round that was interrupted on the same target, by the window's end or otherwise, is gone on with.
+    #[arg(short, long = "experiment", id = "experiment", value_name = "NAME|FILE", conflicts_with_all = ["profile", "resume", "baseline", "name"])]
+    pub(super) name_or_file: Option<String>,
+    /// With --experiment: begin anew, even if its last round was interrupted
+    #[arg(long, requires = "experiment")]
+    pub(super) fresh: bool,
+    /// With --experiment: start as its schedule does: not at all (code 10) while its window is closed
+    ///
+    /// Without it, an experiment that is started by hand outside its window says so and runs, up to the window's next end.
+    #[arg(long, requires = "experiment")]
+    pub(super) scheduled: bool,
 }
 
 #[derive(Debug, Args)]

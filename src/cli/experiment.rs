@@ -21,15 +21,15 @@ use crate::{
 /// Runs an experiment.
 pub(super) async fn run(global: &Arguments, arguments: &RunArguments) -> Result<ExitCode> {
     let folder = &arguments.results.results;
-    let loaded = load(arguments.experiment.as_deref().unwrap_or_default())?;
+    let loaded = load(arguments.experiment.name_or_file.as_deref().unwrap_or_default())?;
     let now = Timestamp::now();
     let schedule = loaded.experiment.schedule.as_ref();
     if let Some(schedule) = schedule {
-        outside(&loaded, schedule, now, arguments.scheduled)?;
+        outside(&loaded, schedule, now, arguments.experiment.scheduled)?;
     }
     let start = Start {
-        due: schedule.filter(|_| arguments.scheduled).and_then(|schedule| schedule.last_until(now)),
-        fresh: arguments.fresh,
+        due: schedule.filter(|_| arguments.experiment.scheduled).and_then(|schedule| schedule.last_until(now)),
+        fresh: arguments.experiment.fresh,
         target: arguments.target.clone().filter(|_| arguments.target_is_flag),
         wishes: run::wishes(arguments)?,
         load_in_use: arguments.yes_load_this_database,

@@ -28,7 +28,7 @@ use crate::{
 
 /// Tunes.
 pub(super) async fn run(global: &Arguments, arguments: &RunArguments) -> Result<ExitCode> {
-    if arguments.experiment.is_some() {
+    if arguments.experiment.name_or_file.is_some() {
         return Box::pin(super::experiment::run(global, arguments)).await;
     }
     let folder = &arguments.results.results;

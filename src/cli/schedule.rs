@@ -196,7 +196,7 @@ fn command(loaded: &Loaded, results: &Path) -> Result<Command> {
         program: whole(&program)?,
         arguments: words.map(str::to_owned).to_vec(),
         folder: whole(&env::current_dir().context("failed to find the current folder")?)?,
-        good_codes: vec![code::INFEASIBLE, code::WINDOW],
+        good_codes: vec![code::INFEASIBLE, code::WINDOW, code::INTERRUPTED],
         environment,
     })
 }

@@ -42,11 +42,11 @@ pub struct Units {
 /// # Errors
 /// [`ScheduleError::Inexpressible`] for what `OnCalendar=` cannot say.
 pub fn systemd(schedule: &Schedule, command: &Command) -> Result<Units, ScheduleError> {
-    let calendar: String = on_calendar(schedule)?.iter().map(|line| format!("OnCalendar={line}\n")).collect();
+    let calendar = on_calendar(schedule)?.join("\nOnCalendar=");
     let persistent = schedule.missed == Missed::RunOnce;
     let jitter = schedule.jitter.as_secs();
     let timer = format!(
-        "[Unit]\nDescription={}: timer\n\n[Timer]\n{calendar}Persistent={persistent}\nRandomizedDelaySec={jitter}s\n\
+        "[Unit]\nDescription={}: timer\n\n[Timer]\nOnCalendar={calendar}\nPersistent={persistent}\nRandomizedDelaySec={jitter}s\n\
          AccuracySec=1s\n\n[Install]\nWantedBy=timers.target\n",
         specifiers(&command.about)
     );
@@ -65,7 +65,7 @@ pub fn systemd(schedule: &Schedule, command: &Command) -> Result<Units, Schedule
     let service = format!(
         "[Unit]\nDescription={}\nAfter=network-online.target\nWants=network-online.target\n\n[Service]\nType=exec\n\
          WorkingDirectory={}\n{environment}ExecStart={}\n\
-         # An infeasible target and a closed window are answers, not failures.\nSuccessExitStatus={}\n\
+         # Limits that cannot be kept, a closed window and an interruption are no failures.\nSuccessExitStatus={}\n\
          # As Ctrl-C: what is measured is stored, and the next start goes on with it.\n\
          KillSignal=SIGINT\nTimeoutStopSec=120s\n{limit}",
         specifiers(&command.about),

@@ -173,7 +173,7 @@ fn command() -> Command {
         program: "/opt/pool tune/pool-tune".to_owned(),
         arguments: ["run", "--experiment", "/etc/100%/nightly.yaml", "--scheduled"].map(str::to_owned).to_vec(),
         folder: "/var/lib/pool-tune".to_owned(),
-        good_codes: vec![5, 10],
+        good_codes: vec![5, 10, 130],
         environment: Some("/etc/pool-tune/nightly.env".to_owned()),
     }
 }

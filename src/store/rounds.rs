@@ -160,4 +160,23 @@ mod tests {
         assert_eq!((found.due.as_deref(), found.error.as_deref()), (Some(NEXT), Some("refused")));
         assert_eq!(store.runs_of_round(round).await.unwrap(), []);
     }
+
+    #[tokio::test]
+    async fn a_store_from_before_there_were_rounds_is_brought_up_to_date_with_its_runs() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pool-tune.db");
+        let all = sqlx::migrate!();
+        let first = all.iter().take(1).cloned().collect();
+        let old = sqlx::migrate::Migrator { migrations: first, ..sqlx::migrate::Migrator::DEFAULT };
+        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&path).create_if_missing(true);
+        let pool = sqlx::SqlitePool::connect_with(options).await.unwrap();
+        old.run(&pool).await.unwrap();
+        let row = "INSERT INTO runs VALUES ('old', '2026-01-01T00:00:00Z', 'interrupted', 'light', '', 'private', '1', '{}', NULL)";
+        sqlx::raw_sql(row).execute(&pool).await.unwrap();
+        pool.close().await;
+        let store = Store::open_to_read(&path).await.unwrap().unwrap();
+        let runs = store.runs().await.unwrap();
+        assert_eq!((runs[0].id.as_str(), &runs[0].experiment), ("old", &None));
+        assert_eq!(store.last_round("nightly").await.unwrap(), None);
+    }
 }

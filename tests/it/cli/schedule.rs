@@ -58,7 +58,7 @@ fn units_are_written_and_systemd_takes_them() {
     assert!(timer.contains("OnCalendar=Mon,Tue,Wed,Thu,Fri *-*-* 02:30:00 Europe/Berlin\n"), "{timer}");
     assert!(timer.contains("Persistent=true\n") && timer.contains("RandomizedDelaySec=600s\n"), "{timer}");
     // From 02:30 to 05:00, and five minutes of grace.
-    assert!(service.contains("RuntimeMaxSec=9300s\n") && service.contains("SuccessExitStatus=5 10\n"), "{service}");
+    assert!(service.contains("RuntimeMaxSec=9300s\n") && service.contains("SuccessExitStatus=5 10 130\n"), "{service}");
     let line = service.lines().find_map(|line| line.strip_prefix("ExecStart=")).unwrap();
     assert!(line.contains(" run --experiment /") && line.contains("/experiments/night.yaml --scheduled "), "{line}");
     // What stands there starts: it is refused for want of the target alone.
