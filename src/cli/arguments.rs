@@ -24,6 +24,7 @@ Exit codes:
   8    a stress test missed a threshold
   9    `export --check`: the file does not hold the run's settings
   10   `lint`: the configuration has findings at or above --fail-on
+  11   an experiment's window is closed: its next start goes on with the run
   130  interrupted; `pool-tune run --resume` goes on"
 )]
 pub(super) struct Arguments {
@@ -93,6 +94,10 @@ pub(super) enum Command {
     Runs(RunsArguments),
     /// Tell one run
     Show(ShowArguments),
+    /// Tell when experiments are due, or write what systemd or cron need to start them
+    ///
+    /// Shown are the next five times of each, its window, and what became of its last round.
+    Schedule(ScheduleArguments),
     /// List, check, print or write profiles
     Profiles(ProfilesArguments),
 }
@@ -102,6 +107,8 @@ pub(super) struct RunArguments {
     /// A profile's name (`pool-tune profiles` lists them) or the path of a profile's file [default: medium]
     #[arg(short, long, value_name = "NAME|FILE", conflicts_with = "resume")]
     pub(super) profile: Option<String>,
+    #[command(flatten)]
+    pub(super) experiment: ExperimentArguments,
     /// The database to load: postgres://user:password@host:port/name?sslmode=…, mysql://…, sqlite:path/to/file.db;
     /// `postgres:private`, `mariadb:private` or `sqlite:private` for a throw-away one that the run makes and removes;
     /// `simulation` for a database that is simulated, from what a run measured that comes
@@ -111,6 +118,9 @@ pub(super) struct RunArguments {
     /// none; SQLite where none is installed]
     #[arg(short, long, value_name = "URL", env = "DATABASE_URL", hide_env_values = true)]
     pub(super) target: Option<SecretString>,
+    /// Whether the target stands on the command line, and not in the environment.
+    #[arg(skip)]
+    pub(super) target_is_flag: bool,
     /// Take the settings in use from this configuration, as `pool-tune import` reads it [default: the profile's]
     #[arg(long, value_name = "FILE", conflicts_with = "resume")]
     pub(super) baseline: Option<PathBuf>,
@@ -150,6 +160,25 @@ pub(super) struct RunArguments {
     pub(super) json: bool,
     #[command(flatten)]
     pub(super) results: Results,
+}
+
+/// How an experiment is run.
+#[derive(Debug, Args)]
+pub(super) struct ExperimentArguments {
+    /// Run an experiment: its profiles on its target, within its window; the name of one in ./experiments, or a file
+    ///
+    /// Flags of the command line come before what the experiment says; DATABASE_URL does not, unless it is the experiment's
+    /// target. A round that was interrupted on the same target, by the window's end or otherwise, is gone on with.
+    #[arg(short, long = "experiment", id = "experiment", value_name = "NAME|FILE", conflicts_with_all = ["profile", "resume", "baseline", "name"])]
+    pub(super) name_or_file: Option<String>,
+    /// With --experiment: begin anew, even if its last round was interrupted
+    #[arg(long, requires = "experiment")]
+    pub(super) fresh: bool,
+    /// With --experiment: start as its schedule does: not at all (code 10) while its window is closed
+    ///
+    /// Without it, an experiment that is started by hand outside its window says so and runs, up to the window's next end.
+    #[arg(long, requires = "experiment")]
+    pub(super) scheduled: bool,
 }
 
 #[derive(Debug, Args)]
@@ -337,6 +366,27 @@ pub(super) struct ShowArguments {
     #[arg(default_value = "latest")]
     pub(super) run: String,
     /// Print JSON, every trial's measurement included
+    #[arg(long)]
+    pub(super) json: bool,
+    #[command(flatten)]
+    pub(super) results: Results,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ScheduleArguments {
+    /// Names of experiments in ./experiments, or files [default: all of ./experiments]
+    #[arg(value_name = "EXPERIMENT")]
+    pub(super) experiments: Vec<String>,
+    /// Write a systemd service and timer of each into this folder, such as /etc/systemd/system
+    ///
+    /// The timer says what the cron expression says; `missed: run_once` is Persistent=true, jitter RandomizedDelaySec=, and the
+    /// window RuntimeMaxSec=. Files that are there are written over.
+    #[arg(long, value_name = "FOLDER", requires = "experiments", conflicts_with_all = ["crontab", "json"])]
+    pub(super) systemd: Option<PathBuf>,
+    /// Print crontab lines instead
+    #[arg(long, requires = "experiments", conflicts_with = "json")]
+    pub(super) crontab: bool,
+    /// Print JSON
     #[arg(long)]
     pub(super) json: bool,
     #[command(flatten)]

@@ -1,13 +1,14 @@
-//! Profiles: what to tune, in YAML.
+//! Profiles: what to tune, in YAML; and experiments: which of them to run when, and on what.
 //!
-//! In: the text of a profile, of pgbench's scripts, or the statements that a server has counted. Out: a checked
-//! [`Profile`], or an error that names file, line, key and remedy. This room reads no files; the built-in profiles are
+//! In: the text of a profile, an experiment, of pgbench's scripts, or the statements that a server has counted. Out: a checked
+//! [`Profile`] or [`Experiment`], or an error that names file, line, key and remedy. This room reads no files; the built-in profiles are
 //! part of the program.
 
 mod baseline;
 mod day;
 mod draft;
 mod error;
+mod experiment;
 mod external;
 mod faults;
 mod observed;
@@ -23,6 +24,7 @@ use std::{collections::BTreeSet, time::Duration};
 pub use day::MOST_INCIDENTS;
 use error::Problem;
 pub use error::ProfileError;
+pub use experiment::{AnswerFile, AnswerFiles, Experiment, ExperimentBudget, TargetSource};
 pub use external::command_target;
 pub use observed::from_observed;
 pub use pgbench::{Script, ScriptOptions, from_scripts, split_weight};

@@ -112,6 +112,16 @@ impl Choice {
             Self::Server(server) => server.to_string(),
         }
     }
+
+    /// What only one run may load at a time; none where each run makes its own.
+    #[must_use]
+    pub fn lock_key(&self) -> Option<String> {
+        match self {
+            Self::Server(server) => Some(server.lock_key()),
+            Self::External { target, .. } => Some(target.to_string()),
+            Self::Private(_) | Self::Simulated | Self::Simulation { .. } => None,
+        }
+    }
 }
 
 /// A target made ready for a run: inspected, guarded, its tables prepared, every statement checked.

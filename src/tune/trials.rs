@@ -244,6 +244,10 @@ impl<'a> Trials<'a> {
         let started_at = unix_seconds();
         let seed = self.seed.wrapping_add(u64::from(self.sequence));
         let mut repeats = 0;
+        // A target that takes no time does not look itself.
+        if self.cancel.is_cancelled() {
+            return Err(TuneError::Interrupted);
+        }
         let measurement = loop {
             let started = Instant::now();
             let measurement = self.measure(kind, settings, seed).await?;

@@ -10,7 +10,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("search", &["model", "stats", "curve"]),
     ("policy", &["model"]),
     ("simulate", &["model", "stats", "curve", "policy"]),
-    ("profile", &["model"]),
+    ("schedule", &[]),
+    ("profile", &["model", "schedule"]),
     ("export", &["model", "stats", "curve", "report"]),
     ("lint", &["model", "export"]),
     ("report", &["model", "stats", "curve"]),
@@ -29,11 +30,12 @@ const MAY_USE: &[(&str, &[&str])] = &[
         ],
     ),
     ("stress", &["model", "stats", "profile", "report", "diagnose", "trial"]),
+    ("job", &["model", "simulate", "schedule", "profile", "export", "report", "database", "trial", "store", "tune"]),
     (
         "cli",
         &[
-            "model", "stats", "simulate", "profile", "export", "report", "database", "store", "tune", "trial",
-            "stress", "diagnose", "lint",
+            "model", "stats", "simulate", "schedule", "profile", "export", "report", "database", "store", "tune",
+            "trial", "stress", "diagnose", "job", "lint",
         ],
     ),
 ];
@@ -42,7 +44,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
 const IMPURE: &[&str] = &["tokio::", "sqlx::", "std::fs", "std::net", "std::time::Instant", "SystemTime", "println!"];
 const PURE: &[&str] = &[
     "model", "stats", "curve", "search", "policy", "simulate", "profile", "export", "report", "diagnose", "scrape",
-    "lint",
+    "lint", "schedule",
 ];
 
 /// Every source file but tests, which may use what they need.

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod databases;
+mod experiment;
 mod external;
 mod from_database;
 mod from_script;
@@ -9,6 +10,7 @@ mod into;
 mod lint;
 mod real;
 mod report;
+mod schedule;
 mod simulate;
 mod simulated;
 mod simulation;
