@@ -7,6 +7,7 @@ mod diagnose;
 mod display;
 mod exit;
 mod experiment;
+mod experiment_arguments;
 mod export;
 mod from_database;
 mod from_script;

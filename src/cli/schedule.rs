@@ -12,9 +12,9 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{
-    arguments::ScheduleArguments,
     exit::{bad_input, code, job_error},
     experiment::load,
+    experiment_arguments::ScheduleArguments,
     out::{errln, out, outln},
     runs,
 };

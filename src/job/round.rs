@@ -323,3 +323,35 @@ fn write_answer(
     store::check_writable(&folder)?;
     Ok(store::write_results(&folder, &files)?)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicI64;
+
+    use super::*;
+
+    /// A run that ends only when it is interrupted, on a clock that goes on by a millisecond whenever it is read.
+    async fn interrupted_after(closes: i64) -> i64 {
+        let reads = AtomicI64::new(0);
+        let clock = || Timestamp::from_millisecond(reads.fetch_add(1, Ordering::Relaxed)).unwrap();
+        let cancel = CancellationToken::new();
+        let end = Timestamp::from_millisecond(closes).unwrap();
+        until_closed(cancel.cancelled(), Some(end), &clock, &|| cancel.cancel()).await;
+        reads.into_inner()
+    }
+
+    #[tokio::test]
+    async fn a_run_is_interrupted_in_the_middle_of_a_trial_when_the_clock_comes_to_the_end() {
+        // The read that finds the end is the last.
+        assert_eq!((interrupted_after(0).await, interrupted_after(3).await), (1, 4));
+    }
+
+    #[tokio::test]
+    async fn a_run_that_ends_before_is_let_be() {
+        let clock = || Timestamp::UNIX_EPOCH;
+        let closes = Some(Timestamp::from_second(3600).unwrap());
+        let never = || panic!("it was closed");
+        assert_eq!(until_closed(std::future::ready(5), closes, &clock, &never).await, 5);
+        assert_eq!(until_closed(std::future::ready(5), None, &clock, &never).await, 5);
+    }
+}

@@ -134,7 +134,7 @@ fn a_closed_window_keeps_what_is_scheduled_out_and_a_person_only_told() {
     let (hour, minute) = from.split_once(':').unwrap();
     let schedule = format!("schedule: {{cron: \"{minute} {hour} * * *\", window: \"{from}-{until}\"}}\n");
     let folder = folder(&(TWO.replace(", heavy", "") + &schedule));
-    assert_refused(&run(folder.path(), &["--scheduled"]), 10, &["nothing is run", &from, "next due at"]);
+    assert_refused(&run(folder.path(), &["--scheduled"]), 11, &["nothing is run", &from, "next due at"]);
     assert!(!folder.path().join("results").exists());
     let output = run(folder.path(), &[]);
     assert!(output.status.success(), "{}", stderr(&output));
