@@ -31,6 +31,12 @@ pub(super) fn external(entry: Entry) -> Result<(External, Option<Workload>), Pro
     if !is_http || url.contains('{') {
         return Err(Problem::at(line, format!("`http` is \"{url}\": expected a URL such as http://127.0.0.1:8000")));
     }
+    // The URL is stored, shown and written into reports.
+    if url.split('/').nth(2).is_some_and(|authority| authority.contains('@')) {
+        let text = "`http` holds a user or a password, and would be kept with the run: leave them out, and give each request a \
+                    header such as {authorization: \"Basic ${CREDENTIALS}\"}, which is read from the environment";
+        return Err(Problem::at(line, text));
+    }
     let mut requests = Vec::new();
     let mut operations = Vec::new();
     for entry in map.need("requests", "[{path: /}]")?.list("a list of requests")? {
