@@ -215,6 +215,9 @@ fn checked(reported: Reported) -> Result<Reported, String> {
     if !(seconds.is_finite() && *seconds > 0.0) {
         return Err(format!("it says that it measured for {seconds} s: expected a time above 0"));
     }
+    if reported.successes + reported.failures == 0 {
+        return Err("it says that it measured no request at all, neither served nor failed".to_owned());
+    }
     if !(warm_up.is_finite() && *warm_up >= 0.0) || slices.iter().any(|rate| !rate.is_finite() || *rate < 0.0) {
         return Err("it tells a time or a rate that is negative or no number".to_owned());
     }
