@@ -11,6 +11,8 @@ pub mod fault;
 pub mod job;
 pub mod lint;
 pub mod model;
+pub mod monitor;
+pub mod monitoring;
 pub mod policy;
 pub mod pool;
 pub mod profile;

@@ -2,14 +2,19 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{
+    Args, Parser, Subcommand, ValueEnum,
+    builder::{PossibleValue, PossibleValuesParser},
+};
 use secrecy::SecretString;
 
 use super::{
     experiment_arguments::{ExperimentArguments, ScheduleArguments},
     lint_arguments::LintArguments,
+    monitor_arguments::MonitorArguments,
     stress_arguments::StressArguments,
 };
+use crate::monitoring::LIBRARIES;
 
 /// Measures a database connection pool under load and recommends its settings, with evidence
 #[derive(Debug, Parser)]
@@ -27,7 +32,7 @@ Exit codes:
   7    another run is under way
   8    a stress test missed a threshold
   9    `export --check`: the file does not hold the run's settings
-  10   `lint`: the configuration has findings at or above --fail-on
+  10   `lint`, `monitor`: there are findings at or above --fail-on (for `monitor`: at its end)
   11   an experiment's window is closed: its next start goes on with the run
   130  interrupted; `pool-tune run --resume` goes on"
 )]
@@ -83,6 +88,17 @@ pub(super) enum Command {
     ///
     /// Verdicts, figures with intervals, settings that differ, and what makes the comparison mean little.
     Compare(CompareArguments),
+    /// Watch a live database and an application's pool, without loading them, and tell what they point to
+    ///
+    /// One connection of its own, read-only and with a statement timeout, and one request for metrics a reading. Findings are told
+    /// when they begin, with evidence and what to do, and when they end. A source that is down is told once, asked again ever
+    /// more seldom (up to a minute), and told when it is back; one that was never read gives exit code 3. Ctrl-C ends it.
+    Monitor(MonitorArguments),
+    /// Write the monitoring kit of a run: Prometheus rules with unit tests, a Grafana dashboard, a runbook
+    ///
+    /// Thresholds are what the run has verified. Recording rules give the figures of each library one name; alerts and dashboard
+    /// are made of those. `promtool test rules rules_test.yaml` runs the tests.
+    Monitoring(MonitoringArguments),
     /// Print the settings in a configuration of yours as `settings:` of a profile
     ///
     /// Every format of `export --format list` is read. What means something else there, such as a 0 for ever, is told in a
@@ -234,6 +250,29 @@ pub(super) struct CompareArguments {
     pub(super) other: String,
     #[command(flatten)]
     pub(super) results: Results,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct MonitoringArguments {
+    /// The run's id, or `latest`
+    #[arg(default_value = "latest")]
+    pub(super) run: String,
+    /// Where to write it [default: `monitoring` in the run's folder]
+    #[arg(short, long, value_name = "FOLDER")]
+    pub(super) output: Option<PathBuf>,
+    /// Whose metrics the application has
+    #[arg(short, long, value_name = "LIBRARY", default_value = "otel", value_parser = libraries())]
+    pub(super) metrics: String,
+    /// Where the runbook will be found; alerts point there
+    #[arg(long, value_name = "URL", default_value = "runbook.md")]
+    pub(super) runbook_url: String,
+    #[command(flatten)]
+    pub(super) results: Results,
+}
+
+/// The libraries whose metrics are known, as values of an option.
+fn libraries() -> PossibleValuesParser {
+    PossibleValuesParser::new(LIBRARIES.iter().map(|library| PossibleValue::new(library.name).help(library.about)))
 }
 
 #[derive(Debug, Args)]

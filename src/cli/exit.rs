@@ -23,7 +23,7 @@ pub(super) mod code {
     pub(in crate::cli) const THRESHOLD: u8 = 8;
     /// `export --check`: the file does not hold the run's settings.
     pub(in crate::cli) const DIFFERS: u8 = 9;
-    /// `lint`: the configuration has findings at or above `--fail-on`.
+    /// `lint`, `monitor`: there are findings at or above `--fail-on`.
     pub(in crate::cli) const FINDINGS: u8 = 10;
     /// An experiment's window is closed; its next start goes on.
     pub(in crate::cli) const WINDOW: u8 = 11;

@@ -15,6 +15,10 @@ mod import;
 mod into;
 mod lint;
 mod lint_arguments;
+mod monitor;
+mod monitor_arguments;
+mod monitor_view;
+mod monitoring;
 mod out;
 mod profiles;
 mod progress;
@@ -56,6 +60,8 @@ pub fn main() -> ExitCode {
             Command::Export(ref export) => export::export(export).await,
             Command::Report(ref report) => report::report(report).await,
             Command::Compare(ref compare) => report::compare(compare).await,
+            Command::Monitor(ref monitor) => monitor::monitor(monitor, arguments.quiet).await,
+            Command::Monitoring(ref monitoring) => monitoring::monitoring(monitoring).await,
             Command::Import(ref import) => import::import_settings(import),
             Command::Lint(ref lint) => lint::lint(lint).await,
             Command::Runs(ref runs) => runs::runs(runs).await,

@@ -73,7 +73,7 @@ pub(super) async fn compare(arguments: &CompareArguments) -> Result<ExitCode> {
 }
 
 /// A run that has an answer, with its whole name.
-async fn answered(store: &Store, run: &str, results: &Results) -> Result<(String, Recommendation)> {
+pub(super) async fn answered(store: &Store, run: &str, results: &Results) -> Result<(String, Recommendation)> {
     let RunRecord { intent, status, recommendation } = store.run(run).await?;
     match recommendation {
         Some(recommendation) => Ok((intent.id, recommendation)),

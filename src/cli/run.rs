@@ -23,7 +23,7 @@ use crate::{
     model::{Recommendation, Verdict},
     profile::ExperimentBudget,
     store::Store,
-    tune::{Event, TuneError},
+    tune::{Choice, Event, TuneError},
 };
 
 /// Tunes.
@@ -33,28 +33,27 @@ pub(super) async fn run(global: &Arguments, arguments: &RunArguments) -> Result<
     }
     let folder = &arguments.results.results;
     let wishes = wishes(arguments)?;
-    // A bad profile is told before anything is made on disk.
+    // A bad profile or target is told before anything is made on disk.
     let fresh = match arguments.resume {
-        None => Some(new_intent(arguments, wishes)?),
+        None => {
+            let intent = new_intent(arguments, wishes)?;
+            let target = arguments.target.as_ref();
+            let choice = job::choice_of(target, intent.profile(), intent.prefix(), folder).await.map_err(job_error)?;
+            Some((intent, choice))
+        }
         Some(_) => None,
     };
     let _lock = FolderLock::hold(folder).map_err(job_error)?;
     let store = Store::open(&store_path(folder)).await?;
     // The folder is ours: whoever was at work in it before has died.
     store.bury_the_dead().await?;
-    let mut intent = match (fresh, &arguments.resume) {
-        (Some(mut intent), _) => {
+    let (mut intent, choice) = match (fresh, &arguments.resume) {
+        (Some((mut intent, choice)), _) => {
             intent.make_free(&store, folder).await;
-            intent
+            (intent, choice)
         }
-        (None, resume) => Intent::resumed(&store, resume.as_deref().unwrap_or("latest")).await.map_err(job_error)?,
+        (None, resume) => resumed(&store, arguments, resume.as_deref().unwrap_or("latest")).await?,
     };
-    // What has no database has no secret, so that it need not be given again.
-    let kept =
-        intent.target().filter(|target| simulation::is_without_database(target) && intent.profile().target.is_none());
-    let named = arguments.target.clone().or_else(|| kept.map(Into::into));
-    let choice = job::choice_of(named.as_ref(), intent.profile(), intent.prefix(), folder).await.map_err(job_error)?;
-    intent.is_made_on(&choice).map_err(job_error)?;
     intent.note_target(&choice);
     let cancel = CancellationToken::new();
     let signals = tokio::task::JoinSet::from_iter([stop_on_signal(cancel.clone())?]);
@@ -69,6 +68,21 @@ pub(super) async fn run(global: &Arguments, arguments: &RunArguments) -> Result<
     store.close().await;
     show(arguments, global.quiet, &done.recommendation, &done.files)?;
     Ok(exit_code(&done.recommendation))
+}
+
+/// An interrupted run, with the target that it goes on on.
+async fn resumed(store: &Store, arguments: &RunArguments, run: &str) -> Result<(Intent, Choice)> {
+    let intent = Intent::resumed(store, run).await.map_err(job_error)?;
+    let profile = intent.profile();
+    // What has no database has no secret, so that it need not be given again.
+    let own = profile.target.as_ref().map(ToString::to_string);
+    let kept =
+        intent.target().filter(|target| simulation::is_without_database(target) && own.as_deref() != Some(target));
+    let named = arguments.target.clone().or_else(|| kept.map(Into::into));
+    let results = &arguments.results.results;
+    let choice = job::choice_of(named.as_ref(), profile, intent.prefix(), results).await.map_err(job_error)?;
+    intent.is_made_on(&choice).map_err(job_error)?;
+    Ok((intent, choice))
 }
 
 /// Beside a document, a person at a terminal still sees how it goes.

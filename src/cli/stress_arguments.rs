@@ -181,7 +181,7 @@ fn seconds(text: &str) -> Result<Duration, String> {
     time.ok_or_else(|| "expected a time such as 60, 90s, 500ms or 5m".to_owned())
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let (shortest, longest) = (Duration::from_millis(500), Duration::from_secs(86_400));
     let time = seconds(text)?;
     if (shortest..=longest).contains(&time) { Ok(time) } else { Err("expected a time from 500ms to 24h".to_owned()) }

@@ -8,7 +8,7 @@ mod database;
 mod failures;
 mod pool;
 mod sizes;
-mod trend;
+pub(crate) mod trend;
 
 use crate::model::{
     ErrorClass, Finding, Measurement, Point, Settings, Severity, StressReport,

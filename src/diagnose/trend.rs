@@ -11,7 +11,7 @@ const CRITICAL: f64 = 3.09;
 
 /// By how much a series has risen from its start to its end, if a Mann–Kendall test (Mann 1945, Kendall 1975) finds that
 /// it has; the rise is Sen's slope (1968) times the length. Ties count as no change, which only makes it more careful.
-pub(super) fn rise(series: &[f64]) -> Option<f64> {
+pub(crate) fn rise(series: &[f64]) -> Option<f64> {
     // A long series is thinned: the work grows with the square of its length, and the trend stays what it is.
     let step = series.len().div_ceil(LONGEST).max(1);
     let series: Vec<f64> = series.iter().copied().step_by(step).collect();

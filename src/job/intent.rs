@@ -103,7 +103,9 @@ impl Intent {
 
     /// Notes in the words that repeat the run a program or a service that does not stand in the profile.
     pub fn note_target(&mut self, choice: &Choice) {
-        if let (Choice::External { target, .. }, None) = (choice, &self.profile.target) {
+        if let Choice::External { target, .. } = choice
+            && self.profile.target.as_ref() != Some(target)
+        {
             self.flags.extend(["--target".to_owned(), target.to_string()]);
         }
     }

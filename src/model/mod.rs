@@ -3,6 +3,7 @@
 //! Plain data and the rules that hold within it. In: nothing; out: types for every other room.
 //! This room does no I/O, so nothing here can fail but a rule.
 
+mod activity;
 mod day;
 mod dialect;
 mod external;
@@ -23,6 +24,7 @@ mod stress;
 mod threshold;
 mod workload;
 
+pub use activity::{Activity, Counters, SessionState, Sessions, Waits};
 pub use day::{Costs, Incident, IncidentKind, Incidents, OperatingDay, Shape};
 pub use dialect::{Dialect, is_conflict};
 pub use external::{Apply, Call, Command, External, HttpRequest, Ready, Service, Summary, settings_named};

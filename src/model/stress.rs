@@ -99,3 +99,18 @@ pub enum Severity {
     /// Requests fail because of it, or the figures cannot be trusted.
     Serious,
 }
+
+impl Severity {
+    /// Every severity, the least serious first.
+    pub const ALL: [Self; 3] = [Self::Note, Self::Warning, Self::Serious];
+
+    /// Its name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Note => "note",
+            Self::Warning => "warning",
+            Self::Serious => "serious",
+        }
+    }
+}

@@ -71,7 +71,7 @@ fn other(recommendation: &Recommendation) -> Option<Settings> {
 }
 
 /// The measurements of `settings`: those of the verification if there are any, else all.
-fn measured<'a>(trials: &[ReportedTrial<'a>], settings: &Settings) -> Vec<&'a Measurement> {
+pub(crate) fn measured<'a>(trials: &[ReportedTrial<'a>], settings: &Settings) -> Vec<&'a Measurement> {
     let of = |phase: Option<&str>| -> Vec<&'a Measurement> {
         trials
             .iter()

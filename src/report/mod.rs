@@ -20,6 +20,7 @@ mod tests;
 pub(crate) mod words;
 
 pub use beside::{Beside, side_by_side};
+pub(crate) use metrics::measured;
 pub use page::report_html;
 pub(crate) use simulation::{median_errors, prediction};
 pub use stress::{

@@ -342,6 +342,11 @@ impl<'a> Trials<'a> {
         }
         let Details { mut measurement, .. } = self.target.run(&self.load, settings, seed, &mut control).await?;
         self.target.check(&measurement).await?;
+        if self.limits.p95_query.is_some() && measurement.query.count == 0 && measurement.requests.succeeded > 0 {
+            let cause =
+                "it tells no times, and the limit on the 95th percentile of query time cannot be judged without them";
+            return Err(TrialError::Program(cause.to_owned()));
+        }
         measurement.under_faults = self.fault_part(settings, seed, &measurement).await?;
         Ok(measurement)
     }

@@ -16,7 +16,9 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("lint", &["model", "export"]),
     ("report", &["model", "stats", "curve"]),
     ("diagnose", &["model", "stats"]),
+    ("monitoring", &["model", "stats", "report"]),
     ("database", &["model"]),
+    ("monitor", &["model", "stats", "diagnose", "database", "scrape"]),
     ("pool", &["model", "policy", "database"]),
     ("fault", &["model", "database", "pool"]),
     ("scrape", &["model"]),
@@ -34,8 +36,23 @@ const MAY_USE: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
-            "model", "stats", "simulate", "schedule", "profile", "export", "report", "database", "store", "tune",
-            "trial", "stress", "diagnose", "job", "lint",
+            "model",
+            "stats",
+            "simulate",
+            "schedule",
+            "profile",
+            "export",
+            "report",
+            "database",
+            "store",
+            "tune",
+            "trial",
+            "stress",
+            "diagnose",
+            "job",
+            "lint",
+            "monitoring",
+            "monitor",
         ],
     ),
 ];
@@ -43,8 +60,20 @@ const MAY_USE: &[(&str, &[&str])] = &[
 /// Crates that a pure room must not name: it does no I/O, has no clock and no tasks.
 const IMPURE: &[&str] = &["tokio::", "sqlx::", "std::fs", "std::net", "std::time::Instant", "SystemTime", "println!"];
 const PURE: &[&str] = &[
-    "model", "stats", "curve", "search", "policy", "simulate", "profile", "export", "report", "diagnose", "scrape",
-    "lint", "schedule",
+    "model",
+    "stats",
+    "curve",
+    "search",
+    "policy",
+    "simulate",
+    "profile",
+    "export",
+    "report",
+    "diagnose",
+    "scrape",
+    "lint",
+    "schedule",
+    "monitoring",
 ];
 
 /// Every source file but tests, which may use what they need.

@@ -1,5 +1,6 @@
 //! What is MySQL's and MariaDB's own: the way to a server, and what it allows.
 
+mod activity;
 mod inspect;
 mod url;
 
@@ -15,7 +16,11 @@ use sqlx::{
     mysql::{MySqlConnectOptions, MySqlSslMode},
 };
 
-pub(super) use self::{inspect::inspect, url::parse};
+pub(super) use self::{
+    activity::{activity, take_only_looks},
+    inspect::inspect,
+    url::parse,
+};
 use super::{
     UrlError,
     url::{malformed, names_a_socket},

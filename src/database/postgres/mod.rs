@@ -1,5 +1,6 @@
 //! What is PostgreSQL's own: the way to a server, what it allows, and the statements that it has counted.
 
+mod activity;
 mod inspect;
 mod statements;
 mod url;
@@ -12,7 +13,7 @@ use sqlx::{
 };
 
 pub use self::statements::{StatementsError, Top};
-pub(super) use self::{inspect::inspect, url::parse};
+pub(super) use self::{activity::activity, inspect::inspect, url::parse};
 use super::{
     UrlError,
     server::application_name,

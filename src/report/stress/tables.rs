@@ -1,7 +1,7 @@
 use crate::{
     model::{
         BreakerState, Cpu, Ended, Estimate, Fault, FaultRecord, Finding, Latency, Measurement, MetricUnit, Offered,
-        Severity, StressLoad, StressReport, figures::percent,
+        StressLoad, StressReport, figures::percent,
     },
     report::{figures, words},
 };
@@ -309,13 +309,8 @@ fn thresholds(report: &StressReport) -> Grid {
 pub fn findings_grid(findings: &[Finding]) -> Grid {
     let mut grid = Grid::new("Diagnosis", &["", "what", "evidence", "what to change"]);
     for finding in findings {
-        let severity = match finding.severity {
-            Severity::Note => "note",
-            Severity::Warning => "warning",
-            Severity::Serious => "serious",
-        };
         grid.rows.push(vec![
-            severity.to_owned(),
+            finding.severity.name().to_owned(),
             finding.title.clone(),
             finding.evidence.join("; "),
             finding.remedy.clone(),

@@ -177,7 +177,8 @@ fn any(text: &str, folder: &Path) -> Result<Reported, String> {
 }
 
 fn own(text: &str, folder: &Path) -> Result<Reported, String> {
-    let json = documents(text).find(Json::is_object);
+    let of_ours = documents(text).find(|json| json.get("successes").is_some());
+    let json = of_ours.or_else(|| documents(text).find(Json::is_object));
     of_own(json.ok_or_else(|| expected("one JSON object with `successes`, `failures` and `seconds`"))?, folder)
 }
 

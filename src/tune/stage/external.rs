@@ -74,7 +74,7 @@ impl Stage {
             free: None,
             settings: serde_json::Map::new(),
             warnings,
-            in_use: Some(profile.space.baseline.clone()),
+            in_use: Some(profile.found_in_use().clone()),
         })
     }
 }

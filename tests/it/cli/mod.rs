@@ -8,6 +8,8 @@ mod from_database;
 mod from_script;
 mod into;
 mod lint;
+mod monitor;
+mod monitoring;
 mod real;
 mod report;
 mod schedule;

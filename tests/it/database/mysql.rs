@@ -2,9 +2,10 @@
 
 use pool_tune::{
     database::{
-        Bound, Connection, DatabaseError, Demand, PrivateOptions, PrivateServer, Schema, Server, StateFolder, guard,
+        Bound, Connection, DatabaseError, Demand, Observer, PrivateOptions, PrivateServer, Schema, Server, StateFolder,
+        guard,
     },
-    model::{Dialect, Generator, Operation, Parameter, Statement, Workload},
+    model::{Dialect, Generator, Operation, Parameter, SessionState, Statement, Workload},
 };
 use sqlx::MySqlConnection;
 use tempfile::TempDir;
@@ -257,4 +258,37 @@ async fn only_the_pools_sessions_are_ended() {
     }
     assert_eq!(lost, 2);
     own.ping().await.unwrap();
+}
+
+#[tokio::test]
+async fn an_observer_sees_who_holds_a_transaction_and_who_waits_for_it() {
+    let (private, _folder) = start(20).await;
+    let server = private.server();
+    run(&server, &tables().iter().map(String::as_str).collect::<Vec<_>>()).await;
+    let mut observer = Observer::new(server.clone());
+    let calm = observer.look().await.unwrap();
+    assert_eq!((calm.limit, calm.connected, calm.oldest_transaction), (20, 0, None), "{calm:?}");
+
+    let mut holder = server.connect_control().await.unwrap();
+    holder.execute_raw("begin").await.unwrap();
+    holder.execute_raw("update item set id = 11 where id = 1").await.unwrap();
+    let mut waiter = server.connect_control().await.unwrap();
+    let mut waiting = tokio::task::JoinSet::new();
+    waiting.spawn(async move { waiter.execute_raw("update item set id = 12 where id = 1").await });
+    let began = std::time::Instant::now();
+    loop {
+        let seen = observer.look().await.unwrap();
+        let states = [SessionState::IdleInTransaction, SessionState::Active].map(|state| seen.in_state(state));
+        let waited = seen.longest_lock_wait.is_some_and(|wait| wait >= 1.0);
+        if states == [1, 1] && seen.waiting_for_locks() == 1 && waited {
+            break;
+        }
+        assert!(began.elapsed() < std::time::Duration::from_secs(60), "{seen:?}");
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    }
+    holder.execute_raw("commit").await.unwrap();
+    waiting.join_next().await.unwrap().unwrap().unwrap();
+    let after = observer.look().await.unwrap();
+    assert_eq!((after.waiting_for_locks(), after.counters.commits > calm.counters.commits), (0, true), "{after:?}");
+    observer.close().await;
 }
