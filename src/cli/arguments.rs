@@ -6,6 +6,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use secrecy::SecretString;
 
 use super::{
+    experiment_arguments::{ExperimentArguments, ScheduleArguments},
+    lint_arguments::LintArguments,
     monitor_arguments::{MonitorArguments, MonitoringArguments},
     stress_arguments::StressArguments,
 };
@@ -26,7 +28,8 @@ Exit codes:
   7    another run is under way
   8    a stress test missed a threshold
   9    `export --check`: the file does not hold the run's settings
-  10   `monitor --fail-on`: such a finding held at the end
+  10   `lint`, `monitor`: there are findings at or above --fail-on (for `monitor`: at its end)
+  11   an experiment's window is closed: its next start goes on with the run
   130  interrupted; `pool-tune run --resume` goes on"
 )]
 pub(super) struct Arguments {
@@ -67,7 +70,7 @@ pub(super) enum Command {
     Diagnose(DiagnoseArguments),
     /// Print the recommended settings of a run as config.py or for another pool, or put them into a file of yours
     ///
-    /// With --into, the values are changed where they stand in a .py, .env or .toml file, and nothing else is: constants and class
+    /// With --into, the values are changed where they stand in a .py, .env, .toml or .yaml file, and nothing else is: constants and class
     /// attributes with the prefix, also as the default of os.getenv, and the guide's names in dictionaries. What the file has not
     /// is added in one marked block. The old file is kept beside it as FILE.bak. A file in which a name is defined twice, or as
     /// something that is no plain value, is left as it is.
@@ -94,13 +97,23 @@ pub(super) enum Command {
     Monitoring(MonitoringArguments),
     /// Print the settings in a configuration of yours as `settings:` of a profile
     ///
-    /// Read are config.py, config-dict, env, json, yaml, toml, hikaricp, spring-boot, rails, pgbouncer and npgsql. What means
-    /// something else there, such as a 0 for ever, is told in a comment and left out.
+    /// Every format of `export --format list` is read. What means something else there, such as a 0 for ever, is told in a
+    /// comment and left out.
     Import(ImportArguments),
+    /// Tell what is wrong with a configuration of yours, without a trial
+    ///
+    /// Values that the pool silently replaces or takes for something else, settings that work against each other, lifetimes that
+    /// end together, fleets larger than their server, retries and circuit breakers that make an outage worse. Values are read, never
+    /// printed unless they are numbers of the pool. Ends with code 10 where there are findings at or above --fail-on.
+    Lint(LintArguments),
     /// List runs, newest first
     Runs(RunsArguments),
     /// Tell one run
     Show(ShowArguments),
+    /// Tell when experiments are due, or write what systemd or cron need to start them
+    ///
+    /// Shown are the next five times of each, its window, and what became of its last round.
+    Schedule(ScheduleArguments),
     /// List, check, print or write profiles
     Profiles(ProfilesArguments),
 }
@@ -110,6 +123,8 @@ pub(super) struct RunArguments {
     /// A profile's name (`pool-tune profiles` lists them) or the path of a profile's file [default: medium]
     #[arg(short, long, value_name = "NAME|FILE", conflicts_with = "resume")]
     pub(super) profile: Option<String>,
+    #[command(flatten)]
+    pub(super) experiment: ExperimentArguments,
     /// The database to load: postgres://user:password@host:port/name?sslmode=…, mysql://…, sqlite:path/to/file.db;
     /// `postgres:private`, `mariadb:private` or `sqlite:private` for a throw-away one that the run makes and removes;
     /// `simulation` for a database that is simulated, from what a run measured that comes
@@ -119,6 +134,9 @@ pub(super) struct RunArguments {
     /// none; SQLite where none is installed]
     #[arg(short, long, value_name = "URL", env = "DATABASE_URL", hide_env_values = true)]
     pub(super) target: Option<SecretString>,
+    /// Whether the target stands on the command line, and not in the environment.
+    #[arg(skip)]
+    pub(super) target_is_flag: bool,
     /// Take the settings in use from this configuration, as `pool-tune import` reads it [default: the profile's]
     #[arg(long, value_name = "FILE", conflicts_with = "resume")]
     pub(super) baseline: Option<PathBuf>,
@@ -178,7 +196,7 @@ pub(super) struct ExportArguments {
     /// Prefix of the names in config.py and env [default: the run's]
     #[arg(long)]
     pub(super) prefix: Option<String>,
-    /// Change the values in this file: a .py, .env or .toml
+    /// Change the values in this file: a .py, .env, .toml or .yaml
     #[arg(long, value_name = "FILE", conflicts_with = "format")]
     pub(super) into: Option<PathBuf>,
     /// With --into: change nothing, and end with code 9 when the file differs
@@ -187,7 +205,7 @@ pub(super) struct ExportArguments {
     /// With --into: change nothing, and print what would change as a unified diff
     #[arg(long, requires = "into")]
     pub(super) diff: bool,
-    /// With --into: change only what stands in the class, dictionary or table of this name
+    /// With --into: change only what stands in the class, dictionary, table or mapping of this name
     #[arg(long, value_name = "NAME", requires = "into")]
     pub(super) within: Option<String>,
     #[command(flatten)]

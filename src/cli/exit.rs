@@ -1,7 +1,7 @@
 use crate::cli::out::errln;
 use std::process::ExitCode;
 
-use crate::{database::DatabaseError, store::StoreError, stress::StressError, tune::TuneError};
+use crate::{database::DatabaseError, job::JobError, store::StoreError, stress::StressError, tune::TuneError};
 
 /// Exit codes, as `pool-tune --help` lists them. 0 means that the run has an answer, "keep what you have" included.
 pub(super) mod code {
@@ -23,8 +23,10 @@ pub(super) mod code {
     pub(in crate::cli) const THRESHOLD: u8 = 8;
     /// `export --check`: the file does not hold the run's settings.
     pub(in crate::cli) const DIFFERS: u8 = 9;
-    /// `monitor --fail-on`: such a finding held at the end.
-    pub(in crate::cli) const FOUND: u8 = 10;
+    /// `lint`, `monitor`: there are findings at or above `--fail-on`.
+    pub(in crate::cli) const FINDINGS: u8 = 10;
+    /// An experiment's window is closed; its next start goes on.
+    pub(in crate::cli) const WINDOW: u8 = 11;
     /// Interrupted; the run can be resumed.
     pub(in crate::cli) const INTERRUPTED: u8 = 130;
 }
@@ -47,6 +49,20 @@ impl std::error::Error for WithCode {}
 /// An error in what the user gave.
 pub(super) fn bad_input(message: impl std::fmt::Display) -> anyhow::Error {
     anyhow::Error::new(WithCode { code: code::BAD_INPUT, message: message.to_string() })
+}
+
+/// A job's error with its exit code.
+pub(super) fn job_error(error: JobError) -> anyhow::Error {
+    let code = match error {
+        JobError::Tune(error) => return error.into(),
+        JobError::Store(error) => return error.into(),
+        JobError::Input(_) => code::BAD_INPUT,
+        JobError::Busy(_) => code::BUSY,
+        JobError::Folder { .. } => code::STORE,
+        JobError::State(_) => code::DATABASE,
+        JobError::Answer(_) => code::FAILED,
+    };
+    anyhow::Error::new(WithCode { code, message: error.to_string() })
 }
 
 /// Tells an error on standard error, causes included, and gives its exit code.

@@ -22,7 +22,8 @@ pub(super) async fn export(arguments: &ExportArguments) -> Result<ExitCode> {
     let into = arguments.into.as_deref().map(Into::open).transpose()?;
     let name = into.as_ref().map_or(arguments.format.as_str(), |into| into.format());
     let format = Format::named(name).map_err(bad_input)?;
-    if arguments.prefix.is_some() && !format.has_prefix() {
+    let has_prefix = into.as_ref().map_or(format.has_prefix(), Into::has_prefix);
+    if arguments.prefix.is_some() && !has_prefix {
         return Err(bad_input(format!(
             "--prefix is for config.py and env: the names of {} are given; leave it out",
             format.title

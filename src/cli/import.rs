@@ -41,7 +41,7 @@ pub(super) fn read(path: &Path, format: Option<&str>, prefix: Option<&Prefix>) -
 }
 
 /// The format that files of a name are most often in.
-fn by_name(path: &Path) -> Option<&'static Format> {
+pub(super) fn by_name(path: &Path) -> Option<&'static Format> {
     let name = path.file_name()?.to_string_lossy().to_ascii_lowercase();
     let format = match name.rsplit_once('.').map_or("", |(_, ending)| ending) {
         "py" => "config.py",
@@ -54,6 +54,10 @@ fn by_name(path: &Path) -> Option<&'static Format> {
         "properties" => "hikaricp",
         "ini" => "pgbouncer",
         "cs" => "npgsql",
+        "js" | "mjs" | "cjs" if name.starts_with("knexfile") => "knex",
+        "js" | "mjs" | "cjs" => "node-postgres",
+        "go" => "database-sql",
+        "rs" => "sqlx",
         _ if name.split('.').skip(1).any(|part| part == "env") => "env",
         _ => return None,
     };

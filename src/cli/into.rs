@@ -31,7 +31,7 @@ impl Into {
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let Some(syntax) = Syntax::of(&name) else {
             return Err(bad_input(format!(
-                "failed to tell what `{shown}` is: --into takes files whose names end in .py, .env or .toml; for another, \
+                "failed to tell what `{shown}` is: --into takes files whose names end in .py, .env, .toml or .yaml; for another, \
                  print the settings with --format (`--format list`) and copy them"
             )));
         };
@@ -42,6 +42,11 @@ impl Into {
     /// The format that has the file's names and bounds.
     pub(super) fn format(&self) -> &'static str {
         self.syntax.format()
+    }
+
+    /// Whether names in the file may begin with a prefix.
+    pub(super) fn has_prefix(&self) -> bool {
+        self.syntax.has_prefix()
     }
 
     /// Puts the settings into the file, or tells what would change.

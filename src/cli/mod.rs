@@ -6,11 +6,15 @@ mod arguments;
 mod diagnose;
 mod display;
 mod exit;
+mod experiment;
+mod experiment_arguments;
 mod export;
 mod from_database;
 mod from_script;
 mod import;
 mod into;
+mod lint;
+mod lint_arguments;
 mod monitor;
 mod monitor_arguments;
 mod monitor_view;
@@ -21,6 +25,7 @@ mod progress;
 mod report;
 mod run;
 mod runs;
+mod schedule;
 mod simulate;
 mod simulation;
 mod stress;
@@ -29,7 +34,7 @@ mod written;
 
 use std::{io::IsTerminal as _, process::ExitCode};
 
-use clap::Parser as _;
+use clap::{CommandFactory as _, FromArgMatches as _, parser::ValueSource};
 use tracing_subscriber::EnvFilter;
 
 use arguments::{Arguments, Command, LogFormat};
@@ -37,7 +42,10 @@ use arguments::{Arguments, Command, LogFormat};
 /// Reads the command line and does what it asks for.
 #[must_use]
 pub fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = match parsed() {
+        Ok(arguments) => arguments,
+        Err(error) => error.exit(),
+    };
     log(&arguments);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -55,8 +63,10 @@ pub fn main() -> ExitCode {
             Command::Monitor(ref monitor) => monitor::monitor(monitor, arguments.quiet).await,
             Command::Monitoring(ref monitoring) => monitoring::monitoring(monitoring).await,
             Command::Import(ref import) => import::import_settings(import),
+            Command::Lint(ref lint) => lint::lint(lint).await,
             Command::Runs(ref runs) => runs::runs(runs).await,
             Command::Show(ref show) => runs::show(show).await,
+            Command::Schedule(ref arguments) => schedule::schedule(arguments).await,
             Command::Profiles(ref profiles) => profiles::profiles(profiles).await,
         }
     });
@@ -66,6 +76,16 @@ pub fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => exit::report(&error),
     }
+}
+
+/// The command line, and whether `run` has its target from there.
+fn parsed() -> Result<Arguments, clap::Error> {
+    let matches = Arguments::command().try_get_matches()?;
+    let mut arguments = Arguments::from_arg_matches(&matches)?;
+    if let (Command::Run(run), Some(("run", matches))) = (&mut arguments.command, matches.subcommand()) {
+        run.target_is_flag = matches.value_source("target") == Some(ValueSource::CommandLine);
+    }
+    Ok(arguments)
 }
 
 /// Sends logs to standard error; what the user asked for goes to standard output.

@@ -154,6 +154,6 @@ impl Session {
         }
         let findings = judge(&self.readings);
         let met = findings.iter().any(|finding| arguments.fail_on.iter().any(|on| on.is_met_by(finding)));
-        Ok(if met { ExitCode::from(code::FOUND) } else { ExitCode::SUCCESS })
+        Ok(if met { ExitCode::from(code::FINDINGS) } else { ExitCode::SUCCESS })
     }
 }

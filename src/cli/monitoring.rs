@@ -20,7 +20,7 @@ pub(super) async fn monitoring(arguments: &MonitoringArguments) -> Result<ExitCo
     let store = runs::open(&arguments.results).await?;
     let (id, recommendation) = answered(&store, &arguments.run, &arguments.results).await?;
     let trials = store.trials(&id).await?;
-    let kit = monitoring::kit(&recommendation, &runs::reported(&trials), library, &arguments.runbook_url);
+    let kit = monitoring::kit(&recommendation, &crate::job::reported(&trials), library, &arguments.runbook_url);
     let kit = kit.map_err(|error| {
         anyhow::Error::new(WithCode {
             code: code::INFEASIBLE,

@@ -1,15 +1,18 @@
 use crate::cli::out::{errln, out, outln};
-use std::{fs, path::Path, process::ExitCode};
+use std::process::ExitCode;
 
 use anyhow::Result;
 use comfy_table::{ContentArrangement, Table, presets};
 
 use super::{
     arguments::{ProfilesAction, ProfilesArguments},
-    exit::{bad_input, code},
+    exit::{bad_input, code, job_error},
     from_database, from_script,
 };
-use crate::profile::{self, Profile};
+use crate::{
+    job::load_profile,
+    profile::{self, Profile},
+};
 
 /// Lists, checks, prints or writes profiles.
 pub(super) async fn profiles(arguments: &ProfilesArguments) -> Result<ExitCode> {
@@ -70,26 +73,7 @@ fn check(files: &[std::path::PathBuf]) -> ExitCode {
     exit
 }
 
-/// Whether a profile's name is that of a file.
-pub(super) fn is_file(name: &str) -> bool {
-    name.contains(['/', '\\', '.']) || Path::new(name).is_file()
-}
-
 /// Reads a profile: a file where there is one of that name, or else a built-in.
 pub(super) fn load(name: &str) -> Result<Profile> {
-    if is_file(name) {
-        return load_file(Path::new(name));
-    }
-    let source = profile::find(name).map_err(bad_input)?;
-    profile::parse(name, source).map_err(bad_input)
-}
-
-fn load_file(path: &Path) -> Result<Profile> {
-    let shown = path.display();
-    let text = fs::read_to_string(path).map_err(|error| {
-        bad_input(format!(
-            "failed to read profile `{shown}`: {error}; `pool-tune profiles` lists those that are built in"
-        ))
-    })?;
-    profile::parse(&shown.to_string(), &text).map_err(bad_input)
+    load_profile(name).map_err(job_error)
 }

@@ -20,7 +20,7 @@ pub(super) async fn report(arguments: &ReportArguments) -> Result<ExitCode> {
     let store = runs::open(&arguments.results).await?;
     let (id, recommendation) = answered(&store, &arguments.run, &arguments.results).await?;
     let trials = store.trials(&id).await?;
-    let trials = runs::reported(&trials);
+    let trials = crate::job::reported(&trials);
     let text = match arguments.format {
         ReportFormat::Html => report::report_html(&recommendation, &trials),
         ReportFormat::Md => report::summary_md(&recommendation, &trials),

@@ -1,297 +1,118 @@
 use crate::cli::out::{errln, out, outln};
 use std::{
-    fs::{self, File, TryLockError},
-    io::{IsTerminal as _, Read as _, Seek as _, Write as _},
+    io::IsTerminal as _,
     path::{Path, PathBuf},
     process::ExitCode,
-    time::SystemTime,
 };
 
 use anyhow::{Context as _, Result};
-use rand::RngExt as _;
-use secrecy::{ExposeSecret, SecretString};
+use jiff::Timestamp;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     arguments::{Arguments, RunArguments},
-    exit::{WithCode, bad_input, code},
+    exit::{WithCode, bad_input, code, job_error},
     import, profiles,
     progress::Display,
-    runs, simulation,
+    runs,
 };
 use crate::{
-    export::{self, Prefix},
-    model::{Dialect, External, Provenance, Recommendation, Verdict},
-    profile::{Profile, command_target},
-    report,
-    store::{self, NewRun, RunStatus, Store, TrialRecord},
-    tune::{self, Choice, Event, Private, Session, Stage, TuneError},
+    export::Prefix,
+    job::{self, FolderLock, Intent, Job, JobError, Wishes, simulation, store_path},
+    model::{Recommendation, Verdict},
+    profile::ExperimentBudget,
+    store::Store,
+    tune::{Choice, Event, TuneError},
 };
-
-/// What a run needs to know before it touches a database, new or resumed.
-struct Intent {
-    id: String,
-    profile: Profile,
-    profile_file: Option<String>,
-    flags: Vec<String>,
-    seed: u64,
-    prefix: Prefix,
-    stored: Vec<TrialRecord>,
-    resumed: bool,
-}
 
 /// Tunes.
 pub(super) async fn run(global: &Arguments, arguments: &RunArguments) -> Result<ExitCode> {
+    if arguments.experiment.name_or_file.is_some() {
+        return Box::pin(super::experiment::run(global, arguments)).await;
+    }
     let folder = &arguments.results.results;
-    let prefix = Prefix::parse(&arguments.prefix).map_err(bad_input)?;
-    // A bad profile is told before anything is made on disk.
+    let wishes = wishes(arguments)?;
+    // A bad profile or target is told before anything is made on disk.
     let fresh = match arguments.resume {
-        None => Some(new_intent(arguments, prefix)?),
+        None => {
+            let intent = new_intent(arguments, wishes)?;
+            let target = arguments.target.as_ref();
+            let choice = job::choice_of(target, intent.profile(), intent.prefix(), folder).await.map_err(job_error)?;
+            Some((intent, choice))
+        }
         Some(_) => None,
     };
-    let _lock = lock(folder)?;
-    let store = Store::open(&runs::path(folder)).await?;
+    let _lock = FolderLock::hold(folder).map_err(job_error)?;
+    let store = Store::open(&store_path(folder)).await?;
     // The folder is ours: whoever was at work in it before has died.
     store.bury_the_dead().await?;
-    let (mut intent, stored) = match (fresh, &arguments.resume) {
-        (Some(intent), _) => {
-            // Two runs may begin within a second; a name that a person gave is theirs to change.
-            let id = if arguments.name.is_some() { intent.id } else { free_id(&store, folder, intent.id).await };
-            (Intent { id, ..intent }, None)
+    let (mut intent, choice) = match (fresh, &arguments.resume) {
+        (Some((mut intent, choice)), _) => {
+            intent.make_free(&store, folder).await;
+            (intent, choice)
         }
-        (None, resume) => {
-            let (intent, target) = resumed_intent(&store, resume.as_deref().unwrap_or("latest")).await?;
-            (intent, Some(target))
-        }
+        (None, resume) => resumed(&store, arguments, resume.as_deref().unwrap_or("latest")).await?,
     };
-    let own = intent.profile.target.clone();
-    let named = named_target(arguments.target.as_ref(), own.is_some());
-    // What has no database has no secret, so that it need not be given again.
-    let kept =
-        stored.as_ref().filter(|target| named.is_none() && own.is_none() && simulation::is_without_database(target));
-    let choice = match (named.or(kept.map(|target| target.clone().into())), own) {
-        (None, Some(target)) => external(target, &intent.prefix, folder),
-        (named, _) => self::choice(named.as_ref(), &intent.prefix, folder).await?,
-    };
-    if let (Choice::External { target, .. }, None) = (&choice, &intent.profile.target) {
-        intent.flags.extend(["--target".to_owned(), target.to_string()]);
-    }
-    if let Some(stored) = stored.filter(|stored| *stored != choice.shown()) {
-        return Err(bad_input(format!(
-            "run {} was made on {stored}, not on {}: give the same --target (URLs are not stored, for their passwords)",
-            intent.id,
-            choice.shown()
-        )));
-    }
-    let run_folder = folder.join(&intent.id);
-    store::check_writable(&run_folder)?;
-
+    intent.note_target(&choice);
     let cancel = CancellationToken::new();
     let signals = tokio::task::JoinSet::from_iter([stop_on_signal(cancel.clone())?]);
-    // Beside a document, a person at a terminal still sees how it goes.
-    let mut display = Display::new(global.quiet || (arguments.json && !std::io::stderr().is_terminal()));
-    let result = Box::pin(tuned(&store, arguments, &choice, intent, &cancel, &mut display, &run_folder)).await;
+    let mut display = display(global, arguments);
+    let load_in_use = arguments.yes_load_this_database;
+    let job = Job { store: &store, results: folder, choice: &choice, load_in_use, cancel: &cancel };
+    let mut events = |event: Event| display.show(&event);
+    let result = Box::pin(job.run(intent, &mut events)).await;
     drop(signals);
     display.clear();
-    let (recommendation, files) = match result {
-        Ok(done) => done,
-        Err(Stopped { run, error }) => {
-            // It holds nothing yet, unless the run had ended before; then it is not empty, and stays.
-            fs::remove_dir(&run_folder).ok();
-            return Err(stopped(&store, run, error, &choice, folder).await);
-        }
-    };
+    let done = result.map_err(|stopped| told(stopped.run, stopped.error, &choice.shown(), folder))?;
     store.close().await;
-    show(arguments, global.quiet, &recommendation, &files)?;
-    Ok(match recommendation.verdict {
+    show(arguments, global.quiet, &done.recommendation, &done.files)?;
+    Ok(exit_code(&done.recommendation))
+}
+
+/// An interrupted run, with the target that it goes on on.
+async fn resumed(store: &Store, arguments: &RunArguments, run: &str) -> Result<(Intent, Choice)> {
+    let intent = Intent::resumed(store, run).await.map_err(job_error)?;
+    let profile = intent.profile();
+    // What has no database has no secret, so that it need not be given again.
+    let own = profile.target.as_ref().map(ToString::to_string);
+    let kept =
+        intent.target().filter(|target| simulation::is_without_database(target) && own.as_deref() != Some(target));
+    let named = arguments.target.clone().or_else(|| kept.map(Into::into));
+    let results = &arguments.results.results;
+    let choice = job::choice_of(named.as_ref(), profile, intent.prefix(), results).await.map_err(job_error)?;
+    intent.is_made_on(&choice).map_err(job_error)?;
+    Ok((intent, choice))
+}
+
+/// Beside a document, a person at a terminal still sees how it goes.
+pub(super) fn display(global: &Arguments, arguments: &RunArguments) -> Display {
+    Display::new(global.quiet || (arguments.json && !std::io::stderr().is_terminal()))
+}
+
+/// The exit code of an answer.
+pub(super) fn exit_code(recommendation: &Recommendation) -> ExitCode {
+    match recommendation.verdict {
         Verdict::Infeasible { .. } => ExitCode::from(code::INFEASIBLE),
         Verdict::Better | Verdict::Simulated { .. } | Verdict::Keep { .. } => ExitCode::SUCCESS,
-    })
-}
-
-/// A run that ended without an answer; `run` once it is stored.
-struct Stopped {
-    run: Option<String>,
-    error: anyhow::Error,
-}
-
-impl<E: Into<anyhow::Error>> From<E> for Stopped {
-    fn from(error: E) -> Self {
-        Self { run: None, error: error.into() }
     }
 }
 
-/// Opens the target, runs the session, writes the files; the target is closed whatever happens.
-async fn tuned(
-    store: &Store,
-    arguments: &RunArguments,
-    choice: &Choice,
-    mut intent: Intent,
-    cancel: &CancellationToken,
-    display: &mut Display,
-    folder: &Path,
-) -> Result<(Recommendation, Vec<PathBuf>), Stopped> {
-    let mut events = |event: Event| display.show(&event);
-    let opened = Stage::open(
-        choice,
-        &mut intent.profile,
-        &intent.id,
-        intent.seed,
-        arguments.yes_load_this_database,
-        &mut events,
-    );
-    let mut stage = tokio::select! {
-        () = cancel.cancelled() => return Err(TuneError::Interrupted.into()),
-        opened = opened => opened?,
-    };
-    if let Err(error) = stage.allow_fault_part(&mut intent.profile, intent.seed, &mut events).await {
-        Box::pin(stage.close()).await;
-        return Err(error.into());
-    }
-    let result = session(store, arguments, &intent, &mut stage, cancel, &mut events, folder).await;
-    Box::pin(stage.close()).await;
-    result.map_err(|error| Stopped { run: Some(intent.id), error })
-}
-
-async fn session(
-    store: &Store,
-    arguments: &RunArguments,
-    intent: &Intent,
-    stage: &mut Stage,
-    cancel: &CancellationToken,
-    events: &mut dyn FnMut(Event),
-    folder: &Path,
-) -> Result<(Recommendation, Vec<PathBuf>)> {
-    let profile = &intent.profile;
-    let provenance = Provenance {
-        run: intent.id.clone(),
-        profile: profile.name.clone(),
-        profile_file: intent.profile_file.clone(),
-        seed: intent.seed,
-        flags: intent.flags.clone(),
-        program: env!("CARGO_PKG_VERSION").to_owned(),
-        target: stage.target_shown().to_owned(),
-        server: stage.server_shown().to_owned(),
-        machine: tune::machine(),
-        workers: profile.workers,
-        instances: profile.instances,
-        limits: profile.limits,
-        search_trials: 0,
-        stopped_because: String::new(),
-    };
-    if intent.resumed {
-        store.set_status(&intent.id, RunStatus::Running).await?;
-    } else {
-        store.begin_run(&new_run(arguments, intent, &provenance, stage)).await?;
-    }
-    let plan = tune::session_plan(profile, &provenance, stage.free_connections(), intent.stored.len());
-    events(Event::Planned(Box::new(plan)));
-    let mut warnings = stage.warnings().to_vec();
-    for warning in profile.warnings() {
-        events(Event::Notice(warning.clone()));
-        warnings.push(warning);
-    }
-    if intent.resumed && matches!(provenance.target.as_str(), "private" | "mariadb:private" | "sqlite:private") {
-        let started = "the run was resumed on a new private server, so its trials come from two servers".to_owned();
-        events(Event::Notice(started.clone()));
-        warnings.push(started);
-    }
-    let session = Session {
-        profile,
-        provenance,
-        store,
-        target: stage.target(),
-        stored: intent.stored.clone(),
-        warnings,
-        cancel,
-        events,
-    };
-    let recommendation = session.run().await?;
-    // The answer is in the store before the files are written: a full disk must not cost it.
-    store.finish_run(&intent.id, &recommendation).await?;
-    let files = write(store, profile, &recommendation, &intent.prefix, folder).await?;
-    Ok((recommendation, files))
-}
-
-/// Writes a run's files from what the store holds.
-async fn write(
-    store: &Store,
-    profile: &Profile,
-    recommendation: &Recommendation,
-    prefix: &Prefix,
-    folder: &Path,
-) -> Result<Vec<PathBuf>> {
-    let Provenance { run, server, .. } = &recommendation.provenance;
-    let trials = store.trials(run).await?;
-    let mut files = Vec::new();
-    files.extend(export::config_py(recommendation, prefix).map(|text| ("config.py", text)));
-    files.push(("recommendation.yaml", export::recommendation_yaml(recommendation)?));
-    if profile.day.is_some() {
-        let sample = tune::sample(run, server, profile, &trials);
-        files.push(("calibration.json", serde_json::to_string(&sample).context("failed to write the calibration")?));
-    }
-    let trials = runs::reported(&trials);
-    files.push(("summary.md", report::summary_md(recommendation, &trials)));
-    files.push(("report.html", report::report_html(recommendation, &trials)));
-    Ok(store::write_results(folder, &files)?)
-}
-
-fn new_run(arguments: &RunArguments, intent: &Intent, provenance: &Provenance, stage: &Stage) -> NewRun {
-    let now = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
-    NewRun {
-        id: intent.id.clone(),
-        started_at: now,
-        profile_name: intent.profile.name.clone(),
-        profile_file: intent.profile_file.clone(),
-        profile_source: intent.profile.source.clone(),
+/// What the command line asks of a run.
+pub(super) fn wishes(arguments: &RunArguments) -> Result<Wishes> {
+    Ok(Wishes {
         pins: arguments.pin.clone(),
         ranges: arguments.range.clone(),
-        seed: intent.seed,
-        target: provenance.target.clone(),
-        server_version: provenance.server.clone(),
-        server_settings: stage.server_settings().clone(),
-        machine: provenance.machine.clone(),
-        program_version: provenance.program.clone(),
-        prefix: intent.prefix.to_string(),
-        pid: std::process::id(),
-        trials: arguments.trials,
-        pairs: arguments.pairs,
         instances: arguments.instances,
-    }
-}
-
-/// The target of the command line. That of the environment is for profiles that have none of their own.
-pub(super) fn named_target(target: Option<&SecretString>, has_own: bool) -> Option<SecretString> {
-    let of_environment = std::env::var("DATABASE_URL").ok();
-    let given = target.filter(|given| !(has_own && of_environment.as_deref() == Some(given.expose_secret())));
-    given.cloned()
-}
-
-/// A program or a service in place of a database.
-pub(super) fn external(target: External, prefix: &Prefix, results: &Path) -> Choice {
-    Choice::External { target, prefix: prefix.clone(), results: Some(results.to_owned()) }
-}
-
-/// The target that the user chose; without a word a private PostgreSQL, or SQLite where there is none.
-pub(super) async fn choice(target: Option<&SecretString>, prefix: &Prefix, results: &Path) -> Result<Choice> {
-    Ok(match target.map(ExposeSecret::expose_secret) {
-        None | Some("" | "private") => Choice::Private(Private::any()),
-        Some("postgres:private" | "postgresql:private") => Choice::Private(Private::Server(Dialect::Postgres)),
-        Some("mariadb:private" | "mysql:private") => Choice::Private(Private::Server(Dialect::MySql)),
-        Some("sqlite:private") => Choice::Private(Private::File { instead: false }),
-        Some("simulated") => Choice::Simulated,
-        Some(name) if let Some(command) = name.strip_prefix("command:") => {
-            external(command_target(command).map_err(bad_input)?, prefix, results)
-        }
-        Some(name) if let Some(name) = simulation::named(name) => simulation::choice(name, results).await?,
-        Some(_) => Choice::Server(
-            crate::database::Server::from_url(target.unwrap_or(&SecretString::default())).map_err(bad_input)?,
-        ),
+        budget: ExperimentBudget { trials: arguments.trials, pairs: arguments.pairs, time: None },
+        seed: arguments.seed,
+        id: arguments.name.clone(),
+        prefix: Prefix::parse(&arguments.prefix).map_err(bad_input)?,
+        of: None,
     })
 }
 
-fn new_intent(arguments: &RunArguments, prefix: Prefix) -> Result<Intent> {
+fn new_intent(arguments: &RunArguments, wishes: Wishes) -> Result<Intent> {
     let mut profile = profiles::load(arguments.profile.as_deref().unwrap_or("medium"))?;
     if let Some(file) = &arguments.baseline {
         let (_, imported) = import::read(file, None, None)?;
@@ -300,101 +121,8 @@ fn new_intent(arguments: &RunArguments, prefix: Prefix) -> Result<Intent> {
         }
         profile = profile.in_use(&imported.values).map_err(bad_input)?;
     }
-    let (trials, pairs, instances) = (arguments.trials, arguments.pairs, arguments.instances);
-    let flags = override_profile(&mut profile, &arguments.pin, &arguments.range, trials, pairs, instances)?;
-    let id = if let Some(name) = &arguments.name {
-        checked_id(name)?
-    } else {
-        let now = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
-        let digits: String = now.chars().filter(char::is_ascii_digit).collect();
-        format!("{}-{}-{}", &digits[..8], &digits[8..], slug(&profile.name))
-    };
-    let seed = arguments.seed.unwrap_or_else(|| u64::from(rand::rng().random::<u32>()));
-    let profile_file = arguments.profile.clone().filter(|name| profiles::is_file(name));
-    Ok(Intent { id, profile, profile_file, flags, seed, prefix, stored: Vec::new(), resumed: false })
-}
-
-/// Changes the profile as the command line says; gives the words that say it.
-fn override_profile(
-    profile: &mut Profile,
-    pins: &[String],
-    ranges: &[String],
-    trials: Option<u32>,
-    pairs: Option<u32>,
-    instances: Option<u32>,
-) -> Result<Vec<String>> {
-    let mut flags = Vec::new();
-    let mut flag = |name: &str, value: &dyn std::fmt::Display| flags.extend([name.to_owned(), value.to_string()]);
-    for pin in pins {
-        profile.pin(pin).map_err(bad_input)?;
-        flag("--pin", pin);
-    }
-    for range in ranges {
-        profile.range(range).map_err(bad_input)?;
-        flag("--range", range);
-    }
-    if let Some(trials) = trials {
-        profile.budget.search_trials = trials;
-        flag("--trials", &trials);
-    }
-    if let Some(pairs) = pairs {
-        profile.budget.verification_pairs = pairs;
-        flag("--pairs", &pairs);
-    }
-    if let Some(instances) = instances {
-        profile.share(instances).map_err(bad_input)?;
-        flag("--instances", &instances);
-    }
-    Ok(flags)
-}
-
-/// An id that no run has yet.
-async fn free_id(store: &Store, folder: &Path, id: String) -> String {
-    let mut free = id.clone();
-    let mut number = 1;
-    while folder.join(&free).exists() || store.run(&free).await.is_ok() {
-        number += 1;
-        free = format!("{id}-{number}");
-    }
-    free
-}
-
-/// A name that is one folder's name.
-fn checked_id(name: &str) -> Result<String> {
-    let good = |character: char| character.is_ascii_alphanumeric() || matches!(character, '-' | '_' | '.');
-    if name.is_empty() || name == "latest" || name.starts_with('.') || !name.chars().all(good) {
-        return Err(bad_input(format!(
-            "--name is \"{name}\": expected letters, digits, `-`, `_` and `.`, and not `latest`"
-        )));
-    }
-    Ok(name.to_owned())
-}
-
-fn slug(name: &str) -> String {
-    name.chars().map(|character| if character.is_ascii_alphanumeric() { character } else { '-' }).collect()
-}
-
-/// What a stored run was about to do, and on which target.
-async fn resumed_intent(store: &Store, run: &str) -> Result<(Intent, String)> {
-    let stored = store.run(run).await?;
-    let run = stored.intent;
-    if stored.status == RunStatus::Finished {
-        return Err(bad_input(format!(
-            "run {} has finished: there is nothing to go on with; `pool-tune show {}` tells it",
-            run.id, run.id
-        )));
-    }
-    if run.program_version != env!("CARGO_PKG_VERSION") {
-        tracing::warn!(stored = run.program_version, "the run was begun by another version of pool-tune");
-    }
-    let mut profile = crate::profile::parse(&run.profile_name, &run.profile_source).map_err(bad_input)?;
-    let flags = override_profile(&mut profile, &run.pins, &run.ranges, run.trials, run.pairs, run.instances)?;
-    let prefix = Prefix::parse(&run.prefix).map_err(bad_input)?;
-    let trials = store.trials(&run.id).await?;
-    let profile_file = run.profile_file;
-    let intent =
-        Intent { id: run.id, profile, profile_file, flags, seed: run.seed, prefix, stored: trials, resumed: true };
-    Ok((intent, run.target))
+    let file = arguments.profile.clone().filter(|name| job::is_file(name));
+    Intent::new(profile, file, wishes, Timestamp::now()).map_err(job_error)
 }
 
 /// The command that goes on with a run.
@@ -409,51 +137,6 @@ pub(super) fn resume_command(run: &str, target: &str, results: &Path) -> String 
         command.push_str(&format!(" --results '{}'", results.display()));
     }
     command
-}
-
-/// The file that whoever runs in a folder holds.
-pub(super) fn lock_path(folder: &Path) -> PathBuf {
-    folder.join(".lock")
-}
-
-/// Holds the results folder, so that two runs do not disturb each other's trials.
-fn lock(folder: &Path) -> Result<File> {
-    let path = lock_path(folder);
-    let failed = |error: std::io::Error| {
-        anyhow::Error::new(WithCode {
-            code: code::STORE,
-            message: format!(
-                "failed to write to the results folder `{}`: {}; choose another with --results",
-                folder.display(),
-                if folder.is_file() { "it is a file".to_owned() } else { format!("{error}; make it writable, or") }
-            )
-            .replace("or; choose", "or choose"),
-        })
-    };
-    fs::create_dir_all(folder).map_err(failed)?;
-    let mut file = File::options().create(true).truncate(false).read(true).write(true).open(&path).map_err(failed)?;
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            let mut pid = String::new();
-            file.read_to_string(&mut pid).map_err(failed)?;
-            return Err(anyhow::Error::new(WithCode {
-                code: code::BUSY,
-                message: format!(
-                    "another run is under way in `{}` (process {}): two runs would disturb each other's measurements; \
-                     wait for it, or stop it with Ctrl-C",
-                    folder.display(),
-                    pid.trim()
-                ),
-            }));
-        }
-        Err(TryLockError::Error(error)) => return Err(failed(error)),
-    }
-    file.set_len(0)
-        .and_then(|()| file.rewind())
-        .and_then(|()| write!(file, "{}", std::process::id()))
-        .map_err(failed)?;
-    Ok(file)
 }
 
 /// Cancels on the first SIGINT, SIGTERM or SIGHUP (the terminal was closed); the next one ends the program where it stands.
@@ -478,39 +161,33 @@ pub(super) fn stop_on_signal(cancel: CancellationToken) -> Result<impl Future<Ou
     })
 }
 
-/// Notes in the store how a run stopped, and says how to go on.
-async fn stopped(
-    store: &Store,
-    run: Option<String>,
-    error: anyhow::Error,
-    choice: &Choice,
-    folder: &Path,
-) -> anyhow::Error {
-    let interrupted = matches!(error.downcast_ref(), Some(TuneError::Interrupted));
-    let Some(run) = run else { return error };
-    let status = if interrupted { RunStatus::Interrupted } else { RunStatus::Failed };
-    let unfinished = store.run(&run).await.is_ok_and(|run| run.status != RunStatus::Finished);
-    if unfinished && let Err(store_error) = store.set_status(&run, status).await {
-        tracing::warn!(%store_error, "the run's status could not be stored");
-    }
-    if interrupted {
-        return anyhow::Error::new(WithCode {
+/// What a person is told of a run that stopped, with how to go on.
+pub(super) fn told(run: Option<String>, error: JobError, target: &str, folder: &Path) -> anyhow::Error {
+    let Some(run) = run else { return job_error(error) };
+    let command = resume_command(&run, target, folder);
+    match error {
+        error if error.is_interruption() => anyhow::Error::new(WithCode {
             code: code::INTERRUPTED,
-            message: format!("interrupted; go on with `{}`", resume_command(&run, &choice.shown(), folder)),
-        });
+            message: format!("interrupted; go on with `{command}`"),
+        }),
+        JobError::Tune(error @ (TuneError::Infrastructure { .. } | TuneError::Program { .. })) => {
+            let message =
+                format!("{error}. The trials so far are stored: see that it runs, then go on with `{command}`");
+            anyhow::Error::new(WithCode { code: code::DATABASE, message })
+        }
+        error => job_error(error),
     }
-    if matches!(error.downcast_ref(), Some(TuneError::Infrastructure { .. } | TuneError::Program { .. })) {
-        let command = resume_command(&run, &choice.shown(), folder);
-        let message = format!("{error}. The trials so far are stored: see that it runs, then go on with `{command}`");
-        return anyhow::Error::new(WithCode { code: code::DATABASE, message });
-    }
-    error
 }
 
 /// Prints the answer.
-fn show(arguments: &RunArguments, quiet: bool, recommendation: &Recommendation, files: &[PathBuf]) -> Result<()> {
+pub(super) fn show(
+    arguments: &RunArguments,
+    quiet: bool,
+    recommendation: &Recommendation,
+    files: &[PathBuf],
+) -> Result<()> {
     if arguments.json {
-        let document = serde_json::json!({ "recommendation": recommendation, "files": files });
+        let document = document(recommendation, files);
         outln!("{}", serde_json::to_string_pretty(&document).context("failed to write JSON")?);
         return Ok(());
     }
@@ -522,4 +199,9 @@ fn show(arguments: &RunArguments, quiet: bool, recommendation: &Recommendation, 
         }
     }
     Ok(())
+}
+
+/// An answer as JSON.
+pub(super) fn document(recommendation: &Recommendation, files: &[PathBuf]) -> serde_json::Value {
+    serde_json::json!({ "recommendation": recommendation, "files": files })
 }

@@ -1,7 +1,7 @@
 use crate::cli::out::{errln, out, outln};
 use std::{
     fs::{File, TryLockError},
-    path::{Path, PathBuf},
+    path::Path,
     process::ExitCode,
 };
 
@@ -13,26 +13,22 @@ use super::{
     exit::{WithCode, code},
 };
 use crate::{
+    job::{FolderLock, store_path},
     model::{Recommendation, Setting, Verdict},
-    report::{self, ReportedTrial},
+    report,
     store::{RunStatus, Store, TrialRecord},
     tune::Phase,
 };
 
-/// The file that holds all runs.
-pub(super) fn path(folder: &Path) -> PathBuf {
-    folder.join("pool-tune.db")
-}
-
 /// Whether a run is under way in a folder.
-fn is_busy(folder: &Path) -> bool {
-    File::open(super::run::lock_path(folder))
+pub(super) fn is_busy(folder: &Path) -> bool {
+    File::open(FolderLock::path(folder))
         .is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
 
 /// Opens a store to read it.
 pub(super) async fn open(results: &Results) -> Result<Store> {
-    Store::open_to_read(&path(&results.results)).await?.ok_or_else(|| {
+    Store::open_to_read(&store_path(&results.results)).await?.ok_or_else(|| {
         anyhow::Error::new(WithCode {
             code: code::STORE,
             message: format!(
@@ -54,22 +50,9 @@ pub(super) fn without_answer(id: &str, status: RunStatus, target: &str, results:
     })
 }
 
-/// The trials as the report takes them.
-pub(super) fn reported(trials: &[TrialRecord]) -> Vec<ReportedTrial<'_>> {
-    trials
-        .iter()
-        .map(|trial| ReportedTrial {
-            phase: &trial.phase,
-            why: &trial.why,
-            settings: &trial.settings,
-            measurement: &trial.measurement,
-        })
-        .collect()
-}
-
 /// Lists runs, newest first.
 pub(super) async fn runs(arguments: &RunsArguments) -> Result<ExitCode> {
-    let mut runs = match Store::open_to_read(&path(&arguments.results.results)).await? {
+    let mut runs = match Store::open_to_read(&store_path(&arguments.results.results)).await? {
         Some(store) => store.runs().await?,
         None => Vec::new(),
     };
@@ -102,7 +85,7 @@ pub(super) async fn runs(arguments: &RunsArguments) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn answer_in_short(verdict: &Verdict) -> String {
+pub(super) fn answer_in_short(verdict: &Verdict) -> String {
     match verdict {
         Verdict::Better => "better settings".to_owned(),
         Verdict::Simulated { .. } => "better in simulation".to_owned(),

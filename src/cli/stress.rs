@@ -16,12 +16,13 @@ use tokio_util::sync::CancellationToken;
 use super::{
     arguments::Arguments,
     display::Display,
-    exit::{WithCode, bad_input, code},
+    exit::{WithCode, bad_input, code, job_error},
     from_script, profiles, run,
     stress_arguments::StressArguments,
 };
 use crate::{
     export::{self, HdrLog},
+    job::{self, TargetLock},
     model::{External, Fault, FaultPlace, Metric, MetricUnit, Setting, StressReport, Threshold, Value},
     profile::{Profile, Scenario, Script, ScriptOptions, from_scripts, split_weight},
     report::{self, Grid},
@@ -43,11 +44,7 @@ pub(super) async fn stress(global: &Arguments, arguments: &StressArguments) -> R
     }
     let mut profile = profiles::load(&arguments.profile)?;
     let (results, prefix) = (&arguments.results.results, export::Prefix::default());
-    let named = run::named_target(arguments.target.as_ref(), profile.target.is_some());
-    let choice = match (named, profile.target.clone()) {
-        (None, Some(target)) => run::external(target, &prefix, results),
-        (named, _) => run::choice(named.as_ref(), &prefix, results).await?,
-    };
+    let choice = job::choice_of(arguments.target.as_ref(), &profile, &prefix, results).await.map_err(job_error)?;
     if matches!(&choice, Choice::External { target: External::Command(_), .. }) {
         return Err(bad_input(
             "stress makes the load itself, and a `command` target makes its own: use `pool-tune run`, or give a database or \
@@ -77,6 +74,7 @@ pub(super) async fn stress(global: &Arguments, arguments: &StressArguments) -> R
     profile.space.axes.clear();
     profile.space.baseline = profile.space.baseline.clone().with(Setting::MaxConnections, Value::Count(most));
     let name = format!("stress-{}", std::process::id());
+    let _held = TargetLock::hold(&choice, &name).map_err(job_error)?;
     let mut listen = |event: tune::Event| {
         if let (tune::Event::Notice(text), false) = (event, global.quiet) {
             errln!("note: {text}");

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use super::{Connection, DatabaseError, Server, mysql, postgres, server::Way, sqlite};
 use crate::model::Dialect;
 
@@ -26,6 +28,18 @@ pub struct Inspection {
     pub may_create_schema: bool,
     /// Server settings worth recording with a run, by name.
     pub settings: Vec<(String, String)>,
+}
+
+impl Inspection {
+    /// The server's setting that closes idle sessions, and after how long; `None` where it closes none.
+    #[must_use]
+    pub fn idle_limit(&self) -> Option<(&str, Duration)> {
+        let (name, value) =
+            self.settings.iter().find(|(name, _)| ["idle_session_timeout", "wait_timeout"].contains(&name.as_str()))?;
+        // MySQL counts seconds, PostgreSQL says its unit.
+        let limit = value.parse().map(Duration::from_secs).ok().or_else(|| humantime::parse_duration(value).ok())?;
+        (!limit.is_zero()).then_some((name.as_str(), limit))
+    }
 }
 
 /// What limits the connections that are free.

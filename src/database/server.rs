@@ -72,6 +72,24 @@ impl Server {
         }
     }
 
+    /// What is the same for every way to the same server, whoever the user and whichever the database: two runs on one server
+    /// would measure each other. For a file it is the file.
+    #[must_use]
+    pub fn lock_key(&self) -> String {
+        let (kind, host, port) = match &self.way {
+            Way::Sqlite(way) => {
+                let path = std::fs::canonicalize(way.path()).unwrap_or_else(|_| way.path().to_owned());
+                return format!("sqlite {}", path.display());
+            }
+            Way::Postgres(way) => ("postgres", way.host_and_port().0, way.host_and_port().1),
+            Way::MySql(way) => ("mysql", way.host_and_port().0, way.host_and_port().1),
+        };
+        let host = host.trim_matches(['[', ']']).to_ascii_lowercase();
+        // A socket is this machine's, too.
+        let here = host.starts_with('/') || matches!(host.as_str(), "localhost" | "127.0.0.1" | "::1");
+        format!("{kind} {}:{port}", if here { "localhost" } else { &host })
+    }
+
     /// The same server, reached by the pool through a proxy at `address`; the program's own connections go straight.
     ///
     /// # Errors

@@ -17,17 +17,18 @@ mod stress;
 mod table;
 #[cfg(test)]
 mod tests;
+mod yaml;
 
 pub use convert::{Convert, Written};
 pub use error::{ExportError, Refusal, UnknownFormat};
 pub use formats::FORMATS;
-pub use import::{ImportError, Imported, import};
+pub use import::{Entry, Held, ImportError, Imported, entries, import};
 pub use into::{Change, IntoError, Names, Obstacle, Rewritten, Syntax, rewrite};
 pub use language::Language;
 pub use prefix::{Prefix, PrefixError};
 pub use render::{export, export_settings};
 pub use stress::{HdrLog, HdrLogError, stress_csv_header, stress_csv_rows, stress_schema};
-pub use table::{Absent, Bound, Field, Fields, Format, Holds, Rule, Section};
+pub use table::{Absent, Bound, Field, Fields, Format, Holds, Outcome, Rule, Section};
 
 use crate::{model::Recommendation, report::words};
 

@@ -147,6 +147,7 @@ impl Text<'_> {
     /// A row as a line; `None` where it is left out or refused.
     fn line(&mut self, section: &Section, field: &Field) -> Option<Line> {
         let (written, mut comments) = match field.holds {
+            Holds::Other(_) => return None,
             Holds::Fixed(word) => (Written::Word(word), Vec::new()),
             Holds::Setting(setting, convert) => {
                 let value = self.settings.get(setting).clone();

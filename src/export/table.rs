@@ -89,6 +89,8 @@ pub enum Holds {
     Setting(Setting, Convert),
     /// Something that makes the other names mean what they say.
     Fixed(&'static str),
+    /// Nothing of ours: it is never written, and read only to be judged.
+    Other(Convert),
 }
 
 /// A bound of a name's values.
@@ -96,8 +98,23 @@ pub enum Holds {
 pub struct Rule {
     /// The bound.
     pub bound: Bound,
-    /// What happens to values beyond it, as a sentence about the library.
+    /// What kind of thing happens to values beyond it.
+    pub outcome: Outcome,
+    /// What happens to them, as a sentence about the library.
     pub otherwise: &'static str,
+}
+
+/// What a pool does with a value beyond a [`Bound`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It does not start.
+    Refused,
+    /// It takes another value, and may not say so.
+    Replaced,
+    /// It takes it for no limit at all.
+    Unlimited,
+    /// It takes it for the least: a connection is closed after one use.
+    Spent,
 }
 
 /// Where a [`Rule`] draws the line; numbers are in their unit.
@@ -179,6 +196,11 @@ pub(super) const fn fixed(name: &'static str, value: &'static str) -> Field {
     Field { name, holds: Holds::Fixed(value), default: None, rules: &[], note: "" }
 }
 
+/// A row that is only read.
+pub(super) const fn other(name: &'static str, convert: Convert) -> Field {
+    Field { name, holds: Holds::Other(convert), default: None, rules: &[], note: "" }
+}
+
 impl Field {
     pub(super) const fn default(self, default: f64) -> Self {
         Self { default: Some(default), ..self }
@@ -193,9 +215,24 @@ impl Field {
     }
 }
 
-/// A rule in a line of a table.
-pub(super) const fn rule(bound: Bound, otherwise: &'static str) -> Rule {
-    Rule { bound, otherwise }
+/// A rule in a line of a table: values beyond it are not taken.
+pub(super) const fn refused(bound: Bound, otherwise: &'static str) -> Rule {
+    Rule { bound, outcome: Outcome::Refused, otherwise }
+}
+
+/// A rule beyond which the pool takes another value.
+pub(super) const fn replaced(bound: Bound, otherwise: &'static str) -> Rule {
+    Rule { bound, outcome: Outcome::Replaced, otherwise }
+}
+
+/// A rule beyond which there is no limit.
+pub(super) const fn unlimited(bound: Bound, otherwise: &'static str) -> Rule {
+    Rule { bound, outcome: Outcome::Unlimited, otherwise }
+}
+
+/// A rule beyond which connections are used once.
+pub(super) const fn spent(bound: Bound, otherwise: &'static str) -> Rule {
+    Rule { bound, outcome: Outcome::Spent, otherwise }
 }
 
 /// A setting that is absent, in a line of a table.

@@ -27,9 +27,17 @@ pub(super) fn external(entry: Entry) -> Result<(External, Option<Workload>), Pro
     }
     let line = kind.line;
     let url = kind.text()?;
-    let is_http = ["http://", "https://"].iter().any(|scheme| url.starts_with(scheme));
-    if !is_http || url.contains('{') {
+    let parsed = url::Url::parse(&url).ok().filter(|parsed| {
+        matches!(parsed.scheme(), "http" | "https") && parsed.query().is_none() && parsed.fragment().is_none()
+    });
+    let Some(parsed) = parsed.filter(|_| !url.contains('{')) else {
         return Err(Problem::at(line, format!("`http` is \"{url}\": expected a URL such as http://127.0.0.1:8000")));
+    };
+    // The URL is stored, shown and written into reports.
+    if !parsed.username().is_empty() || parsed.password().is_some() {
+        let text = "`http` holds a user or a password, and would be kept with the run: leave them out, and give each request a \
+                    header such as {authorization: \"Basic ${CREDENTIALS}\"}, which is read from the environment";
+        return Err(Problem::at(line, text));
     }
     let mut requests = Vec::new();
     let mut operations = Vec::new();
@@ -78,10 +86,22 @@ pub fn command_target(text: &str) -> Result<External, ProfileError> {
 
 fn words(text: &str) -> Result<Vec<String>, String> {
     let words = shell_words::split(text).map_err(|_| "a quote is not closed: close it".to_owned())?;
+    if words.iter().any(|word| holds_a_password(word)) {
+        return Err("a word holds a URL with a password, and would be kept with the run: leave it to the environment, which the \
+                    program inherits (`$DATABASE_URL` within `sh -c '…'`)"
+            .to_owned());
+    }
     if words.first().is_none_or(String::is_empty) {
         return Err("there is no program: expected one with its arguments, such as ./bench.sh".to_owned());
     }
     Ok(words)
+}
+
+/// Whether a word has a URL with a password in it.
+fn holds_a_password(word: &str) -> bool {
+    let Some((_, rest)) = word.split_once("://") else { return false };
+    let authority = rest.split(['/', '?']).next().unwrap_or_default();
+    authority.rsplit_once('@').is_some_and(|(user, _)| user.contains(':') && !user.contains('$'))
 }
 
 /// A program with its arguments, as one text or as a list of words, and what is said of it beside.
@@ -93,6 +113,10 @@ fn call(entry: Entry, map: &mut Map) -> Result<Call, Problem> {
             let words: Vec<String> = list.into_iter().map(word).collect::<Result<_, _>>()?;
             if words.first().is_none_or(String::is_empty) {
                 return Err(Problem::at(line, "`command` is empty: expected a program with its arguments"));
+            }
+            if words.iter().any(|word| holds_a_password(word)) {
+                let text = "`command` holds a URL with a password, and would be kept with the run: leave it to the environment";
+                return Err(Problem::at(line, text));
             }
             words
         }

@@ -1,13 +1,14 @@
-//! Profiles: what to tune, in YAML.
+//! Profiles: what to tune, in YAML; and experiments: which of them to run when, and on what.
 //!
-//! In: the text of a profile, of pgbench's scripts, or the statements that a server has counted. Out: a checked
-//! [`Profile`], or an error that names file, line, key and remedy. This room reads no files; the built-in profiles are
+//! In: the text of a profile, an experiment, of pgbench's scripts, or the statements that a server has counted. Out: a checked
+//! [`Profile`] or [`Experiment`], or an error that names file, line, key and remedy. This room reads no files; the built-in profiles are
 //! part of the program.
 
 mod baseline;
 mod day;
 mod draft;
 mod error;
+mod experiment;
 mod external;
 mod faults;
 mod observed;
@@ -23,6 +24,7 @@ use std::{collections::BTreeSet, time::Duration};
 pub use day::MOST_INCIDENTS;
 use error::Problem;
 pub use error::ProfileError;
+pub use experiment::{AnswerFile, AnswerFiles, Experiment, ExperimentBudget, TargetSource};
 pub use external::command_target;
 pub use observed::from_observed;
 pub use pgbench::{Script, ScriptOptions, from_scripts, split_weight};
@@ -31,7 +33,7 @@ use space::Searched;
 use tree::{Entry, Node};
 use workload::Workloads;
 
-use crate::model::{Axis, Dialect, External, FaultPart, Limits, OperatingDay, Setting, Space, Workload};
+use crate::model::{Axis, Dialect, External, FaultPart, Limits, OperatingDay, Setting, Settings, Space, Workload};
 
 /// What a run tunes: a load, the settings in use, what to search, and within which limits.
 #[derive(Clone, Debug, PartialEq)]
@@ -67,6 +69,8 @@ pub struct Profile {
     faults_out_of_reach: bool,
     pinned: BTreeSet<Setting>,
     not_taken: BTreeSet<Setting>,
+    /// What a service is left with: the settings in use as they were found, whatever is pinned for the run.
+    in_use: Settings,
     /// What a service of the profile's is asked.
     asked: Option<Workload>,
     warnings: Vec<String>,
@@ -136,6 +140,7 @@ fn profile(root: Node, text: &str) -> Result<Profile, Problem> {
     let (target, asked) = map.take("target").map(external::external).transpose()?.unzip();
     let asked = asked.flatten();
     let baseline = space::settings(map.take("settings"))?;
+    let in_use = baseline.clone();
     let faults = map.take("faults").map(faults::fault_part).transpose()?;
     let day = day::day(map.take("day"))?;
     let Searched { space, slow, pinned, warnings, .. } =
@@ -149,7 +154,13 @@ fn profile(root: Node, text: &str) -> Result<Profile, Problem> {
         (None, None) => workload::workload(map.need("workload", "{operations: [{name: read, sql: select 1}]}")?)?,
     };
     map.end()?;
-    let (source, workload) = (text.to_owned(), if target.is_some() { NO_SQL } else { workloads.first()?.clone() });
+    let (source, workload) = (
+        text.to_owned(),
+        match (&target, &asked) {
+            (None, _) => workloads.first()?.clone(),
+            (Some(_), asked) => asked.clone().unwrap_or(NO_SQL),
+        },
+    );
     Ok(Profile {
         name,
         about,
@@ -168,6 +179,7 @@ fn profile(root: Node, text: &str) -> Result<Profile, Problem> {
         faults_out_of_reach: false,
         pinned,
         not_taken: BTreeSet::new(),
+        in_use,
         asked,
         warnings,
         workloads,
@@ -301,6 +313,12 @@ impl Profile {
         };
         self.not_taken = Setting::all().filter(|setting| !heeds(*setting)).collect();
         self.space.axes.retain(|axis| heeds(axis.setting));
+    }
+
+    /// The settings in use as they were found, whatever is pinned for the run.
+    #[must_use]
+    pub fn found_in_use(&self) -> &Settings {
+        &self.in_use
     }
 
     /// Whether the target does not heed the setting, as it says.

@@ -7,10 +7,12 @@ mod error;
 mod files;
 mod in_place;
 mod record;
+mod rounds;
 mod sqlite;
 
 pub use error::StoreError;
 pub use files::{check_writable, write_results};
 pub use in_place::{FileError, OwnFile};
 pub use record::{NewRun, RunRecord, RunStatus, RunSummary, TrialRecord};
+pub use rounds::RoundRecord;
 pub use sqlite::Store;

@@ -45,6 +45,15 @@ pub struct NewRun {
     /// Pools that share the server, where the command line said so.
     #[serde(default)]
     pub instances: Option<u32>,
+    /// The longest that it should take in seconds, where its experiment said so.
+    #[serde(default)]
+    pub seconds: Option<f64>,
+    /// The experiment that it belongs to.
+    #[serde(default)]
+    pub experiment: Option<String>,
+    /// The round of that experiment.
+    #[serde(default)]
+    pub round: Option<i64>,
 }
 
 /// How far a run has come.
@@ -102,6 +111,8 @@ pub struct RunSummary {
     pub profile: String,
     /// The target, without its password.
     pub target: String,
+    /// The experiment that it belongs to.
+    pub experiment: Option<String>,
     /// How far it has come.
     pub status: RunStatus,
     /// How many trials are stored.

@@ -29,7 +29,7 @@ static MIGRATIONS: Migrator = sqlx::migrate!();
 /// The store of runs in one file.
 #[derive(Debug, Clone)]
 pub struct Store {
-    pool: SqlitePool,
+    pub(super) pool: SqlitePool,
     path: PathBuf,
 }
 
@@ -109,8 +109,8 @@ impl Store {
     pub async fn begin_run(&self, run: &NewRun) -> Result<(), StoreError> {
         let operation = "begin a run";
         let result = sqlx::query(
-            "INSERT INTO runs (id, started_at, status, profile_name, profile_source, target, seed, intent)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO runs (id, started_at, status, profile_name, profile_source, target, seed, intent, round)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         )
         .bind(&run.id)
         .bind(&run.started_at)
@@ -121,6 +121,7 @@ impl Store {
         // SQLite's integers are signed: a seed is kept as text.
         .bind(run.seed.to_string())
         .bind(self.json(operation, run)?)
+        .bind(run.round)
         .execute(&self.pool)
         .await;
         match result {
@@ -176,18 +177,20 @@ impl Store {
             .and_then(|done| self.updated(run, done.rows_affected()))
     }
 
-    /// Marks every run that is told to be under way as interrupted: for whoever knows that none is.
+    /// Marks every run and every round that is told to be under way as interrupted: for whoever knows that none is.
     ///
     /// # Errors
     /// [`StoreError`] when it cannot be written.
     pub async fn bury_the_dead(&self) -> Result<(), StoreError> {
-        sqlx::query("UPDATE runs SET status = ? WHERE status = ?")
-            .bind(RunStatus::Interrupted.name())
-            .bind(RunStatus::Running.name())
-            .execute(&self.pool)
-            .await
-            .map(drop)
-            .map_err(|error| self.failed("store a run's status", &error))
+        for update in ["UPDATE runs SET status = ? WHERE status = ?", "UPDATE rounds SET status = ? WHERE status = ?"] {
+            sqlx::query(update)
+                .bind(RunStatus::Interrupted.name())
+                .bind(RunStatus::Running.name())
+                .execute(&self.pool)
+                .await
+                .map_err(|error| self.failed("store a run's status", &error))?;
+        }
+        Ok(())
     }
 
     /// Closes the file: what is in its write-ahead log goes into it, so that it can be copied alone.
@@ -216,12 +219,19 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when they cannot be read.
     pub async fn runs(&self) -> Result<Vec<RunSummary>, StoreError> {
+        self.summaries(None).await
+    }
+
+    /// All runs, or those of a round, newest first.
+    pub(super) async fn summaries(&self, round: Option<i64>) -> Result<Vec<RunSummary>, StoreError> {
         let operation = "list runs";
         let rows = sqlx::query(
             "SELECT id, started_at, status, profile_name, target, recommendation,
-                    (SELECT count(*) FROM trials WHERE run = id) AS trials
-             FROM runs ORDER BY started_at DESC, rowid DESC",
+                    (SELECT count(*) FROM trials WHERE run = runs.id) AS trials,
+                    (SELECT experiment FROM rounds WHERE rounds.id = runs.round) AS experiment
+             FROM runs WHERE ?1 IS NULL OR round = ?1 ORDER BY started_at DESC, rowid DESC",
         )
+        .bind(round)
         .fetch_all(&self.pool)
         .await
         .map_err(|error| self.failed(operation, &error))?;
@@ -232,6 +242,7 @@ impl Store {
                     started_at: self.column(operation, row, "started_at")?,
                     profile: self.column(operation, row, "profile_name")?,
                     target: self.column(operation, row, "target")?,
+                    experiment: self.column(operation, row, "experiment")?,
                     status: self.status(operation, row)?,
                     trials: self.column(operation, row, "trials")?,
                     verdict: self.recommendation(operation, row)?.map(|recommendation| recommendation.verdict),
@@ -268,7 +279,7 @@ impl Store {
         })
     }
 
-    fn status(&self, operation: &'static str, row: &SqliteRow) -> Result<RunStatus, StoreError> {
+    pub(super) fn status(&self, operation: &'static str, row: &SqliteRow) -> Result<RunStatus, StoreError> {
         let name: String = self.column(operation, row, "status")?;
         RunStatus::ALL
             .into_iter()
@@ -282,7 +293,7 @@ impl Store {
             .transpose()
     }
 
-    fn column<'r, T: sqlx::Decode<'r, sqlx::Sqlite> + sqlx::Type<sqlx::Sqlite>>(
+    pub(super) fn column<'r, T: sqlx::Decode<'r, sqlx::Sqlite> + sqlx::Type<sqlx::Sqlite>>(
         &self,
         operation: &'static str,
         row: &'r SqliteRow,
@@ -321,7 +332,7 @@ impl Store {
         StoreError::Failed { operation, path: self.path.clone(), problem }
     }
 
-    fn failed(&self, operation: &'static str, error: &sqlx::Error) -> StoreError {
+    pub(super) fn failed(&self, operation: &'static str, error: &sqlx::Error) -> StoreError {
         failed(operation, &self.path, error)
     }
 }
@@ -448,6 +459,9 @@ mod tests {
             trials: None,
             pairs: None,
             instances: None,
+            seconds: None,
+            experiment: None,
+            round: None,
         }
     }
 

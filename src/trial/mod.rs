@@ -263,8 +263,8 @@ impl Target {
     pub async fn reachable(&self) -> Result<(), String> {
         match self {
             Self::Database(target) => target.reachable().await,
-            // These fail as a `Program`, and are begun again without waiting.
-            Self::Simulated(_) | Self::Simulation(_) | Self::Command(_) | Self::Service(_) => Ok(()),
+            Self::Service(target) => target.reachable().await,
+            Self::Simulated(_) | Self::Simulation(_) | Self::Command(_) => Ok(()),
         }
     }
 

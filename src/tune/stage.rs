@@ -1,27 +1,19 @@
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+mod external;
+mod room;
 
+use std::{path::PathBuf, sync::Arc};
+
+use self::room::{allow, start_private};
 use super::{Event, TuneError};
 use crate::{
-    database::{
-        Demand, Inspection, PrivateError, PrivateFile, PrivateOptions, PrivateServer, Programs, Refusal, Schema,
-        Server, StateFolder, guard,
-    },
+    database::{PrivateError, PrivateFile, PrivateServer, Programs, Schema, Server, StateFolder},
     export::Prefix,
     fault::{self, OutOfReach, Proxy, Reach},
-    model::{Dialect, External, Fault, FaultPlace, Setting, Settings},
+    model::{Dialect, External, Fault, FaultPlace, Settings},
     profile::Profile,
-    trial::{
-        self, CommandTarget, DatabaseTarget, FaultError, Mix, ServiceTarget, SimulatedTarget, SimulationTarget,
-        Surroundings, Target,
-    },
+    trial::{DatabaseTarget, FaultError, Mix, SimulatedTarget, SimulationTarget, Target},
 };
 
-/// Connections that the program keeps beside the pool: one that holds the schema, one for looking whether the server
-/// is well.
-const OWN_CONNECTIONS: u32 = 2;
 /// What a reader must know of SQLite, and where it stands in for a PostgreSQL.
 const EMBEDDED: &str = "the database is embedded: what it takes of the processors is in what the load generator took";
 const BESIDE: &str = "the workload's tables lie in a file of their own beside the one named, with a write-ahead log: the figures \
@@ -29,16 +21,8 @@ const BESIDE: &str = "the workload's tables lie in a file of their own beside th
 const INSTEAD: &str = "no PostgreSQL is installed here, so an embedded SQLite serves instead: a real database, but one that \
                        writes one transaction at a time, in this process and without a network, so that the figures say \
                        nothing of a server; `make deps` or `apt-get install postgresql` installs one, --target names one";
-/// What a reader must know of a program or a service in place of a database.
-const UNKNOWN_CPU: &str = "who else used the machine's processors cannot be told from the target's own use: no trial is repeated \
-                           for it";
+/// What a reader must know where several pools share the server.
 const ONE_POOL: &str = "days of operation are left out: a simulation has one pool, not several that share a server";
-const NO_FAULTS: &str =
-    "faults and days of operation are left out: they need a pool and a database of which more can be seen";
-const ALL_HEEDED: &str = "nothing says which settings the target heeds, so all that trials can decide are searched: name them in \
-                          the command, as {max_connections}, or under `takes` in the profile's `target`";
-/// Connections that a private server allows beyond what the search may use.
-const SPARE_CONNECTIONS: u32 = 10;
 
 /// A throw-away database that the run makes and removes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,6 +94,16 @@ impl Choice {
             Self::Simulation { shown, .. } => shown.clone(),
             Self::External { target, .. } => target.to_string(),
             Self::Server(server) => server.to_string(),
+        }
+    }
+
+    /// What only one run may load at a time; none where each run makes its own.
+    #[must_use]
+    pub fn lock_key(&self) -> Option<String> {
+        match self {
+            Self::Server(server) => Some(server.lock_key()),
+            Self::External { target, .. } => Some(target.to_string()),
+            Self::Private(_) | Self::Simulated | Self::Simulation { .. } => None,
         }
     }
 }
@@ -236,64 +230,6 @@ impl Stage {
             warnings,
             in_use: None,
         }
-    }
-
-    /// A program or a service in place of a database. Nothing is inspected: the first trial tells whether it runs.
-    fn external(
-        choice: &Choice,
-        external: &External,
-        prefix: &Prefix,
-        results: Option<&Path>,
-        profile: &mut Profile,
-        run: &str,
-        events: &mut dyn FnMut(Event),
-    ) -> Result<Self, TuneError> {
-        let failed = |problem: String| TuneError::External(problem);
-        let takes = trial::taken(external).map_err(|error| failed(format!("write the target's file: {error}")))?;
-        let mut warnings = vec![UNKNOWN_CPU.to_owned()];
-        if profile.faults.is_some() || profile.day.is_some() {
-            warnings.push(NO_FAULTS.to_owned());
-        }
-        if takes.is_none() {
-            warnings.push(ALL_HEEDED.to_owned());
-        }
-        profile.tune_external(takes.as_ref());
-        for warning in &warnings {
-            events(Event::Notice(warning.clone()));
-        }
-        let around = Surroundings {
-            prefix: prefix.clone(),
-            kept: results.map(|results| results.join(run).join("trials")),
-            workers: profile.workers,
-            instances: profile.instances,
-            measure: profile.trial.measure,
-            warm_up_cap: profile.trial.warm_up_cap,
-        };
-        let (target, server) = match external {
-            External::Command(command) => {
-                let target = CommandTarget::new(command.clone(), around)
-                    .map_err(|error| failed(format!("make a folder for temporary files: {error}")))?;
-                (Target::Command(target), "a program that measures by itself")
-            }
-            External::Http(service) => {
-                let mix = Mix::new(&profile.workload)?;
-                let target = ServiceTarget::new(service.clone(), &profile.workload, mix, around);
-                (Target::Service(target.map_err(|error| failed(error.to_string()))?), "a service driven over HTTP")
-            }
-        };
-        Ok(Self {
-            target,
-            private: None,
-            schema: None,
-            _file: None,
-            dialect: None,
-            shown: choice.shown(),
-            server: server.to_owned(),
-            free: None,
-            settings: serde_json::Map::new(),
-            warnings,
-            in_use: Some(profile.space.baseline.clone()),
-        })
     }
 
     async fn prepare(
@@ -514,58 +450,6 @@ async fn clean_leftovers(events: &mut dyn FnMut(Event)) -> Result<(), TuneError>
         events(Event::Notice(format!("removed the private server in {folder}, which a dead run had left")));
     }
     Ok(())
-}
-
-/// Starts a throw-away server with room for the largest pool of the search.
-async fn start_private(
-    dialect: Dialect,
-    profile: &Profile,
-    events: &mut dyn FnMut(Event),
-) -> Result<PrivateServer, TuneError> {
-    clean_leftovers(events).await?;
-    let options = PrivateOptions { dialect, ..PrivateOptions::default() };
-    let most = sizes(profile).1.saturating_mul(profile.instances) + OWN_CONNECTIONS + SPARE_CONNECTIONS;
-    Ok(PrivateServer::start(&PrivateOptions { max_connections: options.max_connections.max(most), ..options }).await?)
-}
-
-/// The smallest and the largest pool that the run may open.
-fn sizes(profile: &Profile) -> (u32, u32) {
-    let in_use = profile.space.baseline.max_connections();
-    let axis = profile.space.axes.iter().find(|axis| axis.setting == Setting::MaxConnections);
-    axis.map_or((in_use, in_use), |axis| (count(axis.low), count(axis.high).max(in_use)))
-}
-
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an axis of a count has whole, legal ends")]
-fn count(end: f64) -> u32 {
-    end as u32
-}
-
-/// Asks the guard, and cuts the search space to what it allows. Gives its notices.
-fn allow(
-    inspection: &Inspection,
-    profile: &mut Profile,
-    makes_schema: bool,
-    load_in_use: bool,
-) -> Result<Vec<String>, TuneError> {
-    let (low, high) = sizes(profile);
-    let in_use = profile.space.baseline.max_connections();
-    let instances = profile.instances;
-    let demand = |connections| Demand { connections, instances, own: OWN_CONNECTIONS, makes_schema, load_in_use };
-    // The settings in use are measured whatever the range: they have to fit as well.
-    guard(inspection, &demand(in_use..=in_use)).map_err(|refusal| match refusal {
-        Refusal::TooFewFree { needed, instances, own, free, why, remedy } => {
-            Refusal::InUseTooLarge { needed, instances, own, free, why, remedy }
-        }
-        other => other,
-    })?;
-    let allowance = guard(inspection, &demand(low..=high))?;
-    let most = f64::from(*allowance.connections.end());
-    for axis in &mut profile.space.axes {
-        if matches!(axis.setting, Setting::MaxConnections | Setting::MinConnections) {
-            axis.high = axis.high.min(most).max(axis.low);
-        }
-    }
-    Ok(allowance.notices)
 }
 
 #[cfg(test)]

@@ -244,6 +244,10 @@ impl<'a> Trials<'a> {
         let started_at = unix_seconds();
         let seed = self.seed.wrapping_add(u64::from(self.sequence));
         let mut repeats = 0;
+        // A target that takes no time does not look itself.
+        if self.cancel.is_cancelled() {
+            return Err(TuneError::Interrupted);
+        }
         let measurement = loop {
             let started = Instant::now();
             let measurement = self.measure(kind, settings, seed).await?;
@@ -338,6 +342,11 @@ impl<'a> Trials<'a> {
         }
         let Details { mut measurement, .. } = self.target.run(&self.load, settings, seed, &mut control).await?;
         self.target.check(&measurement).await?;
+        if self.limits.p95_query.is_some() && measurement.query.count == 0 && measurement.requests.succeeded > 0 {
+            let cause =
+                "it tells no times, and the limit on the 95th percentile of query time cannot be judged without them";
+            return Err(TrialError::Program(cause.to_owned()));
+        }
         measurement.under_faults = self.fault_part(settings, seed, &measurement).await?;
         Ok(measurement)
     }

@@ -6,6 +6,7 @@ mod cli;
 mod database;
 mod exports;
 mod fault;
+mod job;
 mod layering;
 mod pool;
 mod support;

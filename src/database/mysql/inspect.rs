@@ -11,7 +11,7 @@ use crate::{
     model::Dialect,
 };
 
-const RECORDED: [&str; 9] = [
+const RECORDED: [&str; 10] = [
     "max_connections",
     "innodb_buffer_pool_size",
     "innodb_flush_log_at_trx_commit",
@@ -21,6 +21,7 @@ const RECORDED: [&str; 9] = [
     "thread_handling",
     "transaction_isolation",
     "have_ssl",
+    "wait_timeout",
 ];
 
 const FACTS: &str = "

@@ -9,7 +9,7 @@ use crate::{
     model::Dialect,
 };
 
-const RECORDED: [&str; 9] = [
+const RECORDED: [&str; 10] = [
     "max_connections",
     "shared_buffers",
     "work_mem",
@@ -19,6 +19,7 @@ const RECORDED: [&str; 9] = [
     "max_wal_size",
     "autovacuum",
     "ssl",
+    "idle_session_timeout",
 ];
 
 const FACTS: &str = "

@@ -61,13 +61,23 @@ impl StateFolder {
         &self.path
     }
 
-    /// Makes a folder for a cluster, and holds its lock.
-    pub(in crate::database) fn claim(&self) -> Result<ClusterFolder, PrivateError> {
+    /// Makes the folder if it is not there, and gives its whole path.
+    ///
+    /// # Errors
+    /// [`PrivateError`] when it cannot be made, or belongs to somebody else.
+    pub fn make(&self) -> Result<PathBuf, PrivateError> {
         let failed = |cause| PrivateError::State { folder: self.path.clone(), cause };
         // Others may pass through (the server may run as another user), but not look around.
         DirBuilder::new().recursive(true).mode(0o711).create(&self.path).map_err(failed)?;
         let folder = fs::canonicalize(&self.path).map_err(failed)?;
         self.check_owner()?;
+        Ok(folder)
+    }
+
+    /// Makes a folder for a cluster, and holds its lock.
+    pub(in crate::database) fn claim(&self) -> Result<ClusterFolder, PrivateError> {
+        let failed = |cause| PrivateError::State { folder: self.path.clone(), cause };
+        let folder = self.make()?;
         loop {
             let path = folder.join(format!("{PREFIX}{:08x}", rand::random::<u32>()));
             let lock_path = path.with_extension(LOCK);

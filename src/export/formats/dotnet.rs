@@ -3,7 +3,7 @@
 use crate::{
     export::{
         Bound, Convert, Fields, Format, Language, Section,
-        table::{absent, field, fixed, rule},
+        table::{absent, field, fixed, refused, unlimited},
     },
     model::Setting,
 };
@@ -31,19 +31,19 @@ pub(super) static NPGSQL: Format = Format {
                 field(Setting::MinConnections, "Minimum Pool Size", Convert::Count).default(0.0),
                 field(Setting::MaxConnections, "Maximum Pool Size", Convert::Count).default(100.0),
                 field(Setting::ConnectionTimeout, "Timeout", Convert::WholeSeconds).default(15.0).rules(&[
-                    rule(Bound::NotZero, "Npgsql then waits for ever"),
-                    rule(Bound::AtMost(1024.0), "Npgsql takes at most 1024 s"),
+                    unlimited(Bound::NotZero, "Npgsql then waits for ever"),
+                    refused(Bound::AtMost(1024.0), "Npgsql takes at most 1024 s"),
                 ]),
                 field(Setting::ConnectionLifetime, "Connection Lifetime", Convert::WholeSeconds)
                     .default(3600.0)
-                    .rules(&[rule(Bound::NotZero, "Npgsql then never closes a connection for its age")]),
+                    .rules(&[unlimited(Bound::NotZero, "Npgsql then never closes a connection for its age")]),
                 field(Setting::IdleTimeout, "Connection Idle Lifetime", Convert::WholeSeconds).default(300.0).rules(&[
-                    rule(Bound::NotZero, "Npgsql refuses less than its Connection Pruning Interval of 10 s"),
-                    rule(Bound::AtLeast(10.0), "Npgsql refuses less than its Connection Pruning Interval of 10 s"),
+                    refused(Bound::NotZero, "Npgsql refuses less than its Connection Pruning Interval of 10 s"),
+                    refused(Bound::AtLeast(10.0), "Npgsql refuses less than its Connection Pruning Interval of 10 s"),
                 ]),
                 field(Setting::HealthCheckInterval, "Keepalive", Convert::WholeSeconds)
                     .default(0.0)
-                    .rules(&[rule(Bound::NotZero, "Npgsql then checks no idle connection")]),
+                    .rules(&[unlimited(Bound::NotZero, "Npgsql then checks no idle connection")]),
             ]),
         },
         Section {
@@ -58,7 +58,7 @@ pub(super) static NPGSQL: Format = Format {
             fields: Fields::Listed(&[
                 field(Setting::RetryAttempts, "MaxRetryAttempts", Convert::Count)
                     .default(3.0)
-                    .rules(&[rule(Bound::NotZero, "Polly takes 1 or more")])
+                    .rules(&[refused(Bound::NotZero, "Polly takes 1 or more")])
                     .note("MaxRetryAttempts does not count the first try"),
                 field(Setting::InitialRetryDelay, "Delay", Convert::Time).default(2.0),
                 fixed("BackoffType", "DelayBackoffType.Exponential"),
@@ -78,11 +78,11 @@ pub(super) static NPGSQL: Format = Format {
                 fixed("FailureRatio", "1.0"),
                 field(Setting::CircuitBreakerThreshold, "MinimumThroughput", Convert::Count)
                     .default(100.0)
-                    .rules(&[rule(Bound::AtLeast(2.0), "Polly takes 2 or more")])
+                    .rules(&[refused(Bound::AtLeast(2.0), "Polly takes 2 or more")])
                     .note("the circuit opens when all of at least so many calls within SamplingDuration have failed"),
                 field(Setting::CircuitBreakerTimeout, "BreakDuration", Convert::Time)
                     .default(5.0)
-                    .rules(&[rule(Bound::AtLeast(0.5), "Polly takes half a second or more")]),
+                    .rules(&[refused(Bound::AtLeast(0.5), "Polly takes half a second or more")]),
             ]),
         },
     ],

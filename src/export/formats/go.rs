@@ -3,7 +3,7 @@
 use crate::{
     export::{
         Bound, Convert, Fields, Format, Language, Section,
-        table::{absent, field, fixed, rule},
+        table::{absent, field, fixed, other, refused, spent, unlimited},
     },
     model::Setting,
 };
@@ -28,17 +28,17 @@ pub(super) static DATABASE_SQL: Format = Format {
             fields: Fields::Listed(&[
                 field(Setting::MaxConnections, "SetMaxOpenConns", Convert::Count)
                     .default(0.0)
-                    .rules(&[rule(Bound::NotZero, "database/sql then has no limit")]),
+                    .rules(&[unlimited(Bound::NotZero, "database/sql then has no limit")]),
                 field(Setting::MaxConnections, "SetMaxIdleConns", Convert::Count)
                     .default(2.0)
-                    .rules(&[rule(Bound::NotZero, "database/sql then keeps no connection")])
+                    .rules(&[spent(Bound::NotZero, "database/sql then keeps no connection")])
                     .note("by default all but two are closed as soon as they come back"),
                 field(Setting::ConnectionLifetime, "SetConnMaxLifetime", Convert::Time)
                     .default(0.0)
-                    .rules(&[rule(Bound::NotZero, "database/sql then never closes a connection for its age")]),
+                    .rules(&[unlimited(Bound::NotZero, "database/sql then never closes a connection for its age")]),
                 field(Setting::IdleTimeout, "SetConnMaxIdleTime", Convert::Time)
                     .default(0.0)
-                    .rules(&[rule(Bound::NotZero, "database/sql then keeps idle connections for ever")]),
+                    .rules(&[unlimited(Bound::NotZero, "database/sql then keeps idle connections for ever")]),
             ]),
             ..CONSTANTS
         },
@@ -77,12 +77,13 @@ pub(super) static PGXPOOL: Format = Format {
                 field(Setting::MinConnections, "MinConns", Convert::Count).default(0.0),
                 field(Setting::MaxConnections, "MaxConns", Convert::Count)
                     .default(4.0)
-                    .rules(&[rule(Bound::AtLeast(1.0), "pgxpool refuses a pool without connections")]),
+                    .rules(&[refused(Bound::AtLeast(1.0), "pgxpool refuses a pool without connections")]),
                 field(Setting::ConnectionLifetime, "MaxConnLifetime", Convert::Time).default(3600.0),
                 field(Setting::IdleTimeout, "MaxConnIdleTime", Convert::Time).default(1800.0),
                 field(Setting::HealthCheckInterval, "HealthCheckPeriod", Convert::Time).default(60.0).note(
                     "pgxpool then closes what is too old or idle and opens what is missing; it validates nothing",
                 ),
+                other("MaxConnLifetimeJitter", Convert::Time),
             ]),
             ..CONSTANTS
         },

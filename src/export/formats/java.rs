@@ -3,7 +3,7 @@
 use crate::{
     export::{
         Bound, Convert, Field, Fields, Format, Language, Rule, Section,
-        table::{field, fixed, rule},
+        table::{field, fixed, other, refused, replaced, unlimited},
     },
     model::Setting,
 };
@@ -79,37 +79,41 @@ const POOL: Section = Section {
         field(Setting::MinConnections, "minimumIdle", Convert::Count),
         field(Setting::MaxConnections, "maximumPoolSize", Convert::Count)
             .default(10.0)
-            .rules(&[rule(Bound::AtLeast(1.0), "HikariCP refuses a pool without connections")]),
+            .rules(&[refused(Bound::AtLeast(1.0), "HikariCP refuses a pool without connections")]),
         field(Setting::ConnectionTimeout, "connectionTimeout", Convert::Milliseconds).default(30_000.0).rules(&[
-            rule(Bound::NotZero, "HikariCP then waits for ever"),
-            rule(Bound::AtLeast(250.0), "HikariCP refuses less than 250 ms"),
+            unlimited(Bound::NotZero, "HikariCP then waits for ever"),
+            refused(Bound::AtLeast(250.0), "HikariCP refuses less than 250 ms"),
         ]),
         field(Setting::ConnectionLifetime, "maxLifetime", Convert::Milliseconds)
             .default(1_800_000.0)
             .rules(&[
-                rule(Bound::NotZero, "HikariCP then never closes a connection for its age"),
-                rule(Bound::AtLeast(30_000.0), "HikariCP silently takes 30 minutes for less than 30 s"),
+                unlimited(Bound::NotZero, "HikariCP then never closes a connection for its age"),
+                replaced(Bound::AtLeast(30_000.0), "HikariCP silently takes 30 minutes for less than 30 s"),
             ])
             .note("HikariCP shortens each connection's life by up to 2.5 %, so that they do not end together"),
         field(Setting::IdleTimeout, "idleTimeout", Convert::Milliseconds).default(600_000.0).rules(&[
-            rule(Bound::NotZero, "HikariCP then keeps idle connections for ever"),
-            rule(Bound::AtLeast(10_000.0), "HikariCP silently takes 10 minutes for less than 10 s"),
-            rule(
+            unlimited(Bound::NotZero, "HikariCP then keeps idle connections for ever"),
+            replaced(Bound::AtLeast(10_000.0), "HikariCP silently takes 10 minutes for less than 10 s"),
+            replaced(
                 Bound::Below(Setting::ConnectionLifetime, 1.0),
                 "HikariCP silently switches it off within a second of maxLifetime",
             ),
         ]),
         field(Setting::HealthCheckInterval, "keepaliveTime", Convert::Milliseconds).default(120_000.0).rules(&[
-            rule(Bound::NotZero, "HikariCP then checks no idle connection"),
-            rule(Bound::AtLeast(30_000.0), "HikariCP silently switches it off, or takes its default, for less than 30 s"),
-            rule(Bound::Below(Setting::ConnectionLifetime, 0.001), "HikariCP silently switches it off, or takes its default, from maxLifetime on"),
+            unlimited(Bound::NotZero, "HikariCP then checks no idle connection"),
+            replaced(Bound::AtLeast(30_000.0), "HikariCP silently switches it off, or takes its default, for less than 30 s"),
+            replaced(Bound::Below(Setting::ConnectionLifetime, 0.001), "HikariCP silently switches it off, or takes its default, from maxLifetime on"),
         ]),
         field(Setting::ValidationQuery, "connectionTestQuery", Convert::TextIfAny).note(
             "HikariCP validates what was unused for 500 ms; without connectionTestQuery the driver's isValid() does it, for less",
         ),
         field(Setting::ValidationTimeout, "validationTimeout", Convert::Milliseconds)
             .default(5_000.0)
-            .rules(&[rule(Bound::AtLeast(250.0), "HikariCP refuses less than 250 ms")]),
+            .rules(&[refused(Bound::AtLeast(250.0), "HikariCP refuses less than 250 ms")]),
+        other("leakDetectionThreshold", Convert::Milliseconds).rules(&[
+            replaced(Bound::AtLeast(2_000.0), "HikariCP silently looks for no leaks below 2 s"),
+            replaced(Bound::Below(Setting::ConnectionLifetime, 0.0), "HikariCP silently looks for no leaks above maxLifetime"),
+        ]),
     ]),
 };
 
@@ -125,7 +129,7 @@ const RETRY: Section = Section {
     fields: Fields::Listed(&[
         field(Setting::RetryAttempts, "maxAttempts", Convert::TotalAttempts)
             .default(3.0)
-            .rules(&[rule(Bound::AtLeast(1.0), "resilience4j refuses it")])
+            .rules(&[refused(Bound::AtLeast(1.0), "resilience4j refuses it")])
             .note("maxAttempts counts the first try"),
         field(Setting::InitialRetryDelay, "waitDuration", Convert::Time).default(0.5).rules(MILLISECOND),
         fixed("enableExponentialBackoff", "true"),
@@ -134,11 +138,11 @@ const RETRY: Section = Section {
         fixed("enableRandomizedWait", "true"),
         field(Setting::RetryJitterFactor, "randomizedWaitFactor", Convert::Factor)
             .default(0.5)
-            .rules(&[rule(Bound::Under(1.0), "resilience4j takes factors below 1 only")]),
+            .rules(&[refused(Bound::Under(1.0), "resilience4j takes factors below 1 only")]),
     ]),
 };
 
-const MILLISECOND: &[Rule] = &[rule(Bound::AtLeast(0.001), "resilience4j counts whole milliseconds")];
+const MILLISECOND: &[Rule] = &[replaced(Bound::AtLeast(0.001), "resilience4j counts whole milliseconds")];
 
 const BREAKER: Section = Section {
     path: &["resilience4j", "circuitbreaker", "instances", "database"],

@@ -3,7 +3,7 @@
 use crate::{
     export::{
         Absent, Bound, Convert, Fields, Format, Language, Section,
-        table::{absent, field, fixed, rule},
+        table::{absent, field, fixed, other, replaced, unlimited},
     },
     model::Setting,
 };
@@ -28,16 +28,16 @@ pub(super) static NODE_POSTGRES: Format = Format {
                     .note("kept once they are open; pg opens none ahead"),
                 field(Setting::MaxConnections, "max", Convert::Count)
                     .default(10.0)
-                    .rules(&[rule(Bound::NotZero, "pg takes 10 for it")]),
+                    .rules(&[replaced(Bound::NotZero, "pg takes 10 for it")]),
                 field(Setting::ConnectionTimeout, "connectionTimeoutMillis", Convert::Milliseconds)
                     .default(0.0)
-                    .rules(&[rule(Bound::NotZero, "pg then waits for ever")]),
+                    .rules(&[unlimited(Bound::NotZero, "pg then waits for ever")]),
                 field(Setting::ConnectionLifetime, "maxLifetimeSeconds", Convert::Seconds)
                     .default(0.0)
-                    .rules(&[rule(Bound::NotZero, "pg then never closes a connection for its age")]),
+                    .rules(&[unlimited(Bound::NotZero, "pg then never closes a connection for its age")]),
                 field(Setting::IdleTimeout, "idleTimeoutMillis", Convert::Milliseconds)
                     .default(10_000.0)
-                    .rules(&[rule(Bound::NotZero, "pg then keeps idle connections for ever")]),
+                    .rules(&[unlimited(Bound::NotZero, "pg then keeps idle connections for ever")]),
             ]),
             ..OBJECT
         },
@@ -74,14 +74,14 @@ pub(super) static KNEX: Format = Format {
                 field(Setting::MaxConnections, "max", Convert::Count).default(10.0),
                 field(Setting::ConnectionTimeout, "acquireTimeoutMillis", Convert::Milliseconds)
                     .default(60_000.0)
-                    .rules(&[rule(Bound::NotZero, "Knex's pool takes 30 s for it")])
+                    .rules(&[replaced(Bound::NotZero, "Knex's pool takes 30 s for it")])
                     .note("Knex takes the smaller of this and acquireConnectionTimeout, where that is set"),
                 field(Setting::ConnectionLifetime, "maxConnectionLifetimeMillis", Convert::Milliseconds)
-                    .rules(&[rule(Bound::NotZero, "Knex then never closes a connection for its age")])
+                    .rules(&[unlimited(Bound::NotZero, "Knex then never closes a connection for its age")])
                     .note("older releases of Knex have no lifetime and pass over it"),
                 field(Setting::IdleTimeout, "idleTimeoutMillis", Convert::Milliseconds)
                     .default(30_000.0)
-                    .rules(&[rule(Bound::NotZero, "Knex's pool takes 30 s for it")]),
+                    .rules(&[replaced(Bound::NotZero, "Knex's pool takes 30 s for it")]),
             ]),
             ..OBJECT
         },
@@ -126,6 +126,7 @@ const RETRY: Section = Section {
         field(Setting::InitialRetryDelay, "minTimeout", Convert::Milliseconds).default(1000.0),
         fixed("factor", "2"),
         field(Setting::MaxRetryDelay, "maxTimeout", Convert::Milliseconds),
+        other("randomize", Convert::Count),
     ]),
     ..OBJECT
 };

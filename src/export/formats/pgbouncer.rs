@@ -3,7 +3,7 @@
 use crate::{
     export::{
         Bound, Convert, Fields, Format, Language, Section,
-        table::{absent, field, rule},
+        table::{absent, field, spent, unlimited},
     },
     model::Setting,
 };
@@ -31,16 +31,16 @@ pub(super) static PGBOUNCER: Format = Format {
             field(Setting::MaxConnections, "default_pool_size", Convert::Count)
                 .default(20.0)
                 .note("for each pair of user and database")
-                .rules(&[rule(Bound::NotZero, "PgBouncer then has no limit")]),
+                .rules(&[unlimited(Bound::NotZero, "PgBouncer then has no limit")]),
             field(Setting::ConnectionTimeout, "query_wait_timeout", Convert::Seconds)
                 .default(120.0)
-                .rules(&[rule(Bound::NotZero, "PgBouncer then lets a client wait for ever")]),
+                .rules(&[unlimited(Bound::NotZero, "PgBouncer then lets a client wait for ever")]),
             field(Setting::ConnectionLifetime, "server_lifetime", Convert::Seconds)
                 .default(3600.0)
-                .rules(&[rule(Bound::NotZero, "PgBouncer then uses each connection once")]),
+                .rules(&[spent(Bound::NotZero, "PgBouncer then uses each connection once")]),
             field(Setting::IdleTimeout, "server_idle_timeout", Convert::Seconds)
                 .default(600.0)
-                .rules(&[rule(Bound::NotZero, "PgBouncer then keeps idle connections for ever")]),
+                .rules(&[unlimited(Bound::NotZero, "PgBouncer then keeps idle connections for ever")]),
             field(Setting::HealthCheckInterval, "server_check_delay", Convert::Seconds).default(30.0).note(
                 "server_check_query runs on a connection that was idle for longer than this, before it is handed out; 0: on each",
             ),

@@ -3,7 +3,7 @@
 use crate::{
     export::{
         Absent, Bound, Convert, Field, Fields, Format, Language, Section,
-        table::{absent, field, fixed, rule},
+        table::{absent, field, fixed, spent, unlimited},
     },
     model::Setting,
 };
@@ -25,13 +25,13 @@ pub(super) static SQLALCHEMY: Format = Format {
             fields: Fields::Listed(&[
                 field(Setting::MaxConnections, "pool_size", Convert::Count)
                     .default(5.0)
-                    .rules(&[rule(Bound::NotZero, "SQLAlchemy then has no limit")])
+                    .rules(&[unlimited(Bound::NotZero, "SQLAlchemy then has no limit")])
                     .note("at most pool_size + max_overflow are open; those of the overflow are closed when they come back"),
                 fixed("max_overflow", "0"),
                 field(Setting::ConnectionTimeout, "pool_timeout", Convert::Seconds).default(30.0),
                 field(Setting::ConnectionLifetime, "pool_recycle", Convert::WholeSeconds)
                     .default(-1.0)
-                    .rules(&[rule(Bound::NotZero, "SQLAlchemy then opens a new connection for each checkout")]),
+                    .rules(&[spent(Bound::NotZero, "SQLAlchemy then opens a new connection for each checkout")]),
                 field(
                     Setting::ValidationQuery,
                     "pool_pre_ping",
@@ -152,7 +152,7 @@ pub(super) static ASYNCPG: Format = Format {
                 field(Setting::MaxConnections, "max_size", Convert::Count).default(10.0),
                 field(Setting::IdleTimeout, "max_inactive_connection_lifetime", Convert::Seconds)
                     .default(300.0)
-                    .rules(&[rule(Bound::NotZero, "asyncpg then keeps idle connections for ever")])
+                    .rules(&[unlimited(Bound::NotZero, "asyncpg then keeps idle connections for ever")])
                     .note("asyncpg closes idle connections below min_size too"),
             ]),
             ..DICT

@@ -3,7 +3,7 @@
 use crate::{
     export::{
         Bound, Convert, Fields, Format, Language, Section,
-        table::{absent, field, fixed, rule},
+        table::{absent, field, fixed, unlimited},
     },
     model::Setting,
 };
@@ -36,7 +36,7 @@ pub(super) static RAILS: Format = Format {
                 field(Setting::ConnectionLifetime, "max_age", Convert::Seconds),
                 field(Setting::IdleTimeout, "idle_timeout", Convert::Seconds)
                     .default(300.0)
-                    .rules(&[rule(Bound::NotZero, "Rails then keeps idle connections for ever")]),
+                    .rules(&[unlimited(Bound::NotZero, "Rails then keeps idle connections for ever")]),
                 field(Setting::HealthCheckInterval, "keepalive", Convert::Seconds).default(600.0),
             ]),
         },

@@ -4,15 +4,18 @@
 //! are read backwards, so that a name here and in an export is the same.
 
 mod pairs;
+mod program;
 #[cfg(test)]
 mod tests;
 
-use super::{Bound, Convert, Field, Format, Holds, IntoError, Language, Prefix, Written};
+use super::{Bound, Convert, Field, Format, Holds, IntoError, Language, Prefix, Section, Written, into::edit::line_of};
 use crate::{
     model::{Setting, Settings, Value},
     report::words,
 };
-use pairs::{Held, Pair};
+use pairs::Pair;
+
+pub use pairs::Held;
 
 /// What a configuration says.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,11 +29,6 @@ pub struct Imported {
 /// Why a configuration is not read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ImportError {
-    /// The format is written only.
-    #[error(
-        "{0} is only written, not read; read are config.py, config-dict, env, json, yaml, toml, hikaricp, spring-boot, rails, pgbouncer and npgsql"
-    )]
-    OnlyWritten(&'static str),
     /// The text is not of the format.
     #[error("it is not read as {title}: {problem}")]
     Syntax {
@@ -54,27 +52,12 @@ pub enum ImportError {
 /// # Errors
 /// [`ImportError`] when the text is not of the format, or has no setting at all.
 pub fn import(format: &Format, text: &str, prefix: Option<&Prefix>) -> Result<Imported, ImportError> {
-    let pairs = match format.language {
-        // Only our own names are looked for in programs: another pool's may be any function's.
-        Language::Python if format.sections.iter().all(|section| section.library == "pool-tune") => {
-            pairs::python(text, prefix)?
-        }
-        Language::Shell => pairs::env(text, prefix)?,
-        Language::Toml => pairs::toml(format, text)?,
-        Language::Json | Language::Yaml => pairs::tree(format, text)?,
-        Language::Properties => pairs::properties(text),
-        Language::Ini => pairs::ini(format, text),
-        Language::CSharp => pairs::connection_string(text),
-        Language::Python | Language::JavaScript | Language::Rust | Language::Go => {
-            return Err(ImportError::OnlyWritten(format.title));
-        }
-    };
+    let pairs = pairs_of(format, text, prefix)?;
     let mut imported = Imported { values: Vec::new(), notes: Vec::new() };
     for pair in &pairs {
-        let row = format.fields().filter(|(section, _)| pair.is_in(section.path));
-        let row = row.map(|(_, field)| field).find(|field| pairs::plain(field.name) == pairs::plain(&pair.name));
-        if let Some((field, setting, convert)) = row.and_then(held) {
-            imported.take(pair, &field, setting, convert);
+        if let Some((field, setting, convert)) = row(format, pair).and_then(|(_, field)| held(field)) {
+            let line = pair.at.map(|at| format!("line {}: ", line_of(text, at))).unwrap_or_default();
+            imported.take(&line, pair, &field, setting, convert);
         }
     }
     if imported.values.is_empty() && imported.notes.is_empty() {
@@ -85,10 +68,87 @@ pub fn import(format: &Format, text: &str, prefix: Option<&Prefix>) -> Result<Im
     Ok(imported)
 }
 
+/// A name of a configuration that a format knows, as it stands there.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// The part of the format that has the name.
+    pub section: &'static Section,
+    /// The row of the name.
+    pub field: Field,
+    /// The names around it, outermost first.
+    pub path: Vec<String>,
+    /// What it holds.
+    pub held: Held,
+    /// The line, from 1.
+    pub line: usize,
+    /// The column, from 1, in characters.
+    pub column: usize,
+}
+
+impl Entry {
+    /// What it holds as its row has it; `None` for what is known only when the program runs.
+    #[must_use]
+    pub fn written(&self) -> Option<Written> {
+        match (self.field.holds, &self.held) {
+            (Holds::Setting(setting, convert), held) => written(held, setting, convert).ok(),
+            // Any setting that is a number reads a number.
+            (Holds::Other(convert), held) => written(held, Setting::ConnectionTimeout, convert).ok(),
+            (Holds::Fixed(_), Held::Number(number)) => Some(Written::Number(*number)),
+            (Holds::Fixed(_), Held::Text(text)) => text.trim().parse().ok().map(Written::Number),
+            (Holds::Fixed(_), _) => None,
+        }
+    }
+}
+
+/// Every name of a configuration that the format knows, in the order of the text.
+///
+/// # Errors
+/// [`ImportError`] when the text is not of the format, or has no such name.
+pub fn entries(format: &'static Format, text: &str, prefix: Option<&Prefix>) -> Result<Vec<Entry>, ImportError> {
+    let mut entries: Vec<Entry> = pairs_of(format, text, prefix)?
+        .into_iter()
+        .filter_map(|pair| {
+            let (section, field) = row(format, &pair)?;
+            let at = pair.at.unwrap_or(0);
+            let start = text[..at].rfind('\n').map_or(0, |end| end + 1);
+            let column = text[start..at].trim_start_matches('\u{feff}').chars().count() + 1;
+            let path = pair.path.unwrap_or_default();
+            Some(Entry { section, field, path, held: pair.held, line: line_of(text, at), column })
+        })
+        .collect();
+    if entries.is_empty() {
+        return Err(ImportError::Nothing(format.title));
+    }
+    entries.sort_by_key(|entry| (entry.line, entry.column));
+    Ok(entries)
+}
+
+/// The row of a name where it may be one.
+fn row<'f>(format: &'f Format, pair: &Pair) -> Option<(&'f Section, Field)> {
+    let mut rows = format.fields().filter(|(section, _)| pair.is_in(section.path));
+    rows.find(|(_, field)| pairs::plain(field.name) == pairs::plain(&pair.name))
+}
+
+fn pairs_of(format: &Format, text: &str, prefix: Option<&Prefix>) -> Result<Vec<Pair>, ImportError> {
+    Ok(match format.language {
+        // Our own names may be constants with a prefix; another pool's are its functions'.
+        Language::Python if format.sections.iter().all(|section| section.library == "pool-tune") => {
+            pairs::python(text, prefix)?
+        }
+        Language::Shell => pairs::env(text, prefix)?,
+        Language::Toml => pairs::toml(format, text)?,
+        Language::Json | Language::Yaml => pairs::tree(format, text)?,
+        Language::Properties => pairs::properties(text),
+        Language::Ini => pairs::ini(format, text),
+        Language::CSharp => pairs::connection_string(text),
+        Language::Python | Language::JavaScript | Language::Rust | Language::Go => program::pairs(format, text)?,
+    })
+}
+
 fn held(field: Field) -> Option<(Field, Setting, Convert)> {
     match field.holds {
         Holds::Setting(setting, convert) => Some((field, setting, convert)),
-        Holds::Fixed(_) => None,
+        Holds::Fixed(_) | Holds::Other(_) => None,
     }
 }
 
@@ -120,8 +180,7 @@ impl Imported {
     }
 
     /// Takes a value over, or notes why not.
-    fn take(&mut self, pair: &Pair, field: &Field, setting: Setting, convert: Convert) {
-        let line = pair.line.map(|line| format!("line {line}: ")).unwrap_or_default();
+    fn take(&mut self, line: &str, pair: &Pair, field: &Field, setting: Setting, convert: Convert) {
         let name = format!("{line}{}", pair.name);
         let written = match written(&pair.held, setting, convert) {
             Ok(written) => written,
@@ -163,9 +222,12 @@ impl Imported {
 fn written(held: &Held, setting: Setting, convert: Convert) -> Result<Written, String> {
     let is_sql = setting.spec().unit == crate::model::Unit::Sql;
     match (held, convert) {
+        (Held::Unclear(text), Convert::Validated { yes, no }) if [yes, no].contains(&text.as_str()) => {
+            Ok(Written::Word(if text == yes { yes } else { no }))
+        }
         (Held::Unclear(shown), _) => Err(format!("`{}`", words::one_line(shown))),
         (Held::Truth(truth), Convert::Validated { yes, no }) => {
-            let word = [yes, no].into_iter().find(|word| *word == truth.to_string());
+            let word = [yes, no].into_iter().find(|word| word.eq_ignore_ascii_case(&truth.to_string()));
             word.map(Written::Word).ok_or_else(|| truth.to_string())
         }
         (Held::Text(text), Convert::Validated { yes, no }) => {

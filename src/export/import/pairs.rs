@@ -5,7 +5,16 @@ use toml_edit::{Document, Item};
 
 use super::{Format, ImportError, Prefix};
 use crate::{
-    export::into::{Names, env as variables, expression::Plain, python as program},
+    export::{
+        into::{
+            Names,
+            edit::{line_of, line_text},
+            env as variables,
+            expression::Plain,
+            python as program,
+        },
+        yaml,
+    },
     model::Setting,
 };
 
@@ -13,17 +22,21 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Pair {
     /// The names around it, outermost first; `None` where the syntax has none.
-    path: Option<Vec<String>>,
+    pub(super) path: Option<Vec<String>>,
     pub(super) name: String,
-    pub(super) line: Option<usize>,
+    /// The byte where it stands, where that is known.
+    pub(super) at: Option<usize>,
     pub(super) held: Held,
 }
 
 /// What a name holds.
-#[derive(Debug)]
-pub(super) enum Held {
+#[derive(Clone, Debug, PartialEq)]
+pub enum Held {
+    /// A number, in the name's unit.
     Number(f64),
+    /// `true` or `false`.
     Truth(bool),
+    /// A text.
     Text(String),
     /// An expression, a list: no plain value.
     Unclear(String),
@@ -36,7 +49,9 @@ impl Pair {
         let (Some(own), Some(last)) = (&self.path, path.last()) else { return true };
         // Rails has a part for each environment; retries and circuit breakers have names of the user's.
         let kind = path.iter().rev().find(|key| !["database", "production", "instances"].contains(key)).unwrap_or(last);
-        ["production"].contains(last) || own.iter().any(|key| plain(key) == plain(kind))
+        ["production"].contains(last)
+            || own.iter().any(|key| plain(key) == plain(kind))
+            || super::program::holds(last, own)
     }
 }
 
@@ -49,13 +64,13 @@ pub(super) fn plain(name: &str) -> String {
 pub(super) fn python(text: &str, prefix: Option<&Prefix>) -> Result<Vec<Pair>, ImportError> {
     let prefix = prefix.cloned().unwrap_or_else(|| common_prefix(text));
     let defined = program::defined(text, Names { prefix: &prefix, within: None })?;
-    let pair = |(setting, line, value): (Setting, usize, Option<Plain>)| {
+    let pair = |(setting, at, value): (Setting, usize, Option<Plain>)| {
         let held = match value {
             Some(Plain::Number(number)) => Held::Number(number),
             Some(Plain::Text(text)) => Held::Text(text),
-            None => Held::Unclear(text.lines().nth(line - 1).unwrap_or_default().trim().to_owned()),
+            None => Held::Unclear(line_text(text, at).trim().to_owned()),
         };
-        Pair { path: None, name: setting.name().to_owned(), line: Some(line), held }
+        Pair { path: None, name: setting.name().to_owned(), at: Some(at), held }
     };
     Ok(defined.into_iter().map(pair).collect())
 }
@@ -64,10 +79,10 @@ pub(super) fn python(text: &str, prefix: Option<&Prefix>) -> Result<Vec<Pair>, I
 pub(super) fn env(text: &str, prefix: Option<&Prefix>) -> Result<Vec<Pair>, ImportError> {
     let prefix = prefix.cloned().unwrap_or_else(|| common_prefix(text));
     let defined = variables::defined(text, Names { prefix: &prefix, within: None })?;
-    let pair = |(setting, line, text): (Setting, usize, String)| Pair {
+    let pair = |(setting, at, text): (Setting, usize, String)| Pair {
         path: None,
         name: setting.name().to_owned(),
-        line: Some(line),
+        at: Some(at),
         held: Held::Text(text),
     };
     Ok(defined.into_iter().map(pair).collect())
@@ -89,11 +104,14 @@ fn common_prefix(text: &str) -> Prefix {
 
 /// A table of TOML: the export's, or the file itself.
 pub(super) fn toml(format: &Format, text: &str) -> Result<Vec<Pair>, ImportError> {
-    let document = Document::parse(text).map_err(|error| syntax(format, &error))?;
+    let document = Document::parse(text).map_err(|error| {
+        // Its own text repeats the line, which may hold a password.
+        let line = line_of(text, error.span().map_or(0, |span| span.start.min(text.len())));
+        syntax(format, &format!("line {line}: {}", error.message()))
+    })?;
     let root = document.as_table();
     let names = format.sections.iter().filter_map(|section| section.path.first());
     let table = names.filter_map(|name| root.get(name)).find_map(Item::as_table_like).unwrap_or(root);
-    let line = |item: &Item| item.span().map(|span| text[..span.start].matches('\n').count() + 1);
     let pair = |(name, item): (&str, &Item)| {
         #[expect(clippy::cast_precision_loss, reason = "no setting is near 2^53")]
         let number = item.as_integer().map(|whole| whole as f64).or(item.as_float());
@@ -103,18 +121,20 @@ pub(super) fn toml(format: &Format, text: &str) -> Result<Vec<Pair>, ImportError
             (.., Some(truth)) => Held::Truth(truth),
             _ => Held::Unclear(item.span().and_then(|span| text.get(span)).unwrap_or_default().to_owned()),
         };
-        Pair { path: None, name: name.to_owned(), line: line(item), held }
+        Pair { path: None, name: name.to_owned(), at: item.span().map(|span| span.start), held }
     };
     Ok(table.iter().map(pair).collect())
 }
 
 /// JSON, and YAML, of which it is a part.
 pub(super) fn tree(format: &Format, text: &str) -> Result<Vec<Pair>, ImportError> {
-    let text = text.trim_start_matches('\u{feff}');
-    let root: Json = serde_yaml::from_str(text).map_err(|error| syntax(format, &error.without_snippet()))?;
+    let documents = yaml::documents(text).map_err(|(_, problem)| syntax(format, &problem))?;
+    let tree = yaml::tree(text);
+    let places = tree.as_ref().map(|tree| yaml::entries(tree.root_node(), text)).unwrap_or_default();
     let mut pairs = Vec::new();
-    let mut stack = vec![(Vec::new(), &root)];
-    while let Some((path, node)) = stack.pop() {
+    let mut stack: Vec<_> =
+        documents.iter().enumerate().rev().map(|(number, root)| (number, Vec::new(), root)).collect();
+    while let Some((document, path, node)) = stack.pop() {
         let Some(map) = node.as_object() else { continue };
         for (name, value) in map {
             let held = match value {
@@ -126,22 +146,37 @@ pub(super) fn tree(format: &Format, text: &str) -> Result<Vec<Pair>, ImportError
                 Json::Object(_) => {
                     let mut path: Vec<String> = path.clone();
                     path.push(name.clone());
-                    stack.push((path, value));
+                    stack.push((document, path, value));
                     continue;
                 }
             };
-            pairs.push(Pair { path: Some(path.clone()), name: name.clone(), line: None, held });
+            // What an alias brought here stands elsewhere.
+            let place = places.iter().filter(|place| place.name == *name);
+            let here = place.clone().find(|place| place.document == document && place.path == path);
+            let at = here.or_else(|| place.clone().next()).map(|place| place.pair.start_byte());
+            pairs.push(Pair { path: Some(path.clone()), name: name.clone(), at, held });
         }
     }
     Ok(pairs)
 }
 
+/// The lines of a text, each with the byte where it begins.
+fn lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    let mut at = 0;
+    text.split_inclusive('\n').map(move |line| {
+        let start = at;
+        at += line.len();
+        (start, line.trim_end_matches(['\r', '\n']))
+    })
+}
+
 /// Java's properties; of a dotted name the last part is the pool's.
 pub(super) fn properties(text: &str) -> Vec<Pair> {
     let mut pairs = Vec::new();
-    let mut lines = text.lines().enumerate();
-    while let Some((index, line)) = lines.next() {
-        let mut line = line.trim_start().to_owned();
+    let mut lines = lines(text);
+    while let Some((at, whole)) = lines.next() {
+        let mut line = whole.trim_start().to_owned();
+        let at = at + (whole.len() - line.len());
         if line.starts_with(['#', '!']) {
             continue;
         }
@@ -156,7 +191,7 @@ pub(super) fn properties(text: &str) -> Vec<Pair> {
         let value = value.strip_prefix(['=', ':']).unwrap_or(value).trim_start();
         let (path, name) = name.rsplit_once('.').unwrap_or(("", name));
         let path = (!path.is_empty()).then(|| path.split('.').map(str::to_owned).collect());
-        pairs.push(Pair { path, name: name.to_owned(), line: Some(index + 1), held: Held::Text(unescaped(value)) });
+        pairs.push(Pair { path, name: name.to_owned(), at: Some(at), held: Held::Text(unescaped(value)) });
     }
     pairs
 }
@@ -196,14 +231,15 @@ pub(super) fn ini(format: &Format, text: &str) -> Vec<Pair> {
     let own = format.sections.iter().filter_map(|section| section.path.first()).collect::<Vec<_>>();
     let mut is_own = true;
     let mut pairs = Vec::new();
-    for (index, line) in text.lines().enumerate() {
-        let line = line.trim_start_matches('\u{feff}').trim();
+    for (at, whole) in lines(text) {
+        let line = whole.trim_start_matches('\u{feff}').trim();
+        let at = at + whole.find(line).unwrap_or(0);
         if let Some(name) = line.strip_prefix('[') {
             let name = name.trim_end_matches(']').trim();
             is_own = own.iter().any(|own| own.eq_ignore_ascii_case(name));
         } else if let Some((name, value)) = line.split_once('=').filter(|_| is_own && !line.starts_with([';', '#'])) {
             let held = Held::Text(value.trim().to_owned());
-            pairs.push(Pair { path: None, name: name.trim().to_owned(), line: Some(index + 1), held });
+            pairs.push(Pair { path: None, name: name.trim().to_owned(), at: Some(at), held });
         }
     }
     pairs
@@ -212,8 +248,8 @@ pub(super) fn ini(format: &Format, text: &str) -> Vec<Pair> {
 /// The keywords of a connection string, alone or between quotes in C# or JSON.
 pub(super) fn connection_string(text: &str) -> Vec<Pair> {
     let mut pairs = Vec::new();
-    for (index, line) in text.lines().enumerate() {
-        let line = line.trim();
+    for (at, whole) in lines(text) {
+        let line = whole.trim();
         if line.starts_with("//") {
             continue;
         }
@@ -221,7 +257,8 @@ pub(super) fn connection_string(text: &str) -> Vec<Pair> {
             if line.contains('"') { line.split('"').skip(1).step_by(2).collect() } else { vec![line] };
         for (name, value) in pieces.iter().flat_map(|piece| piece.split(';')).filter_map(|pair| pair.split_once('=')) {
             let held = Held::Text(value.trim().to_owned());
-            pairs.push(Pair { path: None, name: name.trim().to_owned(), line: Some(index + 1), held });
+            let at = at + whole.find(name.trim()).unwrap_or(0);
+            pairs.push(Pair { path: None, name: name.trim().to_owned(), at: Some(at), held });
         }
     }
     pairs

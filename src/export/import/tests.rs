@@ -7,7 +7,7 @@ use crate::{
 };
 
 /// The formats that are read.
-const READ: [&str; 11] = [
+const READ: [&str; 21] = [
     "config.py",
     "config-dict",
     "env",
@@ -19,6 +19,16 @@ const READ: [&str; 11] = [
     "rails",
     "pgbouncer",
     "npgsql",
+    "sqlalchemy",
+    "psycopg-pool",
+    "django",
+    "asyncpg",
+    "node-postgres",
+    "knex",
+    "database-sql",
+    "pgxpool",
+    "sqlx",
+    "bb8",
 ];
 
 fn imported(format: &str, text: &str) -> Result<Imported, ImportError> {
@@ -119,8 +129,8 @@ fn configurations_of_other_hands_are_read() {
 #[test]
 fn what_is_not_read_is_told() {
     let message = |format: &str, text: &str| imported(format, text).unwrap_err().to_string();
-    assert!(message("sqlx", "").starts_with("sqlx is only written, not read; read are config.py"));
-    assert!(message("sqlalchemy", "").contains("is only written"));
+    assert!(message("sqlx", "").starts_with("it has no setting under a name of sqlx"));
+    assert!(message("sqlalchemy", "x = 1\nf(a=\n").contains("is not understood"));
     assert!(message("json", "{\"a\": }}").starts_with("it is not read as JSON: "));
     assert!(message("toml", "a = \n").starts_with("it is not read as TOML: "));
     assert!(message("hikaricp", "a=3").starts_with("it has no setting under a name of HikariCP"));

@@ -66,12 +66,12 @@ impl Edits {
 }
 
 /// The line, from 1, that holds a byte.
-pub(super) fn line_of(source: &str, at: usize) -> usize {
+pub(in crate::export) fn line_of(source: &str, at: usize) -> usize {
     source.as_bytes().iter().take(at).filter(|byte| **byte == b'\n').count() + 1
 }
 
 /// The text of a line, without its end.
-pub(super) fn line_text(source: &str, at: usize) -> &str {
+pub(in crate::export) fn line_text(source: &str, at: usize) -> &str {
     let end = source[at..].find('\n').map_or(source.len(), |offset| at + offset);
     source[start_of_line(source, at)..end].trim_end_matches('\r')
 }

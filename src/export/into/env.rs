@@ -23,10 +23,10 @@ struct Line {
     holds: String,
 }
 
-/// What a file defines: each setting with its line and what it holds.
+/// What a file defines: each setting with its place and what it holds.
 pub(in crate::export) fn defined(text: &str, names: Names<'_>) -> Result<Vec<(Setting, usize, String)>, IntoError> {
     let (lines, _) = lines(text, names)?;
-    Ok(lines.into_iter().map(|line| (line.setting, line_of(text, line.at), line.holds)).collect())
+    Ok(lines.into_iter().map(|line| (line.setting, line.at, line.holds)).collect())
 }
 
 /// The lines that define settings, and where the block ends that is there already.

@@ -15,7 +15,7 @@ pub enum IntoError {
     /// A name that is given a value more than once.
     #[error(
         "`{name}` is defined in line {first} and in line {second}, so that it is open which one counts; remove one, or name \
-         the class, dictionary or table to change with --within"
+         the class, dictionary, table or mapping to change with --within"
     )]
     Twice {
         /// The name.
@@ -29,7 +29,9 @@ pub enum IntoError {
     #[error("{}", list(.0))]
     Obstacles(Vec<Obstacle>),
     /// There is no such part of the file.
-    #[error("there is no class, dictionary or table named `{0}` in it; leave --within out, or name one that is there")]
+    #[error(
+        "there is no class, dictionary, table or mapping named `{0}` in it; leave --within out, or name one that is there"
+    )]
     NoSuchPart(String),
     /// Python would read the bytes otherwise.
     #[error("line {line} says that the file's encoding is {encoding}; save it as UTF-8, and say so there")]
@@ -57,7 +59,7 @@ pub struct Obstacle {
 
 impl IntoError {
     /// An error in the line that holds a byte.
-    pub(super) fn syntax(source: &str, at: usize) -> Self {
+    pub(in crate::export) fn syntax(source: &str, at: usize) -> Self {
         Self::Syntax { line: line_of(source, at), shown: shortened(line_text(source, at)) }
     }
 }

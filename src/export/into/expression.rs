@@ -50,7 +50,7 @@ pub(in crate::export) enum Plain {
 }
 
 /// What an expression holds, or takes by default.
-pub(super) fn plain_value(node: Node<'_>, source: &str) -> Option<Plain> {
+pub(in crate::export) fn plain_value(node: Node<'_>, source: &str) -> Option<Plain> {
     let (place, _) = place(node, source, &Value::Count(0), Around::default(), 0).ok()?;
     if place.kind() == "none" {
         return Some(Plain::Text(String::new()));

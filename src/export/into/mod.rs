@@ -4,16 +4,17 @@
 //! changed without a doubt (two definitions of a name, an expression in place of a value) is refused as a whole.
 
 mod block;
-mod edit;
+pub(super) mod edit;
 pub(super) mod env;
 mod error;
 pub(super) mod expression;
 mod literal;
 pub(super) mod python;
-mod syntax;
+pub(super) mod syntax;
 #[cfg(test)]
 mod tests;
 mod toml;
+mod yaml;
 
 use edit::Edits;
 
@@ -37,6 +38,8 @@ pub enum Syntax {
     Env,
     /// TOML: the table `[connection_pool]`, or the names wherever they stand.
     Toml,
+    /// YAML: names with the prefix, and the guide's in the mapping `connection_pool` or one like it.
+    Yaml,
 }
 
 impl Syntax {
@@ -47,6 +50,7 @@ impl Syntax {
         match name.rsplit_once('.')?.1 {
             "py" | "pyi" => Some(Self::Python),
             "toml" => Some(Self::Toml),
+            "yaml" | "yml" => Some(Self::Yaml),
             // `.env`, `pool.env`, `.env.production`.
             _ if name.split('.').skip(1).any(|part| part == "env") => Some(Self::Env),
             _ => None,
@@ -60,7 +64,14 @@ impl Syntax {
             Self::Python => "config.py",
             Self::Env => "env",
             Self::Toml => "toml",
+            Self::Yaml => "yaml",
         }
+    }
+
+    /// Whether names with the prefix are looked for.
+    #[must_use]
+    pub fn has_prefix(self) -> bool {
+        self != Self::Toml
     }
 }
 
@@ -69,7 +80,7 @@ impl Syntax {
 pub struct Names<'a> {
     /// What the constants begin with.
     pub prefix: &'a Prefix,
-    /// The class, dictionary or table that holds the settings; the whole file without it.
+    /// The class, dictionary, table or mapping that holds the settings; the whole file without it.
     pub within: Option<&'a str>,
 }
 
@@ -106,11 +117,16 @@ pub fn rewrite(syntax: Syntax, text: &str, settings: &Settings, names: Names<'_>
     if rewritten.text != text {
         // What is written is read back first: a second time must find nothing left to do.
         match self::edits(syntax, &rewritten.text, settings, names) {
-            Ok(left) if left.replaced.is_empty() => {}
+            Ok(left) if left.replaced.is_empty() && keeps_the_rest(syntax, text, &rewritten.text, names) => {}
             _ => return Err(IntoError::NotReadBack),
         }
     }
     Ok(rewritten)
+}
+
+/// Whether what is no setting is the same as it was; a layout of YAML can carry a change further than its bytes.
+fn keeps_the_rest(syntax: Syntax, before: &str, after: &str, names: Names<'_>) -> bool {
+    syntax != Syntax::Yaml || yaml::keeps_the_rest(before, after, names)
 }
 
 /// A value without quotes.
@@ -134,5 +150,6 @@ fn edits(syntax: Syntax, text: &str, settings: &Settings, names: Names<'_>) -> R
         Syntax::Python => python::edits(text, settings, names),
         Syntax::Env => env::edits(text, settings, names),
         Syntax::Toml => toml::edits(text, settings, names),
+        Syntax::Yaml => yaml::edits(text, settings, names),
     }
 }

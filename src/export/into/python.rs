@@ -102,7 +102,7 @@ pub(in crate::export) fn defined(
     with_found(text, names, |found, _| {
         let defined = found.iter().map(|definition| {
             let value = definition.value.ok().and_then(|node| plain_value(node, text));
-            (definition.setting, line_of(text, definition.at), value)
+            (definition.setting, definition.at, value)
         });
         Ok(defined.collect())
     })

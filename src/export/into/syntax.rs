@@ -33,8 +33,19 @@ pub(super) fn error_in(root: Node<'_>, source: &str) -> Option<usize> {
         // The parser knows no line ends of that kind.
         return Some(0);
     }
+    broken(root).or_else(|| layout_error(root, source))
+}
+
+/// Where a carriage return stands alone, which some readers take for the end of a line and others do not.
+pub(super) fn lone_return(source: &str) -> Option<usize> {
+    let bytes = source.as_bytes();
+    bytes.iter().enumerate().find_map(|(at, byte)| (*byte == b'\r' && bytes.get(at + 1) != Some(&b'\n')).then_some(at))
+}
+
+/// Where the parser found the first part that it does not know.
+pub(in crate::export) fn broken(root: Node<'_>) -> Option<usize> {
     if !root.has_error() {
-        return layout_error(root, source);
+        return None;
     }
     let mut at = root.start_byte();
     let mut stack = vec![root];

@@ -16,7 +16,7 @@ fn rewritten(syntax: Syntax, text: &str, within: Option<&str>) -> Result<Rewritt
 
 /// The text without the block of what was added.
 fn kept(syntax: Syntax, text: &str) -> String {
-    let whole = rewritten(syntax, text, None).unwrap().text;
+    let whole = rewritten(syntax, text, None).unwrap_or_else(|error| panic!("{error}: {text:?}")).text;
     match whole.split_once(BEGIN) {
         Some((before, after)) => {
             assert_eq!(after.matches(END).count(), 1, "{whole}");
@@ -137,7 +137,7 @@ fn doubt_leaves_the_file_alone() {
     assert_eq!(
         message("x = 1\nAPP_MAX_CONNECTIONS = 1\nclass C:\n    APP_MAX_CONNECTIONS = 2\n"),
         "`APP_MAX_CONNECTIONS` is defined in line 2 and in line 4, so that it is open which one counts; remove one, or \
-         name the class, dictionary or table to change with --within"
+         name the class, dictionary, table or mapping to change with --within"
     );
     assert_eq!(message("x = 1\ny = (2\n"), "line 2 is not understood: `y = (2`; mend the line, then try again");
     assert_eq!(
@@ -244,9 +244,80 @@ fn files_are_known_by_their_names() {
         (".env.production", Some(Syntax::Env)),
         ("pool.env", Some(Syntax::Env)),
         ("Pool.TOML", Some(Syntax::Toml)),
+        ("values.yml", Some(Syntax::Yaml)),
         ("config", None),
         ("a.json", None),
     ] {
         assert_eq!(Syntax::of(name), syntax, "{name}");
     }
+}
+
+#[track_caller]
+fn yaml_value(before: &str, after: &str) {
+    assert_eq!(kept(Syntax::Yaml, before).trim_end(), after.trim_end());
+}
+
+#[test]
+fn yaml_keeps_its_form() {
+    for (before, after) in [
+        ("connection_pool:\n  max_connections: 30   # größe\n", "connection_pool:\n  max_connections: 15   # größe\n"),
+        ("pool: {max_connections: '30', a: 1}", "pool: {max_connections: '15', a: 1,"),
+        ("\u{feff}max_connections:\r\nb: [1, 2]\r\n", "\u{feff}max_connections: 15\r\nb: [1, 2]\r\n"),
+        ("\"max_connections\": ~\n", "\"max_connections\": 15\n"),
+        ("a: &x 1\nmax_connections: 0x1e\nb: *x\n", "a: &x 1\nmax_connections: 15\nb: *x\n"),
+        ("max_connections: 15.0\nvalidation_query: SELECT 1\n", "max_connections: 15.0\nvalidation_query: SELECT 1\n"),
+        ("validation_query: 'SELECT 2'\n", "validation_query: 'SELECT 1'\n"),
+        ("validation_query: \"SELECT \\x31\"\n", "validation_query: \"SELECT \\x31\"\n"),
+        (
+            "services:\n  web:\n    environment:\n      APP_MAX_CONNECTIONS: \"30\"\n",
+            "services:\n  web:\n    environment:\n      APP_MAX_CONNECTIONS: \"15\"\n",
+        ),
+        (
+            "redis: {max_connections: 3}\n---\nx: |\n  max_connections: 4\n\n",
+            "redis: {max_connections: 3}\n---\nx: |\n  max_connections: 4\n\n",
+        ),
+    ] {
+        yaml_value(before, after);
+    }
+    let added = rewritten(Syntax::Yaml, "env:\n  APP_MAX_CONNECTIONS: \"30\"\nz: 1", None).unwrap().text;
+    assert!(added.contains("  APP_MIN_CONNECTIONS: \"3\"\n") && added.ends_with("  # pool-tune: end\nz: 1"), "{added}");
+    let joined = rewritten(Syntax::Yaml, &added.replace("  APP_IDLE_TIMEOUT: \"300\"\n", ""), None).unwrap().text;
+    assert_eq!(joined.matches(BEGIN).count(), 1);
+    let empty = rewritten(Syntax::Yaml, "", None).unwrap().text;
+    assert!(empty.contains("\nconnection_pool:\n  min_connections: 3\n"), "{empty}");
+    let part = "dev:\n  max_connections: 1\n  idle_timeout: 9\nprod:\n  max_connections: 2\n  idle_timeout: 9\n";
+    let part = rewritten(Syntax::Yaml, part, Some("prod")).unwrap().text;
+    assert!(
+        part.starts_with("dev:\n  max_connections: 1\n  idle_timeout: 9\nprod:\n  max_connections: 15\n"),
+        "{part}"
+    );
+}
+
+#[test]
+fn yaml_in_doubt_is_left_alone() {
+    for (text, problem) in [
+        ("pool: {max_connections: *n}\nx: &n 3\n", "line 1 is not understood"),
+        ("x: &n 3\npool: {max_connections: *n}\n", "line 2: `max_connections` repeats an anchor"),
+        ("max_connections: &n 3\nx: *n\n", "line 1: `max_connections` bears an anchor"),
+        ("max_connections: !!int '3'\n", "line 1: `max_connections` bears a tag"),
+        ("max_connections: 30s\n", "line 1: `max_connections` is `30s`, which is no number; write 15"),
+        ("max_connections: ${MAX}\n", "line 1: `max_connections` is `${MAX}`"),
+        ("max_connections: |\n  3\n", "line 1: `max_connections` is `|"),
+        ("max_connections: [3]\n", "line 1: `max_connections` is `[3]`"),
+        ("max_connections: 1\nmax_connections: 2\n", "`max_connections` is defined in line 1 and in line 2"),
+        ("max_connections: 1\n---\nmax_connections: 2\n", "`max_connections` is defined in line 1 and in line 3"),
+        ("a: 1\nb: [\n", "line 2 is not understood"),
+        ("a: 1\nb:\n\tc: 2\n", "line "),
+        ("a: 1\rb: 2\n", "line 1 is not understood"),
+        ("- a\n- b\n", "line 1: `connection_pool` is not there, and the file is no block"),
+        (
+            "environment:\n  - APP_MAX_CONNECTIONS=3\n",
+            "line 2: `connection_pool` is not there, but APP_MAX_CONNECTIONS is",
+        ),
+    ] {
+        let error = rewritten(Syntax::Yaml, text, None).unwrap_err().to_string();
+        assert!(error.starts_with(problem), "{text:?}: {error}");
+    }
+    assert_eq!(rewritten(Syntax::Yaml, "a: 1", Some("b")), Err(IntoError::NoSuchPart("b".to_owned())));
+    rewritten(Syntax::Yaml, &format!("a: {}", "[".repeat(50_000)), None).unwrap_err();
 }

@@ -39,6 +39,15 @@ pub(super) struct Ended {
     pub(super) took: Duration,
 }
 
+/// What a program may leave behind when it has ended well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Leaves {
+    /// Nothing: what it has started ends with it.
+    Nothing,
+    /// What it was called for, such as a service that it has started anew.
+    Running,
+}
+
 /// Starts programs.
 #[derive(Debug)]
 pub(super) struct Caller {
@@ -67,6 +76,7 @@ impl Caller {
         call: &Call,
         settings: &Settings,
         (trial, seed): (u32, u64),
+        leaves: Leaves,
         cancel: &CancellationToken,
     ) -> Result<Ended, TrialError> {
         let mut names = Names::of_trial(settings, &self.around, trial, seed);
@@ -79,7 +89,17 @@ impl Caller {
         let shown = Call { words: words.clone(), ..call.clone() }.to_string();
         let mut command = Command::new(program);
         command.args(arguments).envs(names.environment(&self.around)).stdin(Stdio::null());
-        command.stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+        // What goes on running must not lose its output's reader: it writes into files.
+        let files = [self.folder.path().join("stdout"), self.folder.path().join("stderr")];
+        let open = |path: &PathBuf| -> Result<Stdio, TrialError> {
+            match leaves {
+                Leaves::Nothing => Ok(Stdio::piped()),
+                Leaves::Running => File::create(path)
+                    .map(Stdio::from)
+                    .map_err(|error| failed(format!("`{}` cannot be written: {error}", path.display()))),
+            }
+        };
+        command.stdout(open(&files[0])?).stderr(open(&files[1])?).process_group(0);
         if let Some(directory) = &call.directory {
             command.current_dir(directory);
         }
@@ -106,8 +126,11 @@ impl Caller {
             if status.is_none() {
                 group.end(&mut child).await;
             }
-            // Children that it has left behind must not load the next trial.
-            drop(group);
+            match &status {
+                Some(Ok(status)) if status.success() && leaves == Leaves::Running => group.let_go(),
+                // Children that it has left behind must not load the next trial.
+                _ => drop(group),
+            }
             if !all_read {
                 // Whether all was read or not, what was is kept.
                 tokio::time::timeout(AFTER_END, reading).await.ok();
@@ -115,6 +138,11 @@ impl Caller {
             status
         };
         let took = started.elapsed();
+        if leaves == Leaves::Running {
+            for (path, kept) in files.iter().zip([&mut stdout, &mut stderr]) {
+                kept.add(&std::fs::read(path).unwrap_or_default());
+            }
+        }
         let told = match &ended {
             Some(Ok(status)) => said(*status),
             Some(Err(error)) => format!("could not be waited for: {error}"),
@@ -211,6 +239,11 @@ impl Group {
             // It cannot refuse; how it ended is told by whoever ended it.
             child.wait().await.ok();
         }
+    }
+
+    /// Leaves it running.
+    fn let_go(mut self) {
+        self.0 = None;
     }
 
     fn signal(&self, signal: Signal) {

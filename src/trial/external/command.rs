@@ -2,7 +2,7 @@ use std::path::{Path, PathBuf};
 
 use super::{
     Surroundings,
-    call::Caller,
+    call::{Caller, Leaves},
     summary::{self, Reported},
 };
 use crate::{
@@ -44,7 +44,7 @@ impl CommandTarget {
         control: &Control<'_>,
     ) -> Result<Details, TrialError> {
         let Command { call, reads, .. } = &self.command;
-        let ended = self.caller.run(call, settings, (control.trial, seed), &control.cancel).await?;
+        let ended = self.caller.run(call, settings, (control.trial, seed), Leaves::Nothing, &control.cancel).await?;
         let folder = call.directory.as_deref().map_or_else(PathBuf::new, |folder| Path::new(folder).to_owned());
         let refused = |problem: String| {
             let call = &call.words[0];

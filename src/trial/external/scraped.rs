@@ -36,6 +36,11 @@ impl Scraped {
         self.seen().status
     }
 
+    /// Another trial begins, whose pool may be a new one.
+    pub(super) fn reset(&self) {
+        *self.seen() = Seen::default();
+    }
+
     /// The measured part begins.
     pub(in crate::trial) fn begin(&self) {
         let mut seen = self.seen();

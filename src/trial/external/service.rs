@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Surroundings,
-    call::Caller,
+    call::{Caller, Leaves},
     client::{self, Client},
     scraped::EVERY,
     template::Names,
@@ -76,7 +76,6 @@ impl ServiceTarget {
             let made = reqwest::Client::builder()
                 .no_proxy()
                 .redirect(reqwest::redirect::Policy::none())
-                .pool_max_idle_per_host(around.workers as usize + 1)
                 .timeout(timeout)
                 .user_agent(concat!("pool-tune/", env!("CARGO_PKG_VERSION")))
                 .build();
@@ -102,6 +101,7 @@ impl ServiceTarget {
         self.touched.store(true, Ordering::Relaxed);
         self.apply(settings, (control.trial, seed), &control.cancel).await?;
         self.ready(&control.cancel).await?;
+        self.client.pool.reset();
         let scraping = self.scrape();
         let served = Served::Service { client: Arc::clone(&self.client), mix: Arc::clone(&self.mix) };
         // Whoever else uses the processors cannot be told from the service.
@@ -127,9 +127,20 @@ impl ServiceTarget {
         self.ready(&cancel).await
     }
 
-    /// A load that no answer came to is none.
+    /// Tells a service that is gone, or requests that it does not know, from a measurement of the settings.
     pub(in crate::trial) fn check(measurement: &Measurement) -> Result<(), TrialError> {
-        if measurement.requests.succeeded > 0 {
+        let requests = measurement.requests;
+        let is_broken = |class| matches!(class, ErrorClass::Connect | ErrorClass::ConnectionLost);
+        let broken: u64 =
+            measurement.errors.iter().filter(|error| is_broken(error.class)).map(|error| error.count).sum();
+        if broken > 0 && broken >= requests.failed {
+            let example = measurement.errors.iter().find(|error| is_broken(error.class));
+            return Err(TrialError::Program(example.map_or_else(String::new, |error| error.example.clone())));
+        }
+        if requests.succeeded + requests.failed == 0 {
+            return Err(TrialError::Program("no request ended while measuring".to_owned()));
+        }
+        if requests.succeeded > 0 {
             return Ok(());
         }
         let Some(first) = measurement.errors.first() else {
@@ -140,8 +151,18 @@ impl ServiceTarget {
             (ErrorClass::Query, Some(code)) if code.starts_with('4') && code != "429" => {
                 Err(TrialError::Workload(first.example.clone()))
             }
-            (ErrorClass::Connect | ErrorClass::ConnectionLost, _) => Err(TrialError::Program(first.example.clone())),
             _ => Ok(()),
+        }
+    }
+
+    /// Whether the service says that it is ready now.
+    pub(in crate::trial) async fn reachable(&self) -> Result<(), String> {
+        let path = &self.service.ready.path;
+        let asked = HttpRequest { method: "GET".to_owned(), path: path.clone(), ..HttpRequest::default() };
+        match client::send_once(&self.http, &self.service.url, &asked, &Names::default()).await {
+            Ok(answer) if answer.status().is_success() => Ok(()),
+            Ok(answer) => Err(format!("`GET {path}` answered {}", answer.status())),
+            Err(error) => Err(format!("failed to {error}")),
         }
     }
 
@@ -153,7 +174,7 @@ impl ServiceTarget {
     ) -> Result<(), TrialError> {
         match &self.service.apply {
             Apply::Call(call) => {
-                self.caller.run(call, settings, (trial, seed), cancel).await?;
+                self.caller.run(call, settings, (trial, seed), Leaves::Running, cancel).await?;
                 Ok(())
             }
             Apply::Request(request) => {

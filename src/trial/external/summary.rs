@@ -177,7 +177,8 @@ fn any(text: &str, folder: &Path) -> Result<Reported, String> {
 }
 
 fn own(text: &str, folder: &Path) -> Result<Reported, String> {
-    let json = documents(text).find(Json::is_object);
+    let of_ours = documents(text).find(|json| json.get("successes").is_some());
+    let json = of_ours.or_else(|| documents(text).find(Json::is_object));
     of_own(json.ok_or_else(|| expected("one JSON object with `successes`, `failures` and `seconds`"))?, folder)
 }
 
@@ -214,6 +215,9 @@ fn checked(reported: Reported) -> Result<Reported, String> {
     let Reported { seconds, warm_up, slices, .. } = &reported;
     if !(seconds.is_finite() && *seconds > 0.0) {
         return Err(format!("it says that it measured for {seconds} s: expected a time above 0"));
+    }
+    if reported.successes + reported.failures == 0 {
+        return Err("it says that it measured no request at all, neither served nor failed".to_owned());
     }
     if !(warm_up.is_finite() && *warm_up >= 0.0) || slices.iter().any(|rate| !rate.is_finite() || *rate < 0.0) {
         return Err("it tells a time or a rate that is negative or no number".to_owned());

@@ -385,6 +385,7 @@ fn profiles_of_programs_and_services_are_checked_with_their_lines() {
         ("  command: []\n", 4, "`command` is empty"),
         ("  command: x\n  takes: [max_conections]\n", 5, "did you mean `max_connections`"),
         ("  http: localhost\n  requests: [{path: /}]\n", 4, "expected a URL"),
+        ("  http: http://me:hunter2@x\n  requests: [{path: /}]\n", 4, "holds a user or a password"),
         ("  http: http://x\n  requests: [{path: x}]\n", 5, "begins with /"),
         ("  http: http://x\n  requests: [{path: '/{id}'}]\n", 5, "`{id}` is no parameter"),
         ("  http: http://x\n  requests: [{path: /}]\n  success: 2yy\n", 6, "classes of them such as 2xx"),

@@ -78,3 +78,24 @@ fn a_file_that_cannot_be_changed_is_told_before_it_is_touched() {
         assert!(stderr(&output).contains(problem), "{}", stderr(&output));
     }
 }
+
+#[test]
+fn a_yaml_file_takes_them_too() {
+    let folder = tempfile::tempdir().unwrap();
+    run(folder.path(), &["--profile", "heavy", "--name", "run"]);
+    let path = folder.path().join("values.yaml");
+    let before = "env: &e  # größe\r\n  DB_MAX_CONNECTIONS: \"7\"\r\nother:\r\n  <<: *e\r\n";
+    fs::write(&path, before).unwrap();
+    let export = |more: &[&str]| pool_tune(folder.path(), &[&["export", "--into", "values.yaml"], more].concat());
+    assert_eq!(export(&["--check"]).status.code(), Some(9));
+    assert!(stdout(&export(&["--diff"])).contains("-  DB_MAX_CONNECTIONS: \"7\""));
+    assert_eq!(export(&["--within", "nowhere"]).status.code(), Some(2));
+    assert_eq!(fs::read_to_string(&path).unwrap(), before);
+    let output = export(&["--within", "env", "--prefix", "DB"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!(fs::read_to_string(folder.path().join("values.yaml.bak")).unwrap(), before);
+    let changed = fs::read_to_string(&path).unwrap();
+    assert!(changed.starts_with("env: &e  # größe\r\n  DB_MAX_CONNECTIONS: \""), "{changed}");
+    assert!(changed.contains("\r\n  # pool-tune: end\r\nother:\r\n  <<: *e\r\n"), "{changed}");
+    assert!(export(&["--check", "--within", "env"]).status.success());
+}

@@ -2,14 +2,17 @@
 
 mod bad_input;
 mod databases;
+mod experiment;
 mod external;
 mod from_database;
 mod from_script;
 mod into;
+mod lint;
 mod monitor;
 mod monitoring;
 mod real;
 mod report;
+mod schedule;
 mod simulate;
 mod simulated;
 mod simulation;

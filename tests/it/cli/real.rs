@@ -122,7 +122,7 @@ fn sql_that_fails_is_told_before_any_trial() {
 }
 
 /// A run in the background, ended with its server when the test ends.
-struct Background(Child);
+pub(super) struct Background(pub(super) Child);
 
 impl Background {
     /// What the run says is in the folder's `log`.
@@ -131,12 +131,12 @@ impl Background {
         Self(program(folder).args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap())
     }
 
-    fn signal(&self, signal: Signal) {
+    pub(super) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.0), signal).unwrap();
     }
 
     /// Its exit code, if it ends soon.
-    fn end(&mut self) -> Option<i32> {
+    pub(super) fn end(&mut self) -> Option<i32> {
         let begun = Instant::now();
         while begun.elapsed() < Duration::from_secs(60) {
             if let Some(status) = self.0.try_wait().unwrap() {

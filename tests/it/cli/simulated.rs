@@ -121,3 +121,23 @@ fn an_interrupted_run_goes_on_to_the_same_answer() {
         assert_eq!(read(whole.path(), "run", file), read(cut.path(), "run", file), "{file}");
     }
 }
+
+#[test]
+fn a_run_from_a_configuration_goes_on_from_it_when_it_is_resumed() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("config.py"), "DB_MAX_CONNECTIONS = 14\nDB_MIN_CONNECTIONS = 3\n").unwrap();
+    let run = ["run", "--profile", "heavy", "--target", "simulated", "--seed", "5", "--trials", "12", "--name", "run"];
+    let output = program(folder.path()).args(run).args(["--baseline", "config.py"]).output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    let whole = read(folder.path(), "run", "recommendation.yaml");
+    // As if it had been killed after five trials; the file that it began from is not needed any more.
+    let script = "import sqlite3, sys\nd = sqlite3.connect(sys.argv[1])\nd.execute('delete from trials where sequence > 5')\n\
+                  d.execute(\"update runs set status = 'interrupted', recommendation = null\")\nd.commit()";
+    let database = folder.path().join("results/pool-tune.db");
+    assert!(std::process::Command::new("python3").args(["-c", script]).arg(&database).status().unwrap().success());
+    std::fs::remove_file(folder.path().join("config.py")).unwrap();
+    let output = pool_tune(folder.path(), &["run", "--resume", "run"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(stderr(&output).contains("min_connections=3, max_connections=14"), "{}", stderr(&output));
+    assert_eq!(read(folder.path(), "run", "recommendation.yaml"), whole);
+}

@@ -2,6 +2,7 @@
 
 mod files;
 mod into;
+mod into_yaml;
 mod node;
 mod pgbouncer;
 mod python;

@@ -110,7 +110,9 @@ pub(super) fn k6(json: &Json) -> Option<Reported> {
         // `http_req_failed` counts failures as passes of the rate.
         figure("http_req_failed", "passes").map_or(0, count)
     } else {
-        figure("checks", "fails").map_or(0, count)
+        // An iteration may have several checks: their share is taken for that of iterations.
+        let (passes, fails) = (figure("checks", "passes").unwrap_or(0.0), figure("checks", "fails").unwrap_or(0.0));
+        if fails > 0.0 { count(all * fails / (passes + fails)) } else { 0 }
     };
     let timer = if of_http { "http_req_duration" } else { "iteration_duration" };
     let milliseconds = |key: &str| figure(timer, key).map(|time| time / 1e3);

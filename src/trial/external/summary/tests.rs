@@ -28,6 +28,7 @@ fn what_is_no_measurement_is_refused_with_the_reason() {
     assert!(told("").contains("printed no summary"));
     assert!(told(r#"{"successes": 1, "failures": 0}"#).contains("missing field `seconds`"));
     assert!(told(r#"{"successes": -1, "failures": 0, "seconds": 1}"#).contains("invalid value"));
+    assert!(told(r#"{"successes": 0, "failures": 0, "seconds": 1}"#).contains("no request at all"));
     assert!(told(r#"{"successes": 1, "failures": 0, "seconds": 0}"#).contains("above 0"));
     assert!(
         told(r#"{"successes": 1, "failures": 0, "seconds": 1, "fialures": 3}"#).contains("unknown field `fialures`")

@@ -1,0 +1,80 @@
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use super::{JobError, is_file, load_profile};
+use crate::{
+    export::Format,
+    profile::{AnswerFile, Experiment, Profile, ProfileError},
+};
+
+/// An experiment that was read with its profiles, so that nothing wrong in them is found out at night.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// The experiment's file.
+    pub path: PathBuf,
+    /// What it says.
+    pub experiment: Experiment,
+    /// Its profiles in their order, with the file of each that came from one.
+    pub profiles: Vec<(Profile, Option<String>)>,
+    /// The formats of its answer's files.
+    pub(super) exports: Vec<(&'static Format, AnswerFile)>,
+}
+
+/// Reads an experiment: a file, or the one of that name in `./experiments`.
+///
+/// # Errors
+/// [`JobError::Input`] naming file, line and remedy, also of a profile that it names.
+pub fn load_experiment(name: &str) -> Result<Loaded, JobError> {
+    let path = if is_file(name) { PathBuf::from(name) } else { Path::new("experiments").join(format!("{name}.yaml")) };
+    let shown = path.display().to_string();
+    let text = fs::read_to_string(&path).map_err(|error| {
+        JobError::Input(format!(
+            "failed to read experiment `{shown}`: {error}; name a file, or one of ./experiments by its name without .yaml"
+        ))
+    })?;
+    let experiment = Experiment::parse(&shown, &text).map_err(JobError::input)?;
+    let folder = path.parent().unwrap_or_else(|| Path::new(""));
+    let mut profiles = Vec::new();
+    for name in &experiment.profiles {
+        let file = is_file(name).then(|| folder.join(name).to_string_lossy().into_owned());
+        let profile = load_profile(file.as_deref().unwrap_or(name))
+            .map_err(|error| JobError::Input(format!("failed to read experiment `{shown}`: {error}")))?;
+        profiles.push((profile, file));
+    }
+    let exports = experiment.answer.exports.iter().map(|export| match Format::named(&export.format) {
+        Ok(format) => Ok((format, export.clone())),
+        Err(problem) => {
+            let (origin, problem) = (format!("experiment `{shown}`"), problem.to_string());
+            Err(JobError::input(ProfileError { origin, line: Some(export.line), problem }))
+        }
+    });
+    let exports = exports.collect::<Result<_, _>>()?;
+    Ok(Loaded { path, experiment, profiles, exports })
+}
+
+/// The experiments' files of a folder, in the order of their names; none where there is no such folder.
+///
+/// # Errors
+/// [`JobError::Input`] when the folder cannot be read.
+pub fn find_experiments(folder: &Path) -> Result<Vec<PathBuf>, JobError> {
+    let failed = |error: std::io::Error| {
+        JobError::Input(format!("failed to look for experiments in `{}`: {error}; make it readable", folder.display()))
+    };
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(failed)?,
+    };
+    let mut paths = entries.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<_>>>().map_err(failed)?;
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml"));
+    paths.sort();
+    Ok(paths)
+}
+
+impl Loaded {
+    /// The folder that relative paths in it are seen from.
+    pub(super) fn folder(&self) -> &Path {
+        self.path.parent().unwrap_or_else(|| Path::new(""))
+    }
+}

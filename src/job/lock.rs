@@ -1,0 +1,173 @@
+//! Locks that the kernel lets go of when their holder dies, however it dies: whoever is alive keeps others out, nobody else does.
+
+use std::{
+    fs::{self, File, OpenOptions, TryLockError},
+    io::{self, Read as _, Seek as _, Write as _},
+    os::unix::fs::OpenOptionsExt as _,
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+
+use super::{JobError, stored_time};
+use crate::{database::StateFolder, tune::Choice};
+
+/// A results folder that is held: nobody else runs in it.
+#[derive(Debug)]
+pub struct FolderLock {
+    _file: File,
+}
+
+impl FolderLock {
+    /// The file that whoever runs in a folder holds.
+    #[must_use]
+    pub fn path(results: &Path) -> PathBuf {
+        results.join(".lock")
+    }
+
+    /// Holds a results folder, and makes it if it is not there.
+    ///
+    /// # Errors
+    /// [`JobError::Busy`] when another process holds it, [`JobError::Folder`] when it cannot be written.
+    pub fn hold(results: &Path) -> Result<Self, JobError> {
+        let failed = |error: io::Error| JobError::Folder {
+            folder: results.to_owned(),
+            problem: if results.is_file() {
+                "it is a file; choose another with --results".to_owned()
+            } else {
+                format!("{error}; make it writable, or choose another with --results")
+            },
+        };
+        fs::create_dir_all(results).map_err(failed)?;
+        let mut options = OpenOptions::new();
+        match held(options.mode(0o666), &Self::path(results), &std::process::id().to_string()).map_err(failed)? {
+            Ok(file) => Ok(Self { _file: file }),
+            Err(pid) => Err(JobError::Busy(format!(
+                "another run is under way in `{}` (process {}): two runs would disturb each other's measurements; wait for it, or \
+                 stop it with Ctrl-C",
+                results.display(),
+                pid.trim()
+            ))),
+        }
+    }
+}
+
+/// A target that is held on this machine, whatever the results folder: nobody else loads it.
+///
+/// On other machines nobody knows of it; there the guard sees the connections of the other run, and refuses.
+#[derive(Debug)]
+pub struct TargetLock {
+    _file: File,
+}
+
+/// Who holds a target, for whoever has to wait.
+#[derive(Debug, Serialize, Deserialize)]
+struct Holder {
+    pid: u32,
+    run: String,
+    since: String,
+    target: String,
+}
+
+impl TargetLock {
+    /// Holds a target for a run, a test or whatever `run` names. A throw-away one and one without a database need no lock.
+    ///
+    /// # Errors
+    /// [`JobError::Busy`] with who holds it, [`JobError::State`] or [`JobError::Input`] when there is no place for locks.
+    pub fn hold(choice: &Choice, run: &str) -> Result<Option<Self>, JobError> {
+        Self::hold_in(&StateFolder::from_env(), choice, run)
+    }
+
+    fn hold_in(state: &StateFolder, choice: &Choice, run: &str) -> Result<Option<Self>, JobError> {
+        let Some(key) = choice.lock_key() else { return Ok(None) };
+        let folder = state.make()?;
+        // A file's name can hold neither every path nor every name of a host: it is a hash, and the file tells the rest.
+        let path = folder.join(format!("target-{:016x}.lock", hash(&key)));
+        let since = stored_time(jiff::Timestamp::now());
+        let holder = Holder { pid: std::process::id(), run: run.to_owned(), since, target: choice.shown() };
+        let text = serde_json::to_string(&holder).map_err(JobError::answer)?;
+        let mut options = OpenOptions::new();
+        let held = held(options.mode(0o600), &path, &text).map_err(|error| {
+            JobError::Input(format!(
+                "failed to lock the target in `{}`: {error}; make it writable, or set POOL_TUNE_STATE to another folder",
+                path.display()
+            ))
+        })?;
+        match held {
+            Ok(file) => Ok(Some(Self { _file: file })),
+            Err(text) => Err(JobError::Busy(match serde_json::from_str::<Holder>(&text) {
+                Ok(Holder { pid, run, since, target }) => format!(
+                    "{target} is being loaded by run {run} (process {pid}, since {since}): two runs on a server would disturb each \
+                     other's measurements; wait for it, or stop it with `kill -INT {pid}`, after which it can be resumed"
+                ),
+                Err(_) => format!("{} is being loaded by another process: wait for it", choice.shown()),
+            })),
+        }
+    }
+}
+
+/// Locks a file and writes into it who holds it; gives what the holder has written where that is somebody else.
+fn held(options: &mut OpenOptions, path: &Path, text: &str) -> io::Result<Result<File, String>> {
+    let mut file = options.create(true).truncate(false).read(true).write(true).open(path)?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let mut holder = String::new();
+            file.read_to_string(&mut holder)?;
+            return Ok(Err(holder));
+        }
+        Err(TryLockError::Error(error)) => return Err(error),
+    }
+    file.set_len(0)?;
+    file.rewind()?;
+    file.write_all(text.as_bytes())?;
+    Ok(Ok(file))
+}
+
+/// FNV-1a, 64 bits: the same in every version of the program.
+fn hash(text: &str) -> u64 {
+    let next = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, next)
+}
+
+#[cfg(test)]
+mod tests {
+    use secrecy::SecretString;
+
+    use super::*;
+    use crate::database::Server;
+
+    fn choice(url: &str) -> Choice {
+        Choice::Server(Server::from_url(&SecretString::from(url)).unwrap())
+    }
+
+    #[test]
+    fn a_server_is_held_by_one_at_a_time_and_let_go() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = StateFolder::at(folder.path());
+        let hold = |url: &str, run: &str| TargetLock::hold_in(&state, &choice(url), run);
+        let held = hold("postgres://me:hunter2@LOCALHOST:5432/app", "one").unwrap();
+        // The same server by another user, password, name and spelling.
+        for url in ["postgres://you:hunter3@127.0.0.1/other?sslmode=disable", "postgresql://me@[::1]:5432/app"] {
+            let error = hold(url, "two").unwrap_err();
+            let text = error.to_string();
+            assert!(matches!(error, JobError::Busy(_)), "{text}");
+            assert!(text.contains("run one") && text.contains(&format!("process {}", std::process::id())), "{text}");
+            assert!(text.contains("since 20") && !text.contains("hunter"), "{text}");
+        }
+        // Other servers are free.
+        let others = ["postgres://me@localhost:5433/app", "postgres://me@db.test/app", "mysql://me@localhost:5432/app"];
+        let others: Vec<_> = others.iter().map(|url| hold(url, "three").unwrap().unwrap()).collect();
+        drop(held);
+        assert!(hold("postgres://me@localhost/app", "two").unwrap().is_some());
+        drop(others);
+    }
+
+    #[test]
+    fn what_a_run_makes_for_itself_needs_no_lock() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = StateFolder::at(folder.path().join("none"));
+        assert!(TargetLock::hold_in(&state, &Choice::Simulated, "one").unwrap().is_none());
+        assert!(!folder.path().join("none").exists());
+    }
+}

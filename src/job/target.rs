@@ -1,0 +1,85 @@
+use std::{env, fs, path::Path};
+
+use secrecy::{ExposeSecret, SecretString};
+
+use super::{JobError, simulation};
+use crate::{
+    database::Server,
+    export::Prefix,
+    model::{Dialect, External},
+    profile::{Profile, TargetSource, command_target},
+    tune::{Choice, Private},
+};
+
+/// What is loaded: the target that was named, or else the profile's own. That of the environment (`DATABASE_URL`) is for profiles
+/// that have none of their own.
+///
+/// # Errors
+/// [`JobError::Input`], which never repeats a URL.
+pub async fn choice_of(
+    target: Option<&SecretString>,
+    profile: &Profile,
+    prefix: &Prefix,
+    results: &Path,
+) -> Result<Choice, JobError> {
+    let of_environment = env::var("DATABASE_URL").ok();
+    let named =
+        target.filter(|target| profile.target.is_none() || of_environment.as_deref() != Some(target.expose_secret()));
+    match (named, &profile.target) {
+        (None, Some(target)) => Ok(external(target.clone(), prefix, results)),
+        (named, _) => choice(named, prefix, results).await,
+    }
+}
+
+/// A program or a service in place of a database.
+fn external(target: External, prefix: &Prefix, results: &Path) -> Choice {
+    Choice::External { target, prefix: prefix.clone(), results: Some(results.to_owned()) }
+}
+
+/// What a target's text stands for; without a word a private PostgreSQL, or SQLite where there is none.
+///
+/// # Errors
+/// [`JobError::Input`], which never repeats a URL.
+pub async fn choice(target: Option<&SecretString>, prefix: &Prefix, results: &Path) -> Result<Choice, JobError> {
+    Ok(match target.map(ExposeSecret::expose_secret) {
+        None | Some("" | "private") => Choice::Private(Private::any()),
+        Some("postgres:private" | "postgresql:private") => Choice::Private(Private::Server(Dialect::Postgres)),
+        Some("mariadb:private" | "mysql:private") => Choice::Private(Private::Server(Dialect::MySql)),
+        Some("sqlite:private") => Choice::Private(Private::File { instead: false }),
+        Some("simulated") => Choice::Simulated,
+        Some(name) if let Some(command) = name.strip_prefix("command:") => {
+            external(command_target(command).map_err(JobError::input)?, prefix, results)
+        }
+        Some(name) if let Some(name) = simulation::named(name) => simulation::choice(name, results).await?,
+        Some(_) => {
+            Choice::Server(Server::from_url(target.unwrap_or(&SecretString::default())).map_err(JobError::input)?)
+        }
+    })
+}
+
+/// Reads an experiment's target from where it says; a relative path is seen from `folder`.
+///
+/// # Errors
+/// [`JobError::Input`] when there is nothing there.
+pub fn read_target(source: &TargetSource, experiment: &str, folder: &Path) -> Result<SecretString, JobError> {
+    let failed =
+        |problem: String| JobError::Input(format!("failed to read the target of experiment `{experiment}`: {problem}"));
+    match source {
+        TargetSource::Plain(target) => Ok(target.clone().into()),
+        TargetSource::Environment(name) => match env::var(name) {
+            Ok(target) if !target.trim().is_empty() => Ok(target.into()),
+            _ => Err(failed(format!("the environment variable `{name}` is not set: export it, or give --target"))),
+        },
+        TargetSource::File(path) => {
+            let path = folder.join(path);
+            let shown = path.display();
+            let text = fs::read_to_string(&path)
+                .map_err(|error| failed(format!("read `{shown}`: {error}; put the database's URL there")))?;
+            let target = text.trim();
+            if target.is_empty() || target.contains('\n') {
+                return Err(failed(format!("`{shown}` has to hold the database's URL in one line, and nothing else")));
+            }
+            Ok(target.into())
+        }
+    }
+}

@@ -1,0 +1,91 @@
+use std::collections::BTreeSet;
+
+use super::*;
+use crate::{
+    export::{Bound, FORMATS, Holds, Prefix, entries, export},
+    report::samples,
+};
+
+fn plain() -> Circumstances {
+    Circumstances { instances: 1, deadline: None, server: None }
+}
+
+#[test]
+fn rules_have_names_that_stay() {
+    let ids: BTreeSet<&str> = RULES.iter().map(|rule| rule.id).collect();
+    assert_eq!(ids.len(), RULES.len());
+    for rule in RULES {
+        assert!(rule.id.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-'), "{}", rule.id);
+        assert!(rule.about.ends_with('.') && rule.why.ends_with('.'), "{}", rule.id);
+        assert_eq!(LintRule::named(rule.id), Ok(*rule));
+    }
+    assert!(LintRule::named("none").unwrap_err().to_string().contains("--list-rules"));
+}
+
+/// What the program itself writes must not be called wrong by it.
+#[test]
+fn exports_have_no_errors_and_no_warnings() {
+    for format in FORMATS {
+        let text = export(format, &samples::better(), &Prefix::default()).unwrap();
+        let entries = entries(format, &text, None).unwrap();
+        let findings = lint(format, &text, &entries, &plain());
+        let bad: Vec<_> = findings.iter().filter(|finding| finding.severity > Severity::Note).collect();
+        assert!(bad.is_empty(), "{}: {bad:#?}\n{text}", format.name);
+    }
+}
+
+/// Every bound of the tables is a finding, in files of names with values.
+#[test]
+fn every_bound_of_a_table_is_found() {
+    let mut checked = 0;
+    for name in ["hikaricp", "pgbouncer", "npgsql"] {
+        let format = Format::named(name).unwrap();
+        let pool = &format.sections[0];
+        for field in pool.fields() {
+            for rule in field.rules {
+                let beyond = match rule.bound {
+                    Bound::NotZero if matches!(field.holds, Holds::Setting(..)) => 0.0,
+                    Bound::AtLeast(least) => least / 2.0,
+                    Bound::AtMost(most) => most + 1.0,
+                    _ => continue,
+                };
+                let text = format!("{}={}\n", field.name, beyond.floor());
+                let entries = entries(format, &text, None).unwrap();
+                let findings = lint(format, &text, &entries, &plain());
+                let is_told = findings.iter().any(|finding| finding.line == 1 && finding.what.contains(rule.otherwise));
+                // A smaller bound of the same name may say it first.
+                let is_other = findings.iter().any(|finding| finding.what.starts_with(field.name));
+                assert!(is_told || is_other, "{text}: {findings:#?}");
+                checked += 1;
+            }
+        }
+    }
+    assert!(checked > 15, "{checked}");
+}
+
+#[test]
+fn a_file_of_any_text_is_no_reason_to_fail() {
+    for format in FORMATS {
+        for text in
+            ["", "\u{feff}", "=", "[", "a: &a [*a]", "max_connections=-1", "max_connections: 1e400", "\0", "ä: {ö: }"]
+        {
+            if let Ok(entries) = entries(format, text, None) {
+                assert!(lint(format, text, &entries, &plain()).len() < 100);
+            }
+        }
+    }
+}
+
+#[test]
+fn deep_nesting_takes_no_longer_than_its_length() {
+    let deep = |open: &str, close: &str| format!("{}1{}", open.repeat(20_000), close.repeat(20_000));
+    for (format, text) in [
+        ("sqlalchemy", format!("x = {}", deep("f(", ")"))),
+        ("sqlx", format!("fn f() {{ a{}; }}", ".b(1)".repeat(5_000))),
+        ("knex", format!("x = {}", deep("{a: ", "}"))),
+        ("yaml", deep("[", "]")),
+        ("yaml", deep("{a: ", "}")),
+    ] {
+        assert!(entries(Format::named(format).unwrap(), &text, None).is_err(), "{format}");
+    }
+}

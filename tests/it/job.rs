@@ -1,0 +1,117 @@
+//! Rounds as a service runs them: on a clock that the caller holds.
+
+use std::{
+    fs,
+    path::Path,
+    sync::atomic::{AtomicI64, Ordering},
+};
+
+use jiff::Timestamp;
+use pool_tune::{
+    job::{self, Loaded, RoundEnd, RoundEvent, Rounds, Start, Wishes},
+    store::{RunStatus, Store},
+    tune::Event,
+};
+use tokio_util::sync::CancellationToken;
+
+const NIGHT: &str = "
+name: night
+profiles: [light, heavy]
+target: simulated
+budget: {trials: 4, pairs: 6}
+schedule: {cron: \"0 1 * * *\", zone: Europe/Berlin, window: \"01:00-05:00\"}
+";
+
+fn at(text: &str) -> i64 {
+    text.parse::<Timestamp>().unwrap().as_second()
+}
+
+/// A results folder with its store, an experiment, and a clock.
+struct Setting {
+    folder: tempfile::TempDir,
+    loaded: Loaded,
+    store: Store,
+    clock: AtomicI64,
+}
+
+impl Setting {
+    async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("night.yaml");
+        fs::write(&path, NIGHT).unwrap();
+        let loaded = job::load_experiment(&path.to_string_lossy()).unwrap();
+        let store = Store::open(&job::store_path(folder.path())).await.unwrap();
+        Self { folder, loaded, store, clock: AtomicI64::new(0) }
+    }
+
+    fn results(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Starts a round at `now`; once `trials` have ended in it the clock comes to `then`.
+    async fn start(&self, now: &str, seed: Option<u64>, trials: usize, then: &str) -> (RoundEnd, usize) {
+        self.clock.store(at(now), Ordering::Relaxed);
+        let clock = || Timestamp::from_second(self.clock.load(Ordering::Relaxed)).unwrap();
+        let cancel = CancellationToken::new();
+        let rounds = Rounds { store: &self.store, results: self.results(), clock: &clock, cancel: &cancel };
+        let schedule = self.loaded.experiment.schedule.as_ref().unwrap();
+        let due = schedule.last_until(clock());
+        let start = Start { due, wishes: Wishes { seed, ..Wishes::default() }, ..Start::default() };
+        let mut made = 0;
+        let mut listen = |event: RoundEvent<'_>| {
+            if let RoundEvent::Of(Event::TrialEnded(ended)) = event {
+                made += usize::from(!ended.resumed);
+                if made == trials {
+                    self.clock.store(at(then), Ordering::Relaxed);
+                }
+            }
+        };
+        let end = Box::pin(rounds.run(&self.loaded, &start, &mut listen)).await.unwrap();
+        (end, made)
+    }
+
+    async fn answers(&self) -> Vec<String> {
+        let round = self.store.last_round("night").await.unwrap().unwrap();
+        let runs = self.store.runs_of_round(round.id).await.unwrap();
+        let read = |run: &str| fs::read_to_string(self.results().join(run).join("config.py"));
+        // Ids are made of the time, and stand in the files.
+        runs.iter().filter_map(|run| Some(read(&run.id).ok()?.replace(&run.id, "run"))).rev().collect()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_round_stops_at_its_windows_end_and_goes_on_the_next_nights() {
+    let whole = Setting::new().await;
+    // The window is open until five in Berlin.
+    let (end, all) = whole.start("2026-06-30T23:00:05Z", Some(5), usize::MAX, "2026-07-01T03:00:00Z").await;
+    assert!(end.stopped.is_none() && !end.window_ended && end.done.len() == 2);
+    let expected = whole.answers().await;
+    assert_eq!(expected.len(), 2);
+
+    let cut = Setting::new().await;
+    let round = async || cut.store.last_round("night").await.unwrap().unwrap();
+    let (end, first) = cut.start("2026-06-30T23:00:05Z", Some(5), 9, "2026-07-01T03:00:00Z").await;
+    assert!(end.window_ended && end.stopped.unwrap().error.is_interruption() && end.done.is_empty());
+    // The trial that the end fell on is the last.
+    assert_eq!(first, 9);
+    let stored = round().await;
+    assert_eq!((stored.status, stored.error.as_deref()), (RunStatus::Interrupted, Some("the window ended")));
+    assert_eq!(cut.store.runs_of_round(stored.id).await.unwrap()[0].status, RunStatus::Interrupted);
+
+    // The second night comes to the second profile.
+    let (end, second) = cut.start("2026-07-01T23:00:05Z", None, all - 9 - 6, "2026-07-02T03:00:00Z").await;
+    assert!(end.window_ended && end.done.len() == 1);
+    let (end, third) = cut.start("2026-07-02T23:00:05Z", None, usize::MAX, "2026-07-03T03:00:00Z").await;
+    assert!(end.stopped.is_none() && !end.window_ended && end.done.len() == 1);
+    let stored_last = round().await;
+    assert_eq!((stored_last.id, stored_last.status), (stored.id, RunStatus::Finished));
+    assert_eq!(cut.store.last_due("night").await.unwrap().as_deref(), Some("2026-07-02T23:00:00Z"));
+    // The first night's profile began with a seed of its own; the second's was drawn.
+    assert_eq!(cut.answers().await[0], expected[0]);
+    assert!(second > 0 && third > 0);
+
+    // The third round is a new one.
+    let (end, _) = cut.start("2026-07-03T23:00:05Z", Some(5), usize::MAX, "2026-07-04T03:00:00Z").await;
+    assert!(end.stopped.is_none() && end.round != stored.id);
+    assert_eq!(cut.answers().await, expected);
+}
