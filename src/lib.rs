@@ -8,6 +8,7 @@ pub mod database;
 pub mod diagnose;
 pub mod export;
 pub mod fault;
+pub mod http;
 pub mod job;
 pub mod lint;
 pub mod model;

@@ -49,9 +49,9 @@ pub struct Measurement {
 }
 
 impl Measurement {
-    /// Of a probe that opened connections and did nothing else.
+    /// Of nothing: what whoever sees only a part fills in.
     #[must_use]
-    pub fn of_connecting(open: Latency) -> Self {
+    pub fn empty() -> Self {
         Self {
             seconds: 0.0,
             warm_up: WarmUp { seconds: 0.0, steady: true },
@@ -67,16 +67,26 @@ impl Measurement {
             response: Latency::default(),
             offered: None,
             query: Latency::default(),
-            acquire: Acquisition { open, ..Acquisition::default() },
+            acquire: Acquisition::default(),
             hold: Latency::default(),
             utilisation: Utilisation::default(),
             errors: Vec::new(),
-            connections: ConnectionCounts { opened: open.count, ..ConnectionCounts::default() },
+            connections: ConnectionCounts::default(),
             breaker: BreakerCounts::default(),
             cpu: Cpu::default(),
             faults: Vec::new(),
             under_faults: None,
             ended: Ended::Completed,
+        }
+    }
+
+    /// Of a probe that opened connections and did nothing else.
+    #[must_use]
+    pub fn of_connecting(open: Latency) -> Self {
+        Self {
+            acquire: Acquisition { open, ..Acquisition::default() },
+            connections: ConnectionCounts { opened: open.count, ..ConnectionCounts::default() },
+            ..Self::empty()
         }
     }
 

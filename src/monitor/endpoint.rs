@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use reqwest::Url;
 
-use crate::scrape::PoolFigures;
+use crate::{http, scrape::PoolFigures};
 
 /// How long an answer may take.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -48,14 +48,8 @@ impl Endpoint {
         if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
             return Err(EndpointError::Url("it does not begin with http:// or https://".to_owned()));
         }
-        // Whoever comes second finds it done.
-        rustls::crypto::ring::default_provider().install_default().ok();
-        let http = reqwest::Client::builder()
-            .timeout(TIMEOUT)
-            .redirect(reqwest::redirect::Policy::none())
-            .user_agent(concat!("pool-tune/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(|error| EndpointError::Client(error.to_string()))?;
+        let built = http::client().timeout(TIMEOUT).build();
+        let http = built.map_err(|error| EndpointError::Client(error.to_string()))?;
         Ok(Self { url, http })
     }
 
@@ -64,7 +58,9 @@ impl Endpoint {
     /// # Errors
     /// [`EndpointError`], by cause.
     pub async fn read(&self) -> Result<PoolFigures, EndpointError> {
-        let unreachable = |error: reqwest::Error| EndpointError::Unreachable(self.to_string(), told(error));
+        // The address may hold a password.
+        let unreachable =
+            |error: reqwest::Error| EndpointError::Unreachable(self.to_string(), http::told(&error.without_url()));
         let mut answer = self.http.get(self.url.clone()).send().await.map_err(unreachable)?;
         if !answer.status().is_success() {
             return Err(EndpointError::Refused(self.to_string(), answer.status().to_string()));
@@ -81,19 +77,6 @@ impl Endpoint {
         let figures = PoolFigures::read(&text).map_err(|error| unreadable(&error.to_string()))?;
         figures.ok_or_else(|| unreadable("there is no metric of a pool among them"))
     }
-}
-
-/// What went wrong, down to its cause and without the address, which may hold a password.
-fn told(error: reqwest::Error) -> String {
-    let error = error.without_url();
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(&error);
-    while let Some(of) = cause {
-        text.push_str(": ");
-        text.push_str(&of.to_string());
-        cause = of.source();
-    }
-    text
 }
 
 impl std::fmt::Display for Endpoint {

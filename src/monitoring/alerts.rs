@@ -95,39 +95,45 @@ pub(super) fn alerts(library: &Library, thresholds: &Thresholds) -> Vec<Alert> {
         },
     ];
     if let Some(limit) = thresholds.acquire(is_mean(library.acquire)) {
-        alerts.push(Alert {
-            name: ACQUISITION_SLOW,
-            expression: format!("{ACQUIRE} > {limit}"),
-            lasts: "10m",
-            severity: "warning",
-            summary: "Getting a connection takes longer than the run has verified",
-            description: format!(
-                "It takes {{{{ $value | humanizeDuration }}}} ({}) on {{{{ $labels.instance }}}}; told above {}{}.",
-                library.acquire.statistic(),
-                time(limit),
-                verified(thresholds, library.acquire, |of, mean| if mean { of.acquire_mean } else { of.acquire_p95 })
-            ),
-        });
+        let verified =
+            verified(thresholds, library.acquire, |of, mean| if mean { of.acquire_mean } else { of.acquire_p95 });
+        alerts.push(slower(
+            (ACQUISITION_SLOW, ACQUIRE),
+            "Getting a connection takes longer than the run has verified",
+            &format!("It takes {{{{ $value | humanizeDuration }}}} ({})", library.acquire.statistic()),
+            (limit, &verified),
+        ));
     }
     if let Some(limit) = thresholds.query(is_mean(library.query)) {
-        alerts.push(Alert {
-            name: QUERIES_SLOW,
-            expression: format!("{QUERY} > {limit}"),
-            lasts: "10m",
-            severity: "warning",
-            summary: "The database takes longer than the run has verified",
-            description: format!(
-                "Statements take {{{{ $value | humanizeDuration }}}} ({}) on {{{{ $labels.instance }}}}; told above {}{}.",
-                library.query.statistic(),
-                time(limit),
-                verified(thresholds, library.query, |of, mean| if mean { of.query_mean } else { of.query_p95 })
-            ),
-        });
+        let verified = verified(thresholds, library.query, |of, mean| if mean { of.query_mean } else { of.query_p95 });
+        alerts.push(slower(
+            (QUERIES_SLOW, QUERY),
+            "The database takes longer than the run has verified",
+            &format!("Statements take {{{{ $value | humanizeDuration }}}} ({})", library.query.statistic()),
+            (limit, &verified),
+        ));
     }
     if has_failures(library) {
         alerts.extend(burns(thresholds));
     }
     alerts
+}
+
+/// Times above what the run has verified.
+fn slower(
+    (name, figure): (&'static str, &str),
+    summary: &'static str,
+    takes: &str,
+    (limit, verified): (f64, &str),
+) -> Alert {
+    Alert {
+        name,
+        expression: format!("{figure} > {limit}"),
+        lasts: "10m",
+        severity: "warning",
+        summary,
+        description: format!("{takes} on {{{{ $labels.instance }}}}; told above {}{verified}.", time(limit)),
+    }
 }
 
 /// Least use of a quarter of an hour above the most of another one, half an hour earlier, rising in between, and no more

@@ -151,16 +151,20 @@ async fn measure(
 }
 
 pub(super) fn requests(recorder: &Recorder) -> Requests {
-    let n = recorder.succeeded + recorder.failed;
+    counted(recorder.succeeded, recorder.failed, recorder.retries)
+}
+
+/// Requests by outcome, with their success rate.
+pub(super) fn counted(succeeded: u64, failed: u64, retries: u64) -> Requests {
+    let n = succeeded + failed;
     #[expect(clippy::cast_precision_loss, reason = "a count of requests is far below 2^53")]
-    let success_rate = if n == 0 { 0.0 } else { recorder.succeeded as f64 / n as f64 };
+    let success_rate = if n == 0 { 0.0 } else { succeeded as f64 / n as f64 };
     Requests {
-        succeeded: recorder.succeeded,
-        failed: recorder.failed,
-        retries: recorder.retries,
+        succeeded,
+        failed,
+        retries,
         success_rate,
-        success_interval: stats::clopper_pearson(recorder.succeeded, recorder.failed, 0.95)
-            .unwrap_or(Interval { low: 0.0, high: 1.0 }),
+        success_interval: stats::clopper_pearson(succeeded, failed, 0.95).unwrap_or(Interval { low: 0.0, high: 1.0 }),
     }
 }
 

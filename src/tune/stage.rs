@@ -185,17 +185,24 @@ impl Stage {
     }
 
     fn simulated(seed: u64) -> Self {
+        let warnings = vec!["these figures are simulated: they say nothing of any database".to_owned()];
+        let target = Target::Simulated(SimulatedTarget::new(seed));
+        Self::without_database(target, &Choice::Simulated, "simulated response".to_owned(), warnings)
+    }
+
+    /// A stage on which nothing has to be made and removed.
+    fn without_database(target: Target, choice: &Choice, server: String, warnings: Vec<String>) -> Self {
         Self {
-            target: Target::Simulated(SimulatedTarget::new(seed)),
+            target,
             private: None,
             schema: None,
             _file: None,
             dialect: None,
-            shown: Choice::Simulated.shown(),
-            server: "simulated response".to_owned(),
+            shown: choice.shown(),
+            server,
             free: None,
             settings: serde_json::Map::new(),
-            warnings: vec!["these figures are simulated: they say nothing of any database".to_owned()],
+            warnings,
             in_use: None,
         }
     }
@@ -217,19 +224,10 @@ impl Stage {
         for warning in &warnings {
             events(Event::Notice(warning.clone()));
         }
-        Self {
-            free: Some(target.server_limit()),
-            target: Target::Simulation(target),
-            private: None,
-            schema: None,
-            _file: None,
-            dialect: None,
-            shown: choice.shown(),
-            server: format!("simulation of {source}"),
-            settings: serde_json::Map::new(),
-            warnings,
-            in_use: None,
-        }
+        let free = Some(target.server_limit());
+        let stage =
+            Self::without_database(Target::Simulation(target), choice, format!("simulation of {source}"), warnings);
+        Self { free, ..stage }
     }
 
     async fn prepare(

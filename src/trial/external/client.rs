@@ -10,6 +10,7 @@ use reqwest::{
 use super::{ServiceError, scraped::Scraped, template::Names};
 use crate::{
     database::Argument,
+    http::told,
     model::{ErrorClass, HttpRequest, Service, Workload},
 };
 
@@ -115,21 +116,6 @@ pub(super) async fn send_once(
     let ready = Ready::new(request, Vec::new())?;
     let base = Url::parse(base).map_err(|error| ServiceError::Url(base.to_owned(), error.to_string()))?;
     send(http, &base, &ready, names).await.map_err(|error| ServiceError::Unreachable(told(&error)))
-}
-
-/// What went wrong, down to its cause: reqwest's own words stop above it.
-pub(super) fn told(error: &reqwest::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(of) = cause {
-        let of_it = of.to_string();
-        if !text.contains(&of_it) {
-            text.push_str(": ");
-            text.push_str(&of_it);
-        }
-        cause = of.source();
-    }
-    text
 }
 
 impl Ready {

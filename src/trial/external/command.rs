@@ -6,12 +6,8 @@ use super::{
     summary::{self, Reported},
 };
 use crate::{
-    model::{
-        Acquisition, BreakerCounts, Command, ConnectionCounts, Cpu, Ended, Interval, Latency, Measurement, Requests,
-        Settings, Utilisation, WarmUp,
-    },
-    stats,
-    trial::{Control, Details, TrialError, recorder},
+    model::{Acquisition, Command, Measurement, Settings, WarmUp},
+    trial::{Control, Details, TrialError, engine, recorder},
 };
 
 /// How much longer a program may say that it measured than it ran: its clock and ours are not the same.
@@ -69,36 +65,20 @@ impl CommandTarget {
 /// What a program reports, as a trial.
 fn details(reported: Reported) -> Details {
     let Reported { successes, failures, seconds, query, acquire, response, .. } = reported;
-    let n = successes + failures;
     #[expect(clippy::cast_precision_loss, reason = "counts of requests are far below 2^53")]
-    let (share, throughput) = (if n == 0 { 0.0 } else { successes as f64 / n as f64 }, successes as f64 / seconds);
+    let throughput = successes as f64 / seconds;
     let measurement = Measurement {
         seconds,
         warm_up: WarmUp { seconds: reported.warm_up, steady: true },
         throughput,
         slices: if reported.slices.is_empty() { vec![throughput; 2] } else { reported.slices },
-        requests: Requests {
-            succeeded: successes,
-            failed: failures,
-            retries: reported.retries,
-            success_rate: share,
-            success_interval: stats::clopper_pearson(successes, failures, 0.95)
-                .unwrap_or(Interval { low: 0.0, high: 1.0 }),
-        },
+        requests: engine::counted(successes, failures, reported.retries),
         response,
-        offered: None,
         // Where it does not tell the time in the database, the whole of a request stands for it.
         query: if query.count > 0 { query } else { response },
         acquire: Acquisition { total: acquire, ..Acquisition::default() },
-        hold: Latency::default(),
-        utilisation: Utilisation::default(),
         errors: reported.errors,
-        connections: ConnectionCounts::default(),
-        breaker: BreakerCounts::default(),
-        cpu: Cpu::default(),
-        faults: Vec::new(),
-        under_faults: None,
-        ended: Ended::Completed,
+        ..Measurement::empty()
     };
     Details { measurement, series: Vec::new(), response: recorder::empty(), ended_by: None }
 }

@@ -19,8 +19,9 @@ use super::{
 };
 use crate::{
     fault::Reach,
+    http,
     model::{
-        Acquisition, Apply, ErrorClass, HttpRequest, Measurement, Service, Settings, Utilisation, Workload,
+        Acquisition, Apply, ErrorClass, ErrorCount, HttpRequest, Measurement, Service, Settings, Utilisation, Workload,
         figures::time,
     },
     scrape::PoolFigures,
@@ -70,16 +71,9 @@ impl ServiceTarget {
     /// # Errors
     /// [`ServiceError`] when the URL or a request cannot be used.
     pub fn new(service: Service, workload: &Workload, mix: Mix, around: Surroundings) -> Result<Self, ServiceError> {
-        // Whoever comes second finds it done.
-        rustls::crypto::ring::default_provider().install_default().ok();
         let of = |timeout| {
-            let made = reqwest::Client::builder()
-                .no_proxy()
-                .redirect(reqwest::redirect::Policy::none())
-                .timeout(timeout)
-                .user_agent(concat!("pool-tune/", env!("CARGO_PKG_VERSION")))
-                .build();
-            made.map_err(|error| ServiceError::Client(client::told(&error)))
+            let made = http::client().no_proxy().timeout(timeout).build();
+            made.map_err(|error| ServiceError::Client(http::told(&error)))
         };
         let (http, load) = (of(QUESTION)?, of(service.timeout)?);
         let client = Arc::new(Client::new(&service, workload, load)?);
@@ -130,26 +124,20 @@ impl ServiceTarget {
     /// Tells a service that is gone, or requests that it does not know, from a measurement of the settings.
     pub(in crate::trial) fn check(measurement: &Measurement) -> Result<(), TrialError> {
         let requests = measurement.requests;
-        let is_broken = |class| matches!(class, ErrorClass::Connect | ErrorClass::ConnectionLost);
-        let broken: u64 =
-            measurement.errors.iter().filter(|error| is_broken(error.class)).map(|error| error.count).sum();
-        if broken > 0 && broken >= requests.failed {
-            let example = measurement.errors.iter().find(|error| is_broken(error.class));
-            return Err(TrialError::Program(example.map_or_else(String::new, |error| error.example.clone())));
+        let is_broken = |error: &&ErrorCount| matches!(error.class, ErrorClass::Connect | ErrorClass::ConnectionLost);
+        let broken: u64 = measurement.errors.iter().filter(is_broken).map(|error| error.count).sum();
+        if let Some(first) = measurement.errors.iter().find(is_broken).filter(|_| broken >= requests.failed) {
+            return Err(TrialError::Program(first.example.clone()));
         }
         if requests.succeeded + requests.failed == 0 {
             return Err(TrialError::Program("no request ended while measuring".to_owned()));
         }
-        if requests.succeeded > 0 {
-            return Ok(());
-        }
-        let Some(first) = measurement.errors.first() else {
-            return Err(TrialError::Program("no request ended".to_owned()));
-        };
-        match (first.class, first.code.as_deref()) {
+        match measurement.errors.first().filter(|_| requests.succeeded == 0) {
             // What the service does not know it will not learn by other settings.
-            (ErrorClass::Query, Some(code)) if code.starts_with('4') && code != "429" => {
-                Err(TrialError::Workload(first.example.clone()))
+            Some(ErrorCount { class: ErrorClass::Query, code: Some(code), example, .. })
+                if code.starts_with('4') && code != "429" =>
+            {
+                Err(TrialError::Workload(example.clone()))
             }
             _ => Ok(()),
         }
@@ -161,8 +149,8 @@ impl ServiceTarget {
         let asked = HttpRequest { method: "GET".to_owned(), path: path.clone(), ..HttpRequest::default() };
         match client::send_once(&self.http, &self.service.url, &asked, &Names::default()).await {
             Ok(answer) if answer.status().is_success() => Ok(()),
-            Ok(answer) => Err(format!("`GET {path}` answered {}", answer.status())),
-            Err(error) => Err(format!("failed to {error}")),
+            Ok(answer) => Err(format!("`GET {path}`: the last answer was {}", answer.status())),
+            Err(error) => Err(format!("`GET {path}`: failed to {error}")),
         }
     }
 
@@ -204,25 +192,20 @@ impl ServiceTarget {
 
     /// Waits until the service says that it is ready.
     async fn ready(&self, cancel: &CancellationToken) -> Result<(), TrialError> {
-        let ready = &self.service.ready;
-        let asked = HttpRequest { method: "GET".to_owned(), path: ready.path.clone(), ..HttpRequest::default() };
-        let names = Names::default();
+        let within = self.service.ready.within;
         let started = Instant::now();
         loop {
-            let answer = tokio::select! {
+            let problem = tokio::select! {
                 () = cancel.cancelled() => return Err(TrialError::Cancelled),
-                answer = client::send_once(&self.http, &self.service.url, &asked, &names) => answer,
+                ready = self.reachable() => match ready {
+                    Ok(()) => return Ok(()),
+                    Err(problem) => problem,
+                },
             };
-            let problem = match answer {
-                Ok(answer) if answer.status().is_success() => return Ok(()),
-                Ok(answer) => format!("the last answer was {}", answer.status()),
-                Err(error) => format!("failed to {error}"),
-            };
-            if started.elapsed() >= ready.within {
+            if started.elapsed() >= within {
                 return Err(TrialError::Program(format!(
-                    "the service was not ready within {}: `GET {}`: {problem}",
-                    time(ready.within.as_secs_f64()),
-                    ready.path
+                    "the service was not ready within {}: {problem}",
+                    time(within.as_secs_f64())
                 )));
             }
             tokio::time::sleep(LOOK).await;
@@ -256,7 +239,7 @@ async fn read(http: &reqwest::Client, base: &str, asked: &HttpRequest, client: &
     if !answer.status().is_success() {
         return Err(format!("it answered {}", answer.status()));
     }
-    let text = answer.text().await.map_err(|error| client::told(&error))?;
+    let text = answer.text().await.map_err(|error| http::told(&error))?;
     let figures = PoolFigures::read(&text).map_err(|error| error.to_string())?;
     client.pool.read(figures.ok_or("there is no metric of a pool among them")?);
     Ok(())

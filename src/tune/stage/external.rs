@@ -63,18 +63,7 @@ impl Stage {
                 (Target::Service(target.map_err(|error| failed(error.to_string()))?), "a service driven over HTTP")
             }
         };
-        Ok(Self {
-            target,
-            private: None,
-            schema: None,
-            _file: None,
-            dialect: None,
-            shown: choice.shown(),
-            server: server.to_owned(),
-            free: None,
-            settings: serde_json::Map::new(),
-            warnings,
-            in_use: Some(profile.found_in_use().clone()),
-        })
+        let in_use = Some(profile.found_in_use().clone());
+        Ok(Self { in_use, ..Self::without_database(target, choice, server.to_owned(), warnings) })
     }
 }

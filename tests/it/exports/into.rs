@@ -46,7 +46,8 @@ struct Case {
     twice: bool,
 }
 
-fn settings(rng: &mut ChaCha8Rng) -> Settings {
+/// Settings to be put in, some of which have many digits, and one of some statements.
+pub(super) fn settings(rng: &mut ChaCha8Rng, statements: &[&str]) -> Settings {
     let settings = [
         (Setting::MaxConnections, f64::from(rng.random_range(6_u32..90))),
         (Setting::MinConnections, f64::from(rng.random_range(0_u32..6))),
@@ -56,7 +57,7 @@ fn settings(rng: &mut ChaCha8Rng) -> Settings {
     let settings = settings.into_iter().fold(Settings::default(), |settings, (setting, number)| {
         settings.with(setting, Value::from_number(setting, number).unwrap())
     });
-    settings.with(Setting::ValidationQuery, Value::Sql((*STATEMENTS.choose(rng).unwrap()).to_owned()))
+    settings.with(Setting::ValidationQuery, Value::Sql((*statements.choose(rng).unwrap()).to_owned()))
 }
 
 fn quoted(text: &str, quote: char) -> String {
@@ -192,7 +193,7 @@ fn two_hundred_files_take_the_values_and_keep_the_rest() {
     let mut wanted = Vec::new();
     let mut refused = 0;
     for number in 0..200 {
-        let settings = settings(&mut rng);
+        let settings = settings(&mut rng, &STATEMENTS);
         let case = case(&mut rng, &settings);
         let shown = &case.before;
         let rewritten = rewrite(Syntax::Python, &case.before, &settings, names);

@@ -10,7 +10,7 @@ use rand::{RngExt as _, SeedableRng as _, seq::IndexedRandom as _};
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value as Json, json};
 
-use super::{asked, installed, repository};
+use super::{asked, installed, into::settings, repository};
 
 /// Reads each file and tells the mapping at its path, and the file without that.
 const READER: &str = r"
@@ -46,19 +46,6 @@ struct Case {
     path: Vec<&'static str>,
     constants: bool,
     twice: bool,
-}
-
-fn settings(rng: &mut ChaCha8Rng) -> Settings {
-    let settings = [
-        (Setting::MaxConnections, f64::from(rng.random_range(6_u32..90))),
-        (Setting::MinConnections, f64::from(rng.random_range(0_u32..6))),
-        (Setting::IdleTimeout, f64::from(rng.random_range(10_u32..900)) / 2.0),
-        (Setting::InitialRetryDelay, f64::from(rng.random_range(1_u32..400)) / 1000.0),
-    ];
-    let settings = settings.into_iter().fold(Settings::default(), |settings, (setting, number)| {
-        settings.with(setting, Value::from_number(setting, number).unwrap())
-    });
-    settings.with(Setting::ValidationQuery, Value::Sql((*STATEMENTS.choose(rng).unwrap()).to_owned()))
 }
 
 /// A value before and after; `None` after stands for whatever quotes it needs.
@@ -173,7 +160,7 @@ fn a_hundred_yaml_files_take_the_values_and_keep_the_rest() {
     let names = Names { prefix: &prefix, within: None };
     let (mut asks, mut wanted, mut refused) = (Vec::new(), Vec::new(), 0);
     for number in 0..120 {
-        let settings = settings(&mut rng);
+        let settings = settings(&mut rng, &STATEMENTS);
         let case = case(&mut rng, &settings);
         let shown = &case.before;
         let rewritten = rewrite(Syntax::Yaml, &case.before, &settings, names);
