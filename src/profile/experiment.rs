@@ -121,7 +121,7 @@ fn experiment(root: Node) -> Result<Experiment, Problem> {
 }
 
 /// A name that can be a folder's, a unit's and a word of an address.
-fn is_one_word(name: &str) -> bool {
+pub(super) fn is_one_word(name: &str) -> bool {
     let good = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_');
     !name.is_empty() && name.len() <= 60 && !name.starts_with('-') && name.chars().all(good)
 }
@@ -155,33 +155,34 @@ fn profiles(map: &mut Map) -> Result<Vec<String>, Problem> {
     Ok(names)
 }
 
-fn target(entry: Entry) -> Result<TargetSource, Problem> {
+pub(super) fn target(entry: Entry) -> Result<TargetSource, Problem> {
     let line = entry.line;
     match entry.node.kind {
         Kind::Text(text) => plain_target(text, line),
-        Kind::Map(_) => {
-            let mut map = entry.node.map("target")?;
-            let source = map.one_of(&["env", "file"])?;
-            map.end()?;
-            let (is_env, line) = (source.key == "env", source.line);
-            // Whoever has put the secret itself there must not find it in an error.
-            let wrong = |expected: &str| Problem::at(line, format!("expected {expected}"));
-            let Kind::Text(text) = source.node.kind else {
-                return Err(wrong("`env` with the name of a variable, or `file` with the path of a file"));
-            };
-            let name = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
-            if is_env && (text.is_empty() || !text.chars().all(name)) {
-                return Err(wrong("`env` to be the name of an environment variable, such as DATABASE_URL"));
-            }
-            if !is_env && (text.is_empty() || text.contains("://")) {
-                return Err(wrong(
-                    "`file` to be the path of a file that holds the URL, or `env` with a variable's name",
-                ));
-            }
-            Ok(if is_env { TargetSource::Environment(text) } else { TargetSource::File(text.into()) })
-        }
+        Kind::Map(_) => hidden(entry, "DATABASE_URL"),
         _ => Err(Problem::at(line, format!("`target` is no text: {EXPECTED_TARGET}"))),
     }
+}
+
+/// Where a secret is to be read from: `{env: NAME}` or `{file: path}`.
+pub(super) fn hidden(entry: Entry, example: &str) -> Result<TargetSource, Problem> {
+    let mut map = entry.node.map(&entry.key)?;
+    let source = map.one_of(&["env", "file"])?;
+    map.end()?;
+    let (is_env, line) = (source.key == "env", source.line);
+    // Whoever has put the secret itself there must not find it in an error.
+    let wrong = |expected: &str| Problem::at(line, format!("expected {expected}"));
+    let Kind::Text(text) = source.node.kind else {
+        return Err(wrong("`env` with the name of a variable, or `file` with the path of a file"));
+    };
+    let name = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
+    if is_env && (text.is_empty() || !text.chars().all(name)) {
+        return Err(wrong(&format!("`env` to be the name of an environment variable, such as {example}")));
+    }
+    if !is_env && (text.is_empty() || text.contains("://")) {
+        return Err(wrong("`file` to be the path of a file that holds it, or `env` with a variable's name"));
+    }
+    Ok(if is_env { TargetSource::Environment(text) } else { TargetSource::File(text.into()) })
 }
 
 fn plain_target(text: String, line: u64) -> Result<TargetSource, Problem> {

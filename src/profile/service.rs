@@ -1,0 +1,188 @@
+//! The service's configuration, in YAML: where it listens, who may change something, what it runs and what it watches.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use super::{
+    ProfileError, TargetSource,
+    error::Problem,
+    experiment::{hidden, is_one_word, target},
+    tree::{self, Entry, Kind, Node},
+};
+
+/// Where the service listens unless told otherwise.
+const BIND: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8099);
+const EXPECTED_BIND: &str = "an address and a port in quotes, such as \"127.0.0.1:8099\" or \"[::1]:8099\"";
+/// How often what is watched is read.
+const EVERY: Duration = Duration::from_secs(15);
+
+/// What a service is to do.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ServiceConfig {
+    /// Where it listens.
+    pub bind: SocketAddr,
+    /// Where the token is that whoever changes something has to show; without one the service is read-only.
+    pub token: Option<TargetSource>,
+    /// The results folder.
+    pub results: PathBuf,
+    /// The folder of the experiments.
+    pub experiments: PathBuf,
+    /// Databases and pools to watch.
+    pub monitors: Vec<Watched>,
+}
+
+/// A database, the metrics of an application's pool, or both.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Watched {
+    /// What it is called.
+    pub name: String,
+    /// The database.
+    pub target: Option<TargetSource>,
+    /// The address of the metrics.
+    pub metrics: Option<String>,
+    /// How often it is read.
+    pub every: Duration,
+}
+
+impl Default for ServiceConfig {
+    fn default() -> Self {
+        Self {
+            bind: BIND,
+            token: None,
+            results: PathBuf::from("results"),
+            experiments: PathBuf::from("experiments"),
+            monitors: Vec::new(),
+        }
+    }
+}
+
+impl ServiceConfig {
+    /// Reads a configuration; `origin` is its file, for messages.
+    ///
+    /// # Errors
+    /// [`ProfileError`] naming the line, the key and the remedy. It never repeats a token or a target.
+    pub fn parse(origin: &str, text: &str) -> Result<Self, ProfileError> {
+        tree::read(text).and_then(service).map_err(|problem| problem.of("configuration", origin))
+    }
+
+    /// With relative paths seen from a folder.
+    #[must_use]
+    pub fn seen_from(mut self, folder: &Path) -> Self {
+        for path in [&mut self.results, &mut self.experiments] {
+            *path = folder.join(&path);
+        }
+        let sources = self.monitors.iter_mut().filter_map(|watched| watched.target.as_mut());
+        for source in sources.chain(self.token.as_mut()) {
+            if let TargetSource::File(path) = source {
+                *path = folder.join(&path);
+            }
+        }
+        self
+    }
+}
+
+fn service(root: Node) -> Result<ServiceConfig, Problem> {
+    let mut config = ServiceConfig::default();
+    let mut map = root.map("service")?;
+    if let Some(entry) = map.take("bind") {
+        config.bind = match &entry.node.kind {
+            Kind::Text(text) => text.parse().map_err(|_| entry.wrong(EXPECTED_BIND))?,
+            _ => return Err(entry.wrong(EXPECTED_BIND)),
+        };
+    }
+    config.token = map.take("token").map(token).transpose()?;
+    for (key, path) in [("results", &mut config.results), ("experiments", &mut config.experiments)] {
+        if let Some(entry) = map.take(key) {
+            *path = entry.text()?.into();
+        }
+    }
+    if let Some(entry) = map.take("monitors") {
+        for item in entry.list("a list, such as [{name: app, target: {env: DATABASE_URL}}]")? {
+            let line = item.line;
+            let watched = watched(item)?;
+            if config.monitors.iter().any(|other| other.name == watched.name) {
+                return Err(Problem::at(line, format!("`monitors` has `{}` twice: name each once", watched.name)));
+            }
+            config.monitors.push(watched);
+        }
+    }
+    map.end()?;
+    Ok(config)
+}
+
+fn token(entry: Entry) -> Result<TargetSource, Problem> {
+    match entry.node.kind {
+        Kind::Map(_) => hidden(entry, "POOL_TUNE_TOKEN"),
+        // It may be the token itself, which is not repeated.
+        _ => Err(Problem::at(
+            entry.line,
+            "`token` is a secret and does not stand here: expected {env: POOL_TUNE_TOKEN} or {file: /run/secrets/token}",
+        )),
+    }
+}
+
+fn watched(item: Entry) -> Result<Watched, Problem> {
+    let line = item.line;
+    let mut map = item.node.map("monitors")?;
+    let entry = map.need("name", "app")?;
+    let name = match &entry.node.kind {
+        Kind::Text(name) if is_one_word(name) => name.clone(),
+        _ => return Err(entry.wrong("letters, digits, `-` and `_`, such as app")),
+    };
+    let target = map.take("target").map(target).transpose()?;
+    let metrics = map.take("metrics").map(Entry::text).transpose()?;
+    let every = map.take("every").map(|entry| entry.time(Duration::from_secs(1), Duration::from_secs(3600)));
+    let every = every.transpose()?.unwrap_or(EVERY);
+    map.end()?;
+    if target.is_none() && metrics.is_none() {
+        let text = "it names nothing to watch: expected `target`, such as {env: DATABASE_URL}, `metrics`, such as \
+                    http://localhost:8080/metrics, or both";
+        return Err(Problem::at(line, text));
+    }
+    Ok(Watched { name, target, metrics, every })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_said_is_loopback_without_a_token() {
+        let config = ServiceConfig::parse("service.yaml", "").unwrap();
+        assert_eq!(config, ServiceConfig::default());
+        assert!(config.bind.ip().is_loopback() && config.token.is_none());
+    }
+
+    #[test]
+    fn everything_is_read_and_paths_are_seen_from_the_file() {
+        let text = "bind: \"[::]:80\"\ntoken: {file: token}\nresults: out\nexperiments: /etc/pool-tune\n\
+                    monitors:\n  - {name: app, target: {file: url}, metrics: \"http://localhost/metrics\", every: 5s}\n";
+        let config = ServiceConfig::parse("service.yaml", text).unwrap().seen_from(Path::new("/srv"));
+        assert_eq!(config.bind.port(), 80);
+        assert_eq!(config.token, Some(TargetSource::File("/srv/token".into())));
+        assert_eq!((config.results.to_str(), config.experiments.to_str()), (Some("/srv/out"), Some("/etc/pool-tune")));
+        let watched = &config.monitors[0];
+        assert_eq!((watched.every, &watched.target), (Duration::from_secs(5), &Some(TargetSource::File("/srv/url".into()))));
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_with_its_line_and_no_secret() {
+        for (text, told) in [
+            ("bind: 8099", "line 1: `bind` is 8099: expected an address and a port"),
+            ("results: out\ntoken: hunter2", "line 2: `token` is a secret and does not stand here"),
+            ("token: {env: hun ter2}", "line 1: expected `env` to be the name of an environment variable, such as POOL_TUNE_TOKEN"),
+            ("monitors: [{name: app}]", "line 1: it names nothing to watch"),
+            ("monitors: [{name: ../x, metrics: y}]", "letters, digits"),
+            ("monitors: [{name: a, metrics: one}, {name: a, metrics: two}]", "`monitors` has `a` twice"),
+            ("monitors:\n  - name: a\n    target: postgres://me:hunter2@db/app", "line 3: `target` holds a password"),
+            ("experimnts: x", "did you mean `experiments`?"),
+        ] {
+            let error = ServiceConfig::parse("service.yaml", text).unwrap_err().to_string();
+            assert!(error.contains(told), "{text}: {error}");
+            assert!(error.contains("service.yaml") && !error.contains("hunter2") && !error.contains("ter2"), "{error}");
+        }
+    }
+}
