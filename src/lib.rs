@@ -2,6 +2,7 @@
 //!
 //! The rooms and which of them may use which are described in `ARCHITECTURE.md`; `tests/it/layering.rs` keeps it so.
 
+pub mod alert;
 pub mod cli;
 pub mod curve;
 pub mod database;
@@ -21,6 +22,7 @@ pub mod report;
 pub mod schedule;
 pub mod scrape;
 pub mod search;
+pub mod service;
 pub mod simulate;
 pub mod stats;
 pub mod store;

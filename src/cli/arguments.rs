@@ -9,6 +9,7 @@ use super::{
     experiment_arguments::{ExperimentArguments, ScheduleArguments},
     lint_arguments::LintArguments,
     monitor_arguments::{MonitorArguments, MonitoringArguments},
+    serve_arguments::ServeArguments,
     stress_arguments::StressArguments,
 };
 
@@ -114,6 +115,13 @@ pub(super) enum Command {
     ///
     /// Shown are the next five times of each, its window, and what became of its last round.
     Schedule(ScheduleArguments),
+    /// Run experiments on their schedules, and show what is known of them on a page, an API and as metrics
+    ///
+    /// Experiments are the YAML files of a folder; they run one after the other, each within its window, and what is under way when the
+    /// service ends goes on at its next start. Settings are proposed and applied to nothing. GET / is a page for people, /api for
+    /// programs (described at /api/openapi.json), /metrics for Prometheus. Whatever changes something needs a token; without one
+    /// the service is read-only, and listens on this machine alone. Ctrl-C or SIGTERM ends it.
+    Serve(ServeArguments),
     /// List, check, print or write profiles
     Profiles(ProfilesArguments),
 }

@@ -26,6 +26,8 @@ mod report;
 mod run;
 mod runs;
 mod schedule;
+mod serve;
+mod serve_arguments;
 mod simulate;
 mod simulation;
 mod stress;
@@ -67,6 +69,7 @@ pub fn main() -> ExitCode {
             Command::Runs(ref runs) => runs::runs(runs).await,
             Command::Show(ref show) => runs::show(show).await,
             Command::Schedule(ref arguments) => schedule::schedule(arguments).await,
+            Command::Serve(ref arguments) => serve::serve(arguments).await,
             Command::Profiles(ref profiles) => profiles::profiles(profiles).await,
         }
     });

@@ -30,6 +30,29 @@ impl FolderLock {
     /// # Errors
     /// [`JobError::Busy`] when another process holds it, [`JobError::Folder`] when it cannot be written.
     pub fn hold(results: &Path) -> Result<Self, JobError> {
+        Self::hold_as(results, &Self::path(results), |pid| {
+            format!(
+                "another run is under way in `{}` (process {pid}): two runs would disturb each other's measurements; wait for it, or \
+                 stop it with Ctrl-C",
+                results.display()
+            )
+        })
+    }
+
+    /// Holds a results folder as a service does, for as long as it lives: between its runs others may run in it.
+    ///
+    /// # Errors
+    /// [`JobError::Busy`] when another service holds it, [`JobError::Folder`] when it cannot be written.
+    pub fn hold_for_service(results: &Path) -> Result<Self, JobError> {
+        Self::hold_as(results, &results.join(".service.lock"), |pid| {
+            format!(
+                "another service is at work in `{}` (process {pid}): stop it first, or choose another folder with --results",
+                results.display()
+            )
+        })
+    }
+
+    fn hold_as(results: &Path, path: &Path, busy: impl Fn(&str) -> String) -> Result<Self, JobError> {
         let failed = |error: io::Error| JobError::Folder {
             folder: results.to_owned(),
             problem: if results.is_file() {
@@ -40,14 +63,9 @@ impl FolderLock {
         };
         fs::create_dir_all(results).map_err(failed)?;
         let mut options = OpenOptions::new();
-        match held(options.mode(0o666), &Self::path(results), &std::process::id().to_string()).map_err(failed)? {
+        match held(options.mode(0o666), path, &std::process::id().to_string()).map_err(failed)? {
             Ok(file) => Ok(Self { _file: file }),
-            Err(pid) => Err(JobError::Busy(format!(
-                "another run is under way in `{}` (process {}): two runs would disturb each other's measurements; wait for it, or \
-                 stop it with Ctrl-C",
-                results.display(),
-                pid.trim()
-            ))),
+            Err(pid) => Err(JobError::Busy(busy(pid.trim()))),
         }
     }
 }

@@ -23,7 +23,7 @@ pub use lock::{FolderLock, TargetLock};
 pub use profiles::{is_file, load_profile};
 pub use round::{RoundEnd, RoundEvent, Rounds, Start};
 pub use run::{Done, Job, Stopped, reported};
-pub use target::{choice, choice_of, read_target};
+pub use target::{choice, choice_of, read_secret, read_target, read_target_of};
 
 /// The file of a results folder that holds all runs.
 #[must_use]
@@ -32,6 +32,7 @@ pub fn store_path(results: &Path) -> PathBuf {
 }
 
 /// The time as it is stored: RFC 3339 in UTC, to the second.
-fn stored_time(moment: jiff::Timestamp) -> String {
+#[must_use]
+pub fn stored_time(moment: jiff::Timestamp) -> String {
     moment.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }

@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 
-use super::{Done, Intent, Job, JobError, Loaded, Stopped, Wishes, choice, read_target, stored_time};
+use super::{Done, Intent, Job, JobError, Loaded, Stopped, TargetLock, Wishes, choice, read_target, stored_time};
 use crate::{
     export,
     model::Verdict,
@@ -104,6 +104,8 @@ impl Rounds<'_> {
         };
         let choice = choice(Some(&target), &start.wishes.prefix, self.results).await?;
         let due = start.due.map(stored_time);
+        // Where somebody else loads the target nothing is begun, so that no due time is used up.
+        drop(TargetLock::hold(&choice, &experiment.name)?);
         let left = self.interrupted(loaded, start, &choice, listen).await?;
         let (round, runs) = match left {
             Some((round, runs)) => {

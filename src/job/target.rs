@@ -2,7 +2,7 @@ use std::{env, fs, path::Path};
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{JobError, simulation};
+use super::{JobError, Loaded, simulation};
 use crate::{
     database::Server,
     export::Prefix,
@@ -62,22 +62,40 @@ pub async fn choice(target: Option<&SecretString>, prefix: &Prefix, results: &Pa
 /// # Errors
 /// [`JobError::Input`] when there is nothing there.
 pub fn read_target(source: &TargetSource, experiment: &str, folder: &Path) -> Result<SecretString, JobError> {
-    let failed =
-        |problem: String| JobError::Input(format!("failed to read the target of experiment `{experiment}`: {problem}"));
+    let what = format!("the target of experiment `{experiment}`");
+    match source {
+        TargetSource::File(path) => read_secret(&TargetSource::File(folder.join(path)), &what),
+        source => read_secret(source, &what),
+    }
+}
+
+/// Reads the target of an experiment that was read.
+///
+/// # Errors
+/// As [`read_target`].
+pub fn read_target_of(loaded: &Loaded) -> Result<SecretString, JobError> {
+    read_target(&loaded.experiment.target, &loaded.experiment.name, loaded.folder())
+}
+
+/// Reads a secret from where it is said to be; `what` is what it is, for messages.
+///
+/// # Errors
+/// [`JobError::Input`] when there is nothing there.
+pub fn read_secret(source: &TargetSource, what: &str) -> Result<SecretString, JobError> {
+    let failed = |problem: String| JobError::Input(format!("failed to read {what}: {problem}"));
     match source {
         TargetSource::Plain(target) => Ok(target.clone().into()),
         TargetSource::Environment(name) => match env::var(name) {
             Ok(target) if !target.trim().is_empty() => Ok(target.into()),
-            _ => Err(failed(format!("the environment variable `{name}` is not set: export it, or give --target"))),
+            _ => Err(failed(format!("the environment variable `{name}` is not set: export it"))),
         },
         TargetSource::File(path) => {
-            let path = folder.join(path);
             let shown = path.display();
-            let text = fs::read_to_string(&path)
-                .map_err(|error| failed(format!("read `{shown}`: {error}; put the database's URL there")))?;
+            let text = fs::read_to_string(path)
+                .map_err(|error| failed(format!("read `{shown}`: {error}; put it there")))?;
             let target = text.trim();
             if target.is_empty() || target.contains('\n') {
-                return Err(failed(format!("`{shown}` has to hold the database's URL in one line, and nothing else")));
+                return Err(failed(format!("`{shown}` has to hold it in one line, and nothing else")));
             }
             Ok(target.into())
         }

@@ -1,12 +1,13 @@
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Fault, FaultKind, seconds};
 
 /// What a day of operation looks like: how much is asked for over the hours, what goes wrong and how often, and what it costs.
 /// Settings that act too slowly or too rarely for trials are judged by a simulation of it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct OperatingDay {
     /// How requests are spread over the hours.
     pub shape: Shape,
@@ -14,6 +15,7 @@ pub struct OperatingDay {
     pub peak: f64,
     /// A request is served in time within so long from when it was meant to start.
     #[serde(with = "seconds")]
+    #[schemars(with = "f64")]
     pub deadline: Duration,
     /// What goes wrong.
     pub incidents: Incidents,
@@ -39,7 +41,7 @@ impl Default for OperatingDay {
 }
 
 /// How requests are spread over the hours.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Shape {
     /// As many all the time.
@@ -53,17 +55,18 @@ pub enum Shape {
 }
 
 /// How often something goes wrong, and for how long each time.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Incident {
     /// Times a day.
     pub a_day: f64,
     /// How long it lasts; nothing for what happens in a moment.
     #[serde(with = "seconds")]
+    #[schemars(with = "f64")]
     pub lasts: Duration,
 }
 
 /// The kinds of what goes wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum IncidentKind {
     /// The server is restarted, for a configuration or a minor version.
@@ -133,7 +136,7 @@ impl IncidentKind {
 }
 
 /// What goes wrong, in the order of [`IncidentKind::ALL`], and what comes without a number.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Incidents {
     rates: [Incident; 6],
     /// How long a connection may carry nothing before it is dropped silently (AWS NAT gateways and network balancers: 350 s;
@@ -187,7 +190,7 @@ impl Incidents {
 }
 
 /// What is counted as a loss beside requests that are not served in time.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Costs {
     /// Requests that opening a connection counts for; without a word, as many as the database serves on a connection in the time
     /// that opening one takes.

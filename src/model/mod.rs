@@ -4,6 +4,7 @@
 //! This room does no I/O, so nothing here can fail but a rule.
 
 mod activity;
+mod alert;
 mod day;
 mod dialect;
 mod external;
@@ -24,6 +25,7 @@ mod stress;
 mod threshold;
 mod workload;
 
+pub use alert::{Alert, AlertKind};
 pub use activity::{Activity, Counters, SessionState, Sessions, Waits};
 pub use day::{Costs, Incident, IncidentKind, Incidents, OperatingDay, Shape};
 pub use dialect::{Dialect, is_conflict};

@@ -1,9 +1,10 @@
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
 use super::{Estimate, Evidence, Interval, Limits, Setting, Settings, SimulationEvidence, Value};
 
 /// What a run concludes. Everything in it was measured in that run; no part of it depends on the clock.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Recommendation {
     /// How the run was done, enough to repeat it.
     pub provenance: Provenance,
@@ -41,7 +42,7 @@ impl Recommendation {
 }
 
 /// How a run was done.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Provenance {
     /// The run's id, the name of its folder in `results`.
     pub run: String,
@@ -86,7 +87,7 @@ fn is_one(instances: &u32) -> bool {
 }
 
 /// The answer of a run.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", tag = "answer")]
 pub enum Verdict {
     /// The recommended settings are better than those in use: a paired verification excludes "no better".
@@ -109,7 +110,7 @@ pub enum Verdict {
 }
 
 /// What the fault parts of a run's trials showed. Shares are of requests served in time, with the 95 % interval of their mean.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct FaultEvidence {
     /// The share of operating time that is under faults, as the profile says.
     pub weight: f64,
@@ -126,7 +127,7 @@ pub struct FaultEvidence {
 }
 
 /// What decided the value of a setting.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum DecidedBy {
     /// Trials, confirmed by the verification.
@@ -142,7 +143,7 @@ pub enum DecidedBy {
 }
 
 /// The recommendation for one setting.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Row {
     /// The setting.
     pub setting: Setting,
@@ -195,7 +196,7 @@ impl<'de> Deserialize<'de> for Row {
 }
 
 /// Throughput in successful requests a second.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Throughput {
     /// Under the settings in use.
     pub was: Estimate,
@@ -204,7 +205,7 @@ pub struct Throughput {
 }
 
 /// The paired comparison of the settings in use with the best ones found.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Verification {
     /// Pairs of trials that counted.
     pub pairs: u32,
@@ -223,7 +224,7 @@ pub struct Verification {
 }
 
 /// Throughput against connections: the Universal Scalability Law, `X(N) = λN / (1 + σ(N−1) + κN(N−1))`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ThroughputCurve {
     /// λ, requests a second that one connection alone would serve.
     pub lambda: Estimate,
@@ -244,7 +245,7 @@ pub struct ThroughputCurve {
 }
 
 /// The trials at one number of connections.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CurvePoint {
     /// Connections.
     pub connections: u32,
@@ -255,7 +256,7 @@ pub struct CurvePoint {
 }
 
 /// The fitted curves at one number of connections.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct FittedPoint {
     /// Connections.
     pub connections: u32,
@@ -266,7 +267,7 @@ pub struct FittedPoint {
 }
 
 /// Something learnt that decides no setting.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Insight {
     /// What it is about, in a few words.
     pub title: String,

@@ -373,6 +373,17 @@ impl<'de> Deserialize<'de> for Settings {
     }
 }
 
+/// A number, or a statement; times are seconds.
+impl JsonSchema for Value {
+    fn schema_name() -> Cow<'static, str> {
+        "Value".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": ["number", "string"], "description": "A setting's value; times are seconds." })
+    }
+}
+
 /// An object with a property a setting; times are seconds.
 impl JsonSchema for Settings {
     fn schema_name() -> Cow<'static, str> {

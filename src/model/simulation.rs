@@ -1,9 +1,10 @@
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Estimate, IncidentKind, OperatingDay};
 
 /// What a day loses. Shares are of the requests that come.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Loss {
     /// Everything together.
     pub total: f64,
@@ -22,7 +23,7 @@ pub struct Loss {
 }
 
 /// What an incident does.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct IncidentLoss {
     /// What happened.
     pub kind: IncidentKind,
@@ -35,7 +36,7 @@ pub struct IncidentLoss {
 }
 
 /// What a simulation says of settings that were measured but not used for its calibration, beside what was measured.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Prediction {
     /// The size of the pool.
     pub connections: u32,
@@ -59,7 +60,7 @@ impl Prediction {
 }
 
 /// What a simulation of operation says of the settings that act too slowly or too rarely for trials.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SimulationEvidence {
     /// The day that was simulated.
     pub day: OperatingDay,
@@ -107,7 +108,7 @@ pub fn median_errors(predictions: &[Prediction]) -> Option<[f64; 3]> {
 }
 
 /// Trials in which all slow times and outages are divided by a factor, and the simulation of the same.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Compressed {
     /// The factor.
     pub factor: f64,
@@ -124,7 +125,7 @@ pub struct Compressed {
 }
 
 /// The share of requests that was not served in time in compressed trials.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CompressedShare {
     /// As measured, with the 95 % interval of the mean.
     pub measured: Estimate,

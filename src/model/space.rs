@@ -1,3 +1,4 @@
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Evidence, Scale, Setting, Settings, Value, ValueError};
@@ -84,7 +85,7 @@ impl Axis {
 }
 
 /// What settings must satisfy to be recommended.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Limits {
     /// The success rate that must be exceeded, 0 to 1.
     pub success_rate: f64,

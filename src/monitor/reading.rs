@@ -1,3 +1,4 @@
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{model::Activity, scrape::PoolFigures};
@@ -16,7 +17,7 @@ pub struct Reading {
 }
 
 /// A source, and what keeps it from being read.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct SourceState {
     /// Its address, without passwords.
     pub source: String,
@@ -25,7 +26,7 @@ pub struct SourceState {
 }
 
 /// What an application tells of its pool.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
 pub struct PoolReading {
     /// Connections in use.
     pub active: Option<f64>,
@@ -42,7 +43,7 @@ pub struct PoolReading {
 }
 
 /// Acquisitions between two readings. Times are seconds.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Acquired {
     /// How many a second.
     pub rate: f64,

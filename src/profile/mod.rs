@@ -30,7 +30,7 @@ pub use external::command_target;
 pub use observed::from_observed;
 pub use pgbench::{Script, ScriptOptions, from_scripts, split_weight};
 pub use scenario::{HIGHEST_RATE, Level, LevelStage, MOST_WORKERS, Scenario};
-pub use service::{ServiceConfig, Watched};
+pub use service::{AlertTo, ServiceConfig, Watched};
 use space::Searched;
 use tree::{Entry, Node};
 use workload::Workloads;

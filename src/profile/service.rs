@@ -12,6 +12,7 @@ use super::{
     experiment::{hidden, is_one_word, target},
     tree::{self, Entry, Kind, Node},
 };
+use crate::model::AlertKind;
 
 /// Where the service listens unless told otherwise.
 const BIND: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8099);
@@ -32,6 +33,23 @@ pub struct ServiceConfig {
     pub experiments: PathBuf,
     /// Databases and pools to watch.
     pub monitors: Vec<Watched>,
+    /// Who is told what.
+    pub alerts: Vec<AlertTo>,
+}
+
+/// A webhook.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AlertTo {
+    /// What it is called.
+    pub name: String,
+    /// Where its address is: whoever knows a webhook's can write there.
+    pub url: TargetSource,
+    /// Whether messages are Slack's, and not the program's own JSON.
+    pub slack: bool,
+    /// Where the key of signatures is.
+    pub secret: Option<TargetSource>,
+    /// What it is told; everything without a word.
+    pub kinds: Vec<AlertKind>,
 }
 
 /// A database, the metrics of an application's pool, or both.
@@ -55,6 +73,7 @@ impl Default for ServiceConfig {
             results: PathBuf::from("results"),
             experiments: PathBuf::from("experiments"),
             monitors: Vec::new(),
+            alerts: Vec::new(),
         }
     }
 }
@@ -74,8 +93,9 @@ impl ServiceConfig {
         for path in [&mut self.results, &mut self.experiments] {
             *path = folder.join(&path);
         }
-        let sources = self.monitors.iter_mut().filter_map(|watched| watched.target.as_mut());
-        for source in sources.chain(self.token.as_mut()) {
+        let watched = self.monitors.iter_mut().filter_map(|watched| watched.target.as_mut());
+        let alerts = self.alerts.iter_mut().flat_map(|alert| [Some(&mut alert.url), alert.secret.as_mut()]).flatten();
+        for source in watched.chain(alerts).chain(self.token.as_mut()) {
             if let TargetSource::File(path) = source {
                 *path = folder.join(&path);
             }
@@ -109,8 +129,70 @@ fn service(root: Node) -> Result<ServiceConfig, Problem> {
             config.monitors.push(watched);
         }
     }
+    if let Some(entry) = map.take("alerts") {
+        for item in entry.list("a list, such as [{name: ops, url: {env: ALERT_URL}, format: slack}]")? {
+            let line = item.line;
+            let alert = alert(item)?;
+            if config.alerts.iter().any(|other| other.name == alert.name) {
+                return Err(Problem::at(line, format!("`alerts` has `{}` twice: name each once", alert.name)));
+            }
+            config.alerts.push(alert);
+        }
+    }
     map.end()?;
     Ok(config)
+}
+
+fn alert(item: Entry) -> Result<AlertTo, Problem> {
+    let mut map = item.node.map("alerts")?;
+    let name = name(&map.need("name", "ops")?)?;
+    let url = map.need("url", "{env: ALERT_URL}")?;
+    let url = match url.node.kind {
+        Kind::Map(_) => hidden(url, "ALERT_URL")?,
+        // Many a webhook's address is all that it takes to write there.
+        _ => {
+            return Err(Problem::at(
+                url.line,
+                "`url` is a secret and does not stand here: expected {env: ALERT_URL} or {file: /run/secrets/alert-url}",
+            ));
+        }
+    };
+    let slack = match map.take("format") {
+        None => false,
+        Some(entry) => match &entry.node.kind {
+            Kind::Text(text) if text == "slack" => true,
+            Kind::Text(text) if text == "json" => false,
+            _ => return Err(entry.wrong("slack or json")),
+        },
+    };
+    let secret = match map.take("secret") {
+        Some(entry) if matches!(entry.node.kind, Kind::Map(_)) => Some(hidden(entry, "ALERT_SECRET")?),
+        Some(entry) => {
+            return Err(Problem::at(entry.line, "`secret` does not stand here: expected {env: ALERT_SECRET} or {file: …}"));
+        }
+        None => None,
+    };
+    let mut kinds = AlertKind::ALL.to_vec();
+    if let Some(entry) = map.take("on") {
+        let names = AlertKind::ALL.map(AlertKind::name).join(", ");
+        kinds.clear();
+        for item in entry.list(&format!("a list of {names}"))? {
+            let kind = match &item.node.kind {
+                Kind::Text(text) => AlertKind::ALL.into_iter().find(|kind| kind.name() == text),
+                _ => None,
+            };
+            kinds.push(kind.ok_or_else(|| item.wrong(&format!("one of {names}")))?);
+        }
+    }
+    map.end()?;
+    Ok(AlertTo { name, url, slack, secret, kinds })
+}
+
+fn name(entry: &Entry) -> Result<String, Problem> {
+    match &entry.node.kind {
+        Kind::Text(name) if is_one_word(name) => Ok(name.clone()),
+        _ => Err(entry.wrong("letters, digits, `-` and `_`, such as app")),
+    }
 }
 
 fn token(entry: Entry) -> Result<TargetSource, Problem> {
@@ -127,11 +209,7 @@ fn token(entry: Entry) -> Result<TargetSource, Problem> {
 fn watched(item: Entry) -> Result<Watched, Problem> {
     let line = item.line;
     let mut map = item.node.map("monitors")?;
-    let entry = map.need("name", "app")?;
-    let name = match &entry.node.kind {
-        Kind::Text(name) if is_one_word(name) => name.clone(),
-        _ => return Err(entry.wrong("letters, digits, `-` and `_`, such as app")),
-    };
+    let name = name(&map.need("name", "app")?)?;
     let target = map.take("target").map(target).transpose()?;
     let metrics = map.take("metrics").map(Entry::text).transpose()?;
     let every = map.take("every").map(|entry| entry.time(Duration::from_secs(1), Duration::from_secs(3600)));
@@ -158,12 +236,14 @@ mod tests {
 
     #[test]
     fn everything_is_read_and_paths_are_seen_from_the_file() {
-        let text = "bind: \"[::]:80\"\ntoken: {file: token}\nresults: out\nexperiments: /etc/pool-tune\n\
+        let text = "alerts: [{name: ops, url: {file: hook}, format: slack, on: [drift]}]\nbind: \"[::]:80\"\ntoken: {file: token}\nresults: out\nexperiments: /etc/pool-tune\n\
                     monitors:\n  - {name: app, target: {file: url}, metrics: \"http://localhost/metrics\", every: 5s}\n";
         let config = ServiceConfig::parse("service.yaml", text).unwrap().seen_from(Path::new("/srv"));
         assert_eq!(config.bind.port(), 80);
         assert_eq!(config.token, Some(TargetSource::File("/srv/token".into())));
         assert_eq!((config.results.to_str(), config.experiments.to_str()), (Some("/srv/out"), Some("/etc/pool-tune")));
+        let alert = &config.alerts[0];
+        assert_eq!((&alert.url, alert.slack, &alert.kinds[..]), (&TargetSource::File("/srv/hook".into()), true, &[AlertKind::Drift][..]));
         let watched = &config.monitors[0];
         assert_eq!((watched.every, &watched.target), (Duration::from_secs(5), &Some(TargetSource::File("/srv/url".into()))));
     }
@@ -178,6 +258,9 @@ mod tests {
             ("monitors: [{name: ../x, metrics: y}]", "letters, digits"),
             ("monitors: [{name: a, metrics: one}, {name: a, metrics: two}]", "`monitors` has `a` twice"),
             ("monitors:\n  - name: a\n    target: postgres://me:hunter2@db/app", "line 3: `target` holds a password"),
+            ("alerts: [{name: a, url: \"https://hooks/hunter2\"}]", "`url` is a secret and does not stand here"),
+            ("alerts: [{name: a, url: {env: A}, secret: hunter2}]", "`secret` does not stand here"),
+            ("alerts: [{name: a, url: {env: A}, on: [drft]}]", "expected one of success, drift"),
             ("experimnts: x", "did you mean `experiments`?"),
         ] {
             let error = ServiceConfig::parse("service.yaml", text).unwrap_err().to_string();

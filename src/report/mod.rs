@@ -21,7 +21,7 @@ pub(crate) mod words;
 
 pub use beside::{Beside, side_by_side};
 pub(crate) use metrics::measured;
-pub use page::report_html;
+pub use page::{Past, STYLE, history_html, report_html, trials_html};
 pub(crate) use simulation::{median_errors, prediction};
 pub use stress::{
     Comparison, Grid, Incomparable, breaker, comparable, compare, fault_in_words, findings_grid, ladder, sections,

@@ -1,11 +1,12 @@
 //! Rounds of experiments: what was started when, how far it came, and which runs belong to it.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{RunStatus, RunSummary, Store, StoreError};
 
 /// One time through an experiment's profiles, over as many starts as that takes.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct RoundRecord {
     /// Its number.
     pub id: i64,

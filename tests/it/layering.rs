@@ -34,6 +34,13 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ),
     ("stress", &["model", "stats", "profile", "report", "diagnose", "trial"]),
     ("job", &["model", "simulate", "schedule", "profile", "export", "report", "database", "trial", "store", "tune"]),
+    ("alert", &["model", "http"]),
+    (
+        "service",
+        &[
+            "model", "stats", "schedule", "profile", "export", "report", "database", "store", "tune", "job", "monitor", "alert",
+        ],
+    ),
     (
         "cli",
         &[
@@ -54,6 +61,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "lint",
             "monitoring",
             "monitor",
+            "service",
         ],
     ),
 ];

@@ -3,6 +3,7 @@
 mod chart;
 mod charts;
 mod from_markdown;
+mod history;
 mod html;
 mod svg;
 #[cfg(test)]
@@ -11,6 +12,10 @@ mod tests;
 use super::{ReportedTrial, summary, verdict_sentence};
 use crate::model::Recommendation;
 use chart::Chart;
+pub use history::{Past, history_html};
+
+/// What pages look like, as a style sheet.
+pub const STYLE: &str = include_str!("style.css");
 
 /// A section that has charts beside its words, or nothing but charts.
 const EFFECTS: &str = "Effect of each setting";
@@ -55,10 +60,16 @@ pub fn report_html(recommendation: &Recommendation, trials: &[ReportedTrial<'_>]
          <link rel=\"icon\" href=\"data:,\">\n<title>Connection pool settings: run {run}</title>\n<style>\n{style}</style>\n\
          </head>\n<body>\n<header>\n<h1>Connection pool settings: run {run}</h1>\n<p class=\"verdict\">{verdict}</p>\n{warnings}\
          <nav aria-label=\"Sections\"><ul>\n{contents}</ul></nav>\n</header>\n<main>\n{body}</main>\n</body>\n</html>\n",
-        style = include_str!("style.css"),
+        style = STYLE,
         verdict = html::text(&verdict_sentence(recommendation)),
         warnings = warnings(recommendation),
     )
+}
+
+/// Throughput against connections of the trials of a run that is under way, as a figure of a page; none before the first trial.
+#[must_use]
+pub fn trials_html(trials: &[ReportedTrial<'_>]) -> Option<String> {
+    charts::throughput(None, trials).map(|chart| chart.html())
 }
 
 fn warnings(recommendation: &Recommendation) -> String {
@@ -76,7 +87,7 @@ fn charts(heading: &str, recommendation: &Recommendation, trials: &[ReportedTria
         EFFECTS => vec![charts::on_throughput(recommendation), charts::on_loss(recommendation)],
         KNEE => vec![charts::knee(recommendation, trials), charts::success(recommendation, trials)],
         TRIED => vec![charts::tried(recommendation, trials)],
-        summary::CURVE => vec![charts::throughput(recommendation, trials)],
+        summary::CURVE => vec![charts::throughput(recommendation.curve.as_ref(), trials)],
         summary::VERIFICATION => vec![charts::pairs(recommendation, trials)],
         summary::FAULTS => vec![charts::under_faults(recommendation, trials)],
         summary::DAYS => {

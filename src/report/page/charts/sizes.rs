@@ -76,12 +76,11 @@ fn between(range: Interval) -> impl Iterator<Item = f64> {
 
 /// Throughput against connections.
 pub(in crate::report::page) fn throughput(
-    recommendation: &Recommendation,
+    curve: Option<&ThroughputCurve>,
     trials: &[ReportedTrial<'_>],
 ) -> Option<Chart> {
     let sizes = sizes(trials);
     let best = sizes.iter().max_by(|one, other| one.mean.total_cmp(&other.mean))?;
-    let curve = recommendation.curve.as_ref();
     let mut marks = Vec::new();
     let mut values: Vec<f64> = sizes.iter().flat_map(|size| size.trials.iter().map(|of| of.throughput)).collect();
     let mut told = format!(

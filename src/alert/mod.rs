@@ -1,0 +1,13 @@
+//! Alerts by webhook.
+//!
+//! In: alerts, and addresses to send them to. Out: one request each, signed where there is a secret, tried again while the other side
+//! does not take it; what is never taken is kept in a file, so that no alert is lost in silence. Whoever gives an alert never
+//! waits for it.
+
+mod body;
+mod dead;
+mod sender;
+
+pub use body::{Form, signature};
+pub use dead::{DeadLetter, DeadLetters};
+pub use sender::{AlertError, Outcome, Patience, Sender, Webhook};

@@ -1,0 +1,139 @@
+//! The service: experiments on schedule, one after the other, and what is known of them over HTTP.
+//!
+//! In: a configuration, a folder of experiments, the store. Out: rounds at their times, an API, a page, metrics, events. It proposes and
+//! applies nothing. Rounds run on a thread with a runtime of its own, so that neither is a trial slowed by whoever looks, nor does
+//! whoever looks wait for a trial; both meet in the [`Hub`](hub::Hub), which holds what is true now.
+
+mod alerts;
+mod api;
+mod bus;
+mod engine;
+mod error;
+mod experiments;
+mod hub;
+mod live;
+mod metrics;
+mod page;
+mod scheduler;
+mod watcher;
+
+use std::{sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use secrecy::{ExposeSecret as _, SecretString};
+use tokio::{net::TcpListener, task::JoinSet};
+use tokio_util::sync::CancellationToken;
+
+pub use api::document;
+pub use bus::Told;
+pub use error::ServiceError;
+
+use crate::{job, profile::ServiceConfig, store::Store};
+use hub::Hub;
+
+/// The shortest token that is taken: what is shorter is guessed.
+const SHORTEST_TOKEN: usize = 16;
+/// How long requests that are under way may take when the service ends.
+const GRACE: Duration = Duration::from_secs(3);
+
+/// A service that is ready: it holds its results folder and its port.
+pub struct Service {
+    hub: Arc<Hub>,
+    listener: TcpListener,
+    _lock: job::FolderLock,
+}
+
+impl Service {
+    /// Reads the token, holds the folder, opens the store, listens.
+    ///
+    /// # Errors
+    /// [`ServiceError`] when one of them cannot be done, or it would be open to others without a token.
+    pub async fn open(config: ServiceConfig) -> Result<Self, ServiceError> {
+        let token = config.token.as_ref().map(|source| job::read_secret(source, "the token")).transpose()?;
+        check(&config, token.as_ref())?;
+        let lock = job::FolderLock::hold_for_service(&config.results)?;
+        let store = Store::open(&job::store_path(&config.results)).await?;
+        let failed = |error: std::io::Error| ServiceError::Bind { bind: config.bind, problem: error.to_string() };
+        let listener = TcpListener::bind(config.bind).await.map_err(failed)?;
+        let bind = listener.local_addr().map_err(failed)?;
+        let hub = Hub::new(ServiceConfig { bind, ..config }, token, store, Timestamp::now());
+        hub.reload();
+        let hub = Arc::new(hub);
+        hub.alert_by(alerts::start(&hub)?);
+        Ok(Self { hub, listener, _lock: lock })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> std::net::SocketAddr {
+        self.hub.config.bind
+    }
+
+    /// What is wrong with experiments, by file.
+    #[must_use]
+    pub fn problems(&self) -> Vec<String> {
+        self.hub.experiments().iter().filter_map(|known| known.loaded.as_ref().err().cloned()).collect()
+    }
+
+    /// The names of the experiments that can be run.
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
+        let experiments = self.hub.experiments();
+        experiments.iter().filter(|known| known.loaded.is_ok()).map(|known| known.name.clone()).collect()
+    }
+
+    /// Serves until it is cancelled. The run that is under way is interrupted then, and goes on at the next start.
+    ///
+    /// # Errors
+    /// [`ServiceError`] when it cannot go on.
+    pub async fn run(self, cancel: CancellationToken) -> Result<(), ServiceError> {
+        let Self { hub, listener, _lock } = self;
+        let engine = engine::start(Arc::clone(&hub))?;
+        let mut tasks = JoinSet::new();
+        tasks.spawn(scheduler::run(Arc::clone(&hub)));
+        watcher::start(&hub, &mut tasks);
+        let stop = CancellationToken::new();
+        let (app, stopping) = (api::app(&hub), stop.clone());
+        let mut server = JoinSet::new();
+        server.spawn(async move {
+            axum::serve(listener, app.into_make_service_with_connect_info::<std::net::SocketAddr>())
+                .with_graceful_shutdown(stopping.cancelled_owned())
+                .await
+        });
+        let served = tokio::select! {
+            () = cancel.cancelled() => Ok(()),
+            () = hub.engine_ended() => Err(ServiceError::Engine),
+            ended = server.join_next() => match ended {
+                Some(Ok(Err(error))) => Err(ServiceError::Serve(error.to_string())),
+                _ => Err(ServiceError::Serve("it ended by itself".to_owned())),
+            },
+        };
+        // Streams end first, so that what is under way can.
+        hub.end();
+        stop.cancel();
+        tasks.shutdown().await;
+        tokio::time::timeout(GRACE, server.join_next()).await.ok();
+        server.shutdown().await;
+        let joined = tokio::task::spawn_blocking(move || engine.join()).await;
+        // What the last run had to say is sent before that.
+        if let Some(sender) = hub.take_sender() {
+            sender.close(GRACE).await;
+        }
+        if joined.is_ok_and(|joined| joined.is_err()) {
+            return Err(ServiceError::Engine);
+        }
+        served
+    }
+}
+
+fn check(config: &ServiceConfig, token: Option<&SecretString>) -> Result<(), ServiceError> {
+    if let Some(token) = token
+        && token.expose_secret().len() < SHORTEST_TOKEN
+    {
+        return Err(ServiceError::ShortToken(SHORTEST_TOKEN));
+    }
+    if token.is_none() && !config.bind.ip().is_loopback() {
+        return Err(ServiceError::OpenWithoutToken(config.bind));
+    }
+    Ok(())
+}
