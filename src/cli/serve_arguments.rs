@@ -16,7 +16,7 @@ pub(super) struct ServeArguments {
     #[arg(short, long, value_name = "ADDRESS:PORT")]
     pub(super) bind: Option<SocketAddr>,
     /// The results folder, in place of what the configuration says
-    #[arg(long, value_name = "FOLDER")]
+    #[arg(long, value_name = "FOLDER", env = "POOL_TUNE_RESULTS")]
     pub(super) results: Option<PathBuf>,
     /// The folder of the experiments, in place of what the configuration says
     #[arg(long, value_name = "FOLDER")]

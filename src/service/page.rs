@@ -251,33 +251,43 @@ fn listed(hub: &Hub, experiments: &[About], can_change: bool) -> Markup {
     let waiting = hub.waiting();
     let running = hub.live(|live| live.experiment.clone());
     html! {
-        @if experiments.is_empty() { p { "There are none in " code { (hub.config.experiments.display()) } "." } }
-        @else { div.wide tabindex="0" { table {
-            caption { "Experiments in " (hub.config.experiments.display()) }
-            thead { tr { @for head in ["experiment", "due", "last round", "next times"] { th scope="col" { (head) } } @if can_change { th scope="col" { "start" } } } }
-            tbody { @for about in experiments { tr {
-                th scope="row" { strong { (about.name) } @if !about.about.is_empty() { br; (about.about) }
-                    @if let Some(problem) = &about.problem { br; span.problem { "Cannot run: " (problem) } } }
-                td { @match &about.schedule {
-                    Some(times) => { code { (times.cron) } " " (times.zone) @if let Some(window) = &times.window { br; "within " (window) } },
-                    None => "when asked for",
-                } }
-                td { @match &about.last {
-                    Some(last) => { (last.status) ", " (shown(last.ended_at.as_ref().unwrap_or(&last.started_at)))
-                        @if let Some(error) = &last.error { br; (error) } },
-                    None => "never",
-                } }
-                td { @if let Some(times) = &about.schedule { @for next in times.next.iter().take(3) { (shown(next)) br; } } }
-                @if can_change { td {
-                    @if running.as_ref() == Some(&about.name) { "under way" }
-                    @else if waiting.contains(&about.name) { "waits" }
+        p.soft { "The files of " code { (hub.config.experiments.display()) } @if experiments.is_empty() { ": there are none" } "." }
+        @for about in experiments {
+            article.experiment aria-label=(about.name) {
+                h3 { (about.name) }
+                @if !about.about.is_empty() { p { (about.about) } }
+                @if let Some(problem) = &about.problem { p.problem { "Cannot run: " (problem) } }
+                dl {
+                    @if !about.profiles.is_empty() { dt { "Profiles" } dd { (about.profiles.join(", ")) } }
+                    dt { "Due" }
+                    dd { @match &about.schedule {
+                        Some(times) => {
+                            code { (times.cron) } " (" (times.zone) ")"
+                            @if let Some(window) = &times.window { ", within " (window) }
+                            @if times.jitter > 0.0 { ", up to " (minutes(times.jitter)) " later" }
+                            br; (times.next.iter().take(3).map(|next| shown(next)).collect::<Vec<_>>().join(", "))
+                        },
+                        None => "when it is asked for",
+                    } }
+                    dt { "Last round" }
+                    dd { @match &about.last {
+                        Some(last) => {
+                            (last.status) ", " (shown(last.ended_at.as_ref().unwrap_or(&last.started_at)))
+                            @if let Some(error) = &last.error { ": " (error) }
+                        },
+                        None => "never",
+                    } }
+                }
+                @if can_change {
+                    @if running.as_ref() == Some(&about.name) { p { "It is under way." } }
+                    @else if waiting.contains(&about.name) { p { "It waits for its turn." } }
                     @else if about.problem.is_none() {
-                        button type="button" id={ "run-" (about.name) } data-post="/api/runs"
-                            data-body=(serde_json::json!({ "experiment": about.name })) { "Run " (about.name) " now" }
+                        p { button type="button" id={ "run-" (about.name) } data-post="/api/runs"
+                            data-body=(serde_json::json!({ "experiment": about.name })) { "Run " (about.name) " now" } }
                     }
-                } }
-            } } }
-        } } }
+                }
+            }
+        }
     }
 }
 
@@ -289,7 +299,7 @@ fn runs_table(runs: &[RunSummary], can_change: bool) -> Markup {
             thead { tr { @for head in ["run", "began", "experiment", "status", "trials", "answer"] { th scope="col" { (head) } } } }
             tbody { @for run in runs.iter().take(LISTED) { tr {
                 th scope="row" { @if run.verdict.is_some() { a href={ "/runs/" (run.id) } { (run.id) } } @else { (run.id) } }
-                td { (shown(&run.started_at)) }
+                td.figure { (shown(&run.started_at)) }
                 td { (run.experiment.as_deref().unwrap_or("by hand")) }
                 td { (run.status)
                     @if can_change && run.status == RunStatus::Interrupted && run.experiment.is_some() {

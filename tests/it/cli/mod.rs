@@ -13,6 +13,7 @@ mod monitoring;
 mod real;
 mod report;
 mod schedule;
+mod serve;
 mod simulate;
 mod simulated;
 mod simulation;

@@ -1,4 +1,4 @@
-//! What the tests stand on: throw-away PostgreSQL servers.
+//! What the tests stand on: throw-away PostgreSQL servers, and a browser.
 
-#[expect(dead_code, reason = "the bench uses more of it")]
+pub(crate) mod browser;
 pub(crate) mod cluster;
