@@ -48,6 +48,8 @@ fn misfit(format: &Format, entry: &Entry) -> Option<Finding> {
     };
     let number = match &entry.held {
         Held::Unclear(_) => return None,
+        // There it is how an option is left out.
+        Held::Truth(false) if format.language == Language::JavaScript => return None,
         Held::Truth(_) => None,
         Held::Number(number) => Some(*number),
         Held::Text(text) if is_filled_in(text) => return None,

@@ -69,12 +69,14 @@ const PLACES: &[Place] = &[
 const OWN_PREFIX: [(&str, &str); 1] = [("sqlalchemy", "pool_")];
 
 /// Names of other pools that are not like the ones that are meant.
-const ELSEWHERE: [(&str, &str, &str); 9] = [
+const ELSEWHERE: [(&str, &str, &str); 11] = [
     ("sqlalchemy", "pool_max", "pool_size"),
     ("sqlalchemy", "max_connections", "pool_size"),
     ("sqlalchemy", "max_pool_size", "pool_size"),
     ("node-postgres", "maxConnections", "max"),
     ("node-postgres", "poolMax", "max"),
+    ("node-postgres", "maxSize", "max"),
+    ("node-postgres", "connectionLimit", "max"),
     ("node-postgres", "acquireTimeoutMillis", "connectionTimeoutMillis"),
     ("node-postgres", "poolMin", "min"),
     ("knex", "poolMax", "max"),

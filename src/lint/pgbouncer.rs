@@ -1,5 +1,7 @@
 //! What is `PgBouncer`'s alone: values that it refuses, and the sizes in its `[databases]`.
 
+use std::collections::BTreeMap;
+
 use super::{
     literals::{ini_number, is_filled_in},
     pools::{Pool, number},
@@ -158,8 +160,9 @@ fn in_force(pool: &Pool<'_>, setting: Setting) -> Option<f64> {
     }
 }
 
-/// The most connections that a pool of each database takes, with the place that says so, for one user; the line that
-/// takes the most first. A reserve counts, since it is opened under load.
+/// The most connections that a pool of each database of one host takes, with the place that says so, for one user; the line
+/// that takes the most first. Of several hosts it is the one that is asked for most. A reserve counts, since it is opened
+/// under load.
 pub(super) fn wanted(pool: &Pool<'_>) -> Vec<(f64, Option<(usize, usize)>)> {
     let default = in_force(pool, Setting::MaxConnections);
     let cap = global(pool, "max_db_connections").filter(|cap| *cap > 0.0);
@@ -172,15 +175,17 @@ pub(super) fn wanted(pool: &Pool<'_>) -> Vec<(f64, Option<(usize, usize)>)> {
         };
         Some((size + reserve).min(cap.unwrap_or(f64::INFINITY)))
     };
-    let mut wanted: Vec<_> = databases(pool.others)
-        .iter()
-        .filter_map(|database| {
-            let reserve = database.size("reserve_pool_size").or_else(|| database.size("reserve_pool"));
-            let most = of(database.size("pool_size"), reserve, database.size("max_db_connections"))?;
-            let place = database.named("pool_size").or_else(|| database.named("max_db_connections"));
-            Some((most, place.map(|other| (other.line, other.column))))
-        })
-        .collect();
+    let mut hosts: BTreeMap<(Option<&str>, Option<&str>), Vec<_>> = BTreeMap::new();
+    for database in databases(pool.others) {
+        let reserve = database.size("reserve_pool_size").or_else(|| database.size("reserve_pool"));
+        let Some(most) = of(database.size("pool_size"), reserve, database.size("max_db_connections")) else { continue };
+        let place = database.named("pool_size").or_else(|| database.named("max_db_connections"));
+        let host = |name: &str| database.named(name).and_then(text);
+        let place = place.map(|other| (other.line, other.column));
+        hosts.entry((host("host"), host("port"))).or_default().push((most, place));
+    }
+    let sum = |wanted: &Vec<(f64, _)>| wanted.iter().map(|(most, _)| most).sum::<f64>();
+    let mut wanted = hosts.into_values().max_by(|one, other| sum(one).total_cmp(&sum(other))).unwrap_or_default();
     if wanted.is_empty() {
         wanted.extend(of(None, None, None).map(|most| (most, None)));
     }

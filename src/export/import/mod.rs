@@ -159,7 +159,9 @@ pub fn configuration(
 
 /// The row of a name where it may be one.
 fn row<'f>(format: &'f Format, pair: &Pair) -> Option<(&'f Section, Field)> {
-    let mut rows = format.fields().filter(|(section, _)| pair.is_in(section.path));
+    let is_other = format.language == Language::Properties && pair.path.as_deref().is_some_and(pairs::is_of_another);
+    let mut rows =
+        format.fields().filter(|(section, _)| pair.is_in(section.path) && !(is_other && section.path.is_empty()));
     rows.find(|(_, field)| pairs::plain(field.name) == pairs::plain(&pair.name))
 }
 

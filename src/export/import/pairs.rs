@@ -57,6 +57,18 @@ impl Pair {
     }
 }
 
+/// Whether a dotted name of Java's properties sets something else than a pool, as `server.tomcat.connection-timeout` does.
+pub(super) fn is_of_another(own: &[String]) -> bool {
+    let has = |word: &str| own.iter().any(|name| plain(name).contains(word));
+    let is_pool = has("hikari") || has("datasource") && !OTHER_POOLS.iter().any(|other| has(other));
+    // `dataSource.user` is the driver's.
+    let is_driver_s = own == ["dataSource"] || own.last().is_some_and(|last| plain(last).ends_with("properties"));
+    !own.is_empty() && (!is_pool || is_driver_s)
+}
+
+/// Pools that Spring has beside HikariCP.
+const OTHER_POOLS: [&str; 4] = ["tomcat", "dbcp2", "oracleucp", "druid"];
+
 /// A name without what differs between spellings.
 pub(super) fn plain(name: &str) -> String {
     name.chars().filter(char::is_ascii_alphanumeric).map(|letter| letter.to_ascii_lowercase()).collect()
@@ -157,7 +169,11 @@ pub(super) fn tree(format: &Format, text: &str) -> Result<Vec<Pair>, ImportError
             let place = places.iter().filter(|place| place.name == *name);
             let here = place.clone().find(|place| place.document == document && place.path == path);
             let at = here.or_else(|| place.clone().next()).map(|place| place.pair.start_byte());
-            pairs.push(Pair { path: Some(path.clone()), name: name.clone(), at, held, document });
+            // Spring takes `spring.datasource.hikari.max-lifetime` for names within names.
+            let mut path: Vec<String> = path.iter().flat_map(|name| name.split('.')).map(str::to_owned).collect();
+            let (around, name) = name.rsplit_once('.').unwrap_or(("", name));
+            path.extend(around.split('.').filter(|name| !name.is_empty()).map(str::to_owned));
+            pairs.push(Pair { path: Some(path), name: name.to_owned(), at, held, document });
         }
     }
     Ok(pairs)

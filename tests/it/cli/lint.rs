@@ -16,6 +16,7 @@ fn lint(folder: &Path, file: &str, text: &str, more: &[&str]) -> Output {
 fn found(folder: &Path, file: &str, text: &str, more: &[&str]) -> Vec<String> {
     let output = lint(folder, file, text, &[more, &["--output", "json"]].concat());
     let json: Json = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{file}: {}", stderr(&output)));
+    assert!(json["problem"].is_null(), "{file}: {text}: {json:#}");
     let findings = json["findings"].as_array().unwrap();
     let word = |value: &Json| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     findings.iter().map(|it| format!("{}:{}:{}", word(&it["rule"]), word(&it["severity"]), it["line"])).collect()
@@ -227,7 +228,7 @@ const SLIPS: &[Trap] = &[
         "application.yml",
         "resilience4j.retry.instances.db:\n  max-attempts: 3\nspring.datasource.hikari.maximum-pool-size: ${N:5}\n",
         &["--format", "spring-boot"],
-        &[],
+        &["retries-above-deadline:note:2", "retry-without-backoff:warning:2", "retry-without-jitter:warning:2"],
     ),
     (
         "database.yml",
@@ -279,6 +280,27 @@ const SLIPS: &[Trap] = &[
         "[databases]\na = host=h pool_size=abc\n[pgbouncer]\nmax_db_connections = 9\ndefault_pool_size=10\n",
         &[],
         &["not-a-number:error:2", "size-above-cap:warning:2", "size-above-cap:warning:5"],
+    ),
+    (
+        "p.ini",
+        "[databases]\na = host=h pool_size=60\nb = host=i pool_size=60\n* = host=h port=5433 pool_size=60\n",
+        &["--instances", "1"],
+        &[],
+    ),
+    (
+        "p.ini",
+        "[databases]\na = host=h pool_siz=60 passwort=x\n[pgbouncer]\ndefault_pool_size=9\n",
+        &[],
+        &["unknown-name:warning:2", "unknown-name:warning:2"],
+    ),
+    ("a.js", "const p = new Pool({ connectionTimeoutMillis: 5000, idleTimeoutMillis: false })\n", &[], &[]),
+    // What is not the pool's.
+    (
+        "application.properties",
+        "spring.datasource.hikari.maximum-pool-size=5\nserver.tomcat.connection-timeout=20s\nspring.datasource.tomcat.max-idle=x\n\
+         spring.datasource.hikari.data-source-properties.idleTimeout=x\n",
+        &[],
+        &[],
     ),
     // Names.
     (
