@@ -137,8 +137,9 @@ fn read(
         Some(first) => vec![first],
         None => FORMATS.to_vec(),
     };
-    // What a shell reads is Python too, and seldom meant as such.
-    candidates.sort_by_key(|format| by_name.is_none() && format.name != "env");
+    if by_name.is_none() {
+        candidates.sort_by_key(|format| rank(format, text));
+    }
     if let (None, Some(first)) = (format, by_name) {
         let others = LIKE.iter().filter(|(name, _)| *name == first.name).flat_map(|(_, others)| *others);
         candidates.extend(others.filter_map(|name| Format::named(name).ok()));
@@ -179,6 +180,19 @@ fn read(
         };
         bad_input(format!("failed to read the settings in `{shown}`: {problem}"))
     })
+}
+
+/// Which of two formats that read the same names in a text of no name's is the likelier, the least first.
+fn rank(format: &Format, text: &str) -> u8 {
+    match format.name {
+        // What a shell reads is Python too.
+        "env" => 0,
+        // JSON is YAML and a dictionary of Python.
+        "json" if text.trim_start().starts_with('{') => 0,
+        "json" | "config.py" => 2,
+        "config-dict" => 3,
+        _ => 1,
+    }
 }
 
 /// What a server allows; nothing is done there but reading.

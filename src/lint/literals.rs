@@ -1,6 +1,8 @@
 //! Values that are written out and yet no number that the pool can take. What is known only when the program runs, or is
 //! filled in when the file is deployed, is not judged.
 
+use std::time::Duration;
+
 use super::{
     pools,
     rules::{self, Finding, Severity},
@@ -162,11 +164,12 @@ pub(super) fn milliseconds(format: &Format, entry: &Entry) -> Option<Finding> {
     // What was meant in seconds is seldom as round, and full hours are.
     let is_round =
         number % 100.0 == 0.0 && number % 3600.0 != 0.0 && number % 1800.0 != 0.0 || number % 10_000.0 == 0.0;
-    (number >= *from && is_round).then(|| {
+    // Nothing above is a time that could be said at all.
+    (number >= *from && number < 1e12 && is_round).then(|| {
         let (name, library) = (entry.field.name, entry.section.library);
         let what = format!(
-            "{name} is {number}, and {library} takes seconds: that is {}; in milliseconds it would be {}",
-            figures::time(number),
+            "{name} is {number} s, since {library} takes seconds: {}; in milliseconds it would be {}",
+            humantime::format_duration(Duration::from_secs_f64(number)),
             figures::time(number / 1000.0)
         );
         Finding::at(entry, &rules::MILLISECONDS, what, format!("write {}", number / 1000.0))

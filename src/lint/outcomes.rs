@@ -28,7 +28,7 @@ pub(super) fn check(format: &Format, pool: &Pool<'_>, findings: &mut Vec<Finding
         let Some(theirs) = theirs(entry) else { continue };
         // There below 0 is what 0 is.
         let is_none = NEGATIVE_IS_NONE.contains(&entry.section.library) || entry.field.name == "pool_size";
-        let theirs = if is_none { theirs.max(0.0) } else { theirs };
+        let (written, theirs) = (theirs, if is_none { theirs.max(0.0) } else { theirs });
         let value = Value::from_number(setting, convert.ours(theirs));
         // A bound beside another setting is only judged where the value is one of ours.
         let broken = entry.field.rules.iter().find(|rule| match (&value, rule.bound) {
@@ -37,7 +37,7 @@ pub(super) fn check(format: &Format, pool: &Pool<'_>, findings: &mut Vec<Finding
             (Ok(value), _) => rule.is_broken(theirs, value, &settings),
         });
         if let Some(rule) = broken {
-            findings.push(finding(entry, setting, convert, theirs, rule));
+            findings.push(finding(entry, setting, convert, written, rule));
         } else {
             findings.extend(literals::milliseconds(format, entry));
         }

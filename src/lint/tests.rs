@@ -38,6 +38,8 @@ fn exports_have_no_errors_and_no_warnings() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
     /// Whatever the values, what the program writes has numbers where they are due, and no name that a pool does not have.
     #[test]
     fn exports_are_numbers_under_known_names(

@@ -549,6 +549,8 @@ fn a_file_without_an_ending_is_known_by_its_content() {
         ("app", "spring:\n  datasource:\n    hikari:\n      maximum-pool-size: 9\n", "Spring Boot"),
         ("pool", "const p = new Pool({ max: 5, connectionTimeoutMillis: 5 })\n", "node-postgres"),
         ("environment", "DB_MAX_CONNECTIONS=9\nDB_IDLE_TIMEOUT=60\n", "environment variables"),
+        ("settings", "{\"max_connections\": 9}\n", "JSON"),
+        ("values", "pool:\n  max_connections: 9\n", "YAML"),
         ("database", "Host=h;Maximum Pool Size=9;Timeout=5\n", "Npgsql"),
     ] {
         let output = lint(folder.path(), file, text, &[]);
