@@ -103,9 +103,10 @@ pub(super) enum Command {
     Import(ImportArguments),
     /// Tell what is wrong with a configuration of yours, without a trial
     ///
-    /// Values that the pool silently replaces or takes for something else, settings that work against each other, lifetimes that
-    /// end together, fleets larger than their server, retries and circuit breakers that make an outage worse. Values are read, never
-    /// printed unless they are numbers of the pool. Ends with code 10 where there are findings at or above --fail-on.
+    /// Values that the pool refuses, silently replaces or takes for something else, names that it does not have, settings that work
+    /// against each other, lifetimes that end together, fleets larger than their server, retries and circuit breakers that make an
+    /// outage worse. Values are read, never printed unless they are numbers of the pool. Ends with code 10 where there are findings
+    /// at or above --fail-on, and with 2 where a file cannot be read.
     Lint(LintArguments),
     /// List runs, newest first
     Runs(RunsArguments),

@@ -7,10 +7,10 @@ use crate::lint::Severity;
 
 #[derive(Debug, Args)]
 pub(super) struct LintArguments {
-    /// The configuration
+    /// The configurations; `-` is standard input
     #[arg(value_name = "FILE", required_unless_present = "list_rules")]
-    pub(super) file: Option<PathBuf>,
-    /// Its format, any of `export --format list` [default: by its name and the names in it]
+    pub(super) files: Vec<PathBuf>,
+    /// Their format, any of `export --format list` [default: by each file's name and the names in it]
     #[arg(short, long, value_name = "NAME")]
     pub(super) format: Option<String>,
     /// Prefix of the names in config.py and env [default: the most common one in the file]

@@ -22,7 +22,7 @@ mod yaml;
 pub use convert::{Convert, Written};
 pub use error::{ExportError, Refusal, UnknownFormat};
 pub use formats::FORMATS;
-pub use import::{Entry, Held, ImportError, Imported, entries, import};
+pub use import::{Configuration, Entry, Held, ImportError, Imported, Other, configuration, import};
 pub use into::{Change, IntoError, Names, Obstacle, Rewritten, Syntax, rewrite};
 pub use language::Language;
 pub use prefix::{Prefix, PrefixError};

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    Circumstances,
+    Circumstances, pgbouncer,
     pools::{Pool, is_on, number},
     rules::{self, Finding, Severity},
 };
@@ -32,7 +32,11 @@ pub(super) fn check(format: &Format, pool: &Pool<'_>, circumstances: &Circumstan
     findings.extend(idle(format, pool));
     findings.extend(lifetime(format, pool, circumstances));
     findings.extend(idle_beyond(format, pool, circumstances));
+    findings.extend(overflow(pool));
     findings.extend(fleet(pool, circumstances));
+    if format.name == "pgbouncer" {
+        pgbouncer::sizes(pool, findings);
+    }
     findings.extend(deadline(pool, circumstances));
     findings.extend(retries(pool));
     findings.extend(breaker(pool, circumstances));
@@ -175,21 +179,50 @@ fn idle_beyond(format: &Format, pool: &Pool<'_>, circumstances: &Circumstances) 
     findings
 }
 
-fn fleet(pool: &Pool<'_>, circumstances: &Circumstances) -> Option<Finding> {
-    let entry = pool.of(Setting::MaxConnections)?;
+/// What one instance takes at most: where that is said, how many, and how they come about.
+struct Demand {
+    place: (usize, usize),
+    most: f64,
+    shown: String,
+}
+
+fn demand(pool: &Pool<'_>) -> Option<Demand> {
+    let entry = pool.of(Setting::MaxConnections);
+    if pool.format.name == "pgbouncer" {
+        let wanted = pgbouncer::wanted(pool);
+        let place = wanted.iter().find_map(|(_, place)| *place).or(entry.map(|entry| (entry.line, entry.column)))?;
+        let most = wanted.iter().map(|(most, _)| most).sum();
+        let terms: Vec<_> = wanted.iter().map(|(most, _)| most.to_string()).collect();
+        let shown = match terms.as_slice() {
+            [only] => only.clone(),
+            // The largest are enough to see whose it is.
+            terms if terms.len() <= 6 => format!("({} of [databases])", terms.join(" + ")),
+            terms => format!("({} + … of {} databases)", terms[..5].join(" + "), terms.len()),
+        };
+        return (most > 0.0).then_some(Demand { place, most, shown });
+    }
+    let entry = entry?;
     let max = number(entry).filter(|max| *max > 0.0)?;
     let overflow = match entry.section.library {
         "SQLAlchemy" => pool.named("max_overflow").map_or(Some(10.0), number)?,
         _ => 0.0,
     };
-    if overflow < 0.0 {
-        let entry = pool.named("max_overflow")?;
-        let what = format!("max_overflow is {overflow}: SQLAlchemy then has no limit");
-        return Some(Finding::at(entry, &rules::NO_SIZE_LIMIT, what, "write 0 or more"));
-    }
-    let wanted = f64::from(circumstances.instances) * (max + overflow);
-    let each = if overflow > 0.0 { format!("({max} + {overflow} of the overflow)") } else { max.to_string() };
-    let product = format!("{} × {each} = {wanted} connections", circumstances.instances);
+    let shown = if overflow > 0.0 { format!("({max} + {overflow} of the overflow)") } else { max.to_string() };
+    (overflow >= 0.0).then_some(Demand { place: (entry.line, entry.column), most: max + overflow, shown })
+}
+
+/// `SQLAlchemy`'s overflow without end.
+fn overflow(pool: &Pool<'_>) -> Option<Finding> {
+    let entry = pool.named("max_overflow")?;
+    let overflow = number(entry).filter(|overflow| *overflow < 0.0)?;
+    let what = format!("max_overflow is {overflow}: SQLAlchemy then has no limit");
+    Some(Finding::at(entry, &rules::NO_SIZE_LIMIT, what, "write 0 or more"))
+}
+
+fn fleet(pool: &Pool<'_>, circumstances: &Circumstances) -> Option<Finding> {
+    let Demand { place, most, shown } = demand(pool)?;
+    let wanted = f64::from(circumstances.instances) * most;
+    let product = format!("{} × {shown} = {wanted} connections", circumstances.instances);
     let (what, severity, given) = if let Some(server) = &circumstances.server {
         let limit = server.max_connections?;
         let given = limit.saturating_sub(server.reserved);
@@ -205,7 +238,7 @@ fn fleet(pool: &Pool<'_>, circumstances: &Circumstances) -> Option<Finding> {
     };
     let share = (f64::from(given) / f64::from(circumstances.instances)).floor();
     let remedy = format!("at most {share} an instance, fewer instances, or a pooler between them and the server");
-    (wanted > f64::from(given)).then(|| Finding::at(entry, &rules::FLEET, what, remedy).severity(severity))
+    (wanted > f64::from(given)).then(|| Finding::new(place, &rules::FLEET, what, remedy).severity(severity))
 }
 
 /// The callers' limit in seconds, how it is told, and how bad it is to exceed it.

@@ -1,7 +1,8 @@
 //! What pools do with single values, as the tables of `export/formats` say.
 
 use super::{
-    pools::{Pool, is_off, number},
+    literals::{self, NEGATIVE_IS_NONE},
+    pools::{Pool, is_off, number, theirs},
     rules::{self, Finding, LintRule, Severity},
 };
 use crate::{
@@ -24,7 +25,10 @@ pub(super) fn check(format: &Format, pool: &Pool<'_>, findings: &mut Vec<Finding
             findings.extend(validation(entry, convert, pool));
             continue;
         }
-        let Some(theirs) = entry.written().and_then(|written| written.number()) else { continue };
+        let Some(theirs) = theirs(entry) else { continue };
+        // There below 0 is what 0 is.
+        let is_none = NEGATIVE_IS_NONE.contains(&entry.section.library) || entry.field.name == "pool_size";
+        let (written, theirs) = (theirs, if is_none { theirs.max(0.0) } else { theirs });
         let value = Value::from_number(setting, convert.ours(theirs));
         // A bound beside another setting is only judged where the value is one of ours.
         let broken = entry.field.rules.iter().find(|rule| match (&value, rule.bound) {
@@ -33,7 +37,9 @@ pub(super) fn check(format: &Format, pool: &Pool<'_>, findings: &mut Vec<Finding
             (Ok(value), _) => rule.is_broken(theirs, value, &settings),
         });
         if let Some(rule) = broken {
-            findings.push(finding(entry, setting, convert, theirs, rule));
+            findings.push(finding(entry, setting, convert, written, rule));
+        } else {
+            findings.extend(literals::milliseconds(format, entry));
         }
     }
     if let Some(first) = pool.entries.first() {
@@ -43,7 +49,7 @@ pub(super) fn check(format: &Format, pool: &Pool<'_>, findings: &mut Vec<Finding
 
 /// A name that holds no setting of ours; 0 switches it off.
 fn other(entry: &Entry, convert: Convert, settings: &Settings) -> Option<Finding> {
-    let theirs = entry.written()?.number().filter(|theirs| *theirs > 0.0)?;
+    let theirs = theirs(entry).filter(|theirs| *theirs > 0.0)?;
     let value = Value::from_number(Setting::MaxRetryDelay, convert.ours(theirs)).ok()?;
     let rule = entry.field.rules.iter().find(|rule| rule.is_broken(theirs, &value, settings))?;
     Some(finding(entry, Setting::MaxRetryDelay, convert, theirs, rule))
@@ -54,7 +60,7 @@ fn settings(pool: &Pool<'_>) -> Settings {
     let known = Setting::all().filter(|setting| setting.spec().unit != Unit::Sql);
     let in_force = |setting: Setting| {
         let number = pool.number(setting)?;
-        let held = pool.of(setting).and_then(|entry| Some((entry, entry.written()?.number()?)));
+        let held = pool.of(setting).and_then(|entry| Some((entry, theirs(entry)?)));
         let alone = |rule: &&Rule| !matches!(rule.bound, Bound::Below(..));
         let broken = held.and_then(|(entry, theirs)| {
             let is_broken = |rule: &&Rule| rule.is_broken(theirs, &Value::Count(0), &Settings::default());
@@ -99,7 +105,7 @@ fn rule_of(outcome: Outcome, setting: Setting) -> &'static LintRule {
 }
 
 /// The guide's range, in their unit.
-fn recommended(setting: Setting, convert: Convert) -> String {
+pub(super) fn recommended(setting: Setting, convert: Convert) -> String {
     let (low, high) = setting.spec().recommended;
     let factor = if convert == Convert::Milliseconds { 1000.0 } else { 1.0 };
     format!(", such as {} to {}{}", low * factor, high * factor, convert.unit())

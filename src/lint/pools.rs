@@ -1,7 +1,7 @@
 //! Names that belong together: a pool, with the retries and the circuit breaker beside it.
 
 use crate::{
-    export::{Entry, Format, Held, Holds},
+    export::{Convert, Entry, Format, Held, Holds, Other},
     model::Setting,
 };
 
@@ -10,20 +10,22 @@ use crate::{
 pub(super) struct Pool<'a> {
     pub(super) format: &'a Format,
     pub(super) entries: Vec<&'a Entry>,
+    /// The names of the file that no setting has.
+    pub(super) others: &'a [Other],
 }
 
 /// The pools of a configuration. Retries and breakers of the file stand beside each of them.
-pub(super) fn pools<'a>(format: &'a Format, entries: &'a [Entry]) -> Vec<Pool<'a>> {
+pub(super) fn pools<'a>(format: &'a Format, entries: &[&'a Entry], others: &'a [Other]) -> Vec<Pool<'a>> {
     let mut parts: Vec<Vec<String>> = entries.iter().filter_map(|entry| part(format, entry)).collect();
     parts.sort();
     parts.dedup();
     if parts.is_empty() {
         // Only retries: they can be judged without a pool.
-        return vec![Pool { format, entries: entries.iter().collect() }];
+        return vec![Pool { format, entries: entries.to_vec(), others }];
     }
     let belongs = |entry: &Entry, wanted: &Vec<String>| part(format, entry).is_none_or(|part| part == *wanted);
-    let of = |part: &Vec<String>| entries.iter().filter(|entry| belongs(entry, part)).collect();
-    parts.iter().map(|part| Pool { format, entries: of(part) }).collect()
+    let of = |part: &Vec<String>| entries.iter().copied().filter(|entry| belongs(entry, part)).collect();
+    parts.iter().map(|part| Pool { format, entries: of(part), others }).collect()
 }
 
 /// The names around a pool's; `None` for what stands beside pools.
@@ -90,13 +92,30 @@ impl<'a> Pool<'a> {
     }
 }
 
+/// What an entry holds, in its pool's unit. A time with a unit is what was meant, also where the pool refuses it.
+pub(super) fn theirs(entry: &Entry) -> Option<f64> {
+    let written = entry.written().and_then(|written| written.number());
+    written.filter(|number| number.is_finite()).or_else(|| {
+        let (Holds::Setting(_, convert) | Holds::Other(convert), Held::Text(text)) = (entry.field.holds, &entry.held)
+        else {
+            return None;
+        };
+        let seconds = humantime::parse_duration(text.trim()).ok()?.as_secs_f64();
+        match convert {
+            Convert::Milliseconds => Some(seconds * 1000.0),
+            Convert::Seconds | Convert::WholeSeconds | Convert::Time => Some(seconds),
+            _ => None,
+        }
+    })
+}
+
 /// What an entry holds, in our unit.
 pub(super) fn number(entry: &Entry) -> Option<f64> {
-    let written = entry.written()?;
-    match entry.field.holds {
-        Holds::Setting(_, convert) | Holds::Other(convert) => written.number().map(|number| convert.ours(number)),
-        Holds::Fixed(_) => written.number(),
-    }
+    let theirs = theirs(entry)?;
+    Some(match entry.field.holds {
+        Holds::Setting(_, convert) | Holds::Other(convert) => convert.ours(theirs),
+        Holds::Fixed(_) => theirs,
+    })
 }
 
 /// What a validation is: a statement or a word; `None` where the program decides.

@@ -3,11 +3,24 @@
 use serde_json::{Value as Json, json};
 
 use super::rules::{Finding, RULES, Severity};
+use crate::export::Format;
 
-/// Like a compiler's: `file:line:column: warning: what [rule]`, and a line with the counts.
+/// A file and what was found in it, or why it was not read.
+#[derive(Debug)]
+pub struct Linted {
+    /// The file as messages name it.
+    pub file: String,
+    /// The file's path relative to the root of the sources.
+    pub uri: String,
+    /// The format that it was read as and the findings, or what is wrong.
+    pub outcome: Result<(&'static Format, Vec<Finding>), String>,
+}
+
+/// Like a compiler's: `file:line:column: warning: what [rule]`, and a line with the counts. Nothing where the file was not read.
 #[must_use]
-pub fn text(file: &str, title: &str, findings: &[Finding]) -> String {
+pub fn text(linted: &Linted) -> String {
     let mut text = String::new();
+    let Linted { file, outcome: Ok((format, findings)), .. } = linted else { return text };
     for finding in findings {
         let Finding { rule, severity, line, column, what, remedy } = finding;
         text.push_str(&format!("{file}:{line}:{column}: {severity}: {what} [{}]\n", rule.id));
@@ -19,13 +32,25 @@ pub fn text(file: &str, title: &str, findings: &[Finding]) -> String {
         format!("{n} {severity}{}", if n == 1 { "" } else { "s" })
     };
     let counts = [Severity::Error, Severity::Warning, Severity::Note].map(counted).join(", ");
-    text.push_str(&format!("{file}: read as {title}: {counts}\n"));
+    text.push_str(&format!("{file}: read as {}: {counts}\n", format.title));
     text
 }
 
-/// One document with every finding.
+/// One document with every finding: of one file, or a list of such.
 #[must_use]
-pub fn json(file: &str, format: &str, findings: &[Finding]) -> Json {
+pub fn json(linted: &[Linted]) -> Json {
+    match linted {
+        [only] => json_of(only),
+        files => json!({"files": files.iter().map(json_of).collect::<Vec<_>>()}),
+    }
+}
+
+fn json_of(linted: &Linted) -> Json {
+    let file = &linted.file;
+    let (format, findings) = match &linted.outcome {
+        Ok(outcome) => outcome,
+        Err(problem) => return json!({"file": file, "problem": problem, "findings": []}),
+    };
     let finding = |finding: &Finding| {
         json!({
             "rule": finding.rule.id,
@@ -38,12 +63,12 @@ pub fn json(file: &str, format: &str, findings: &[Finding]) -> Json {
             "remedy": finding.remedy,
         })
     };
-    json!({"file": file, "format": format, "findings": findings.iter().map(finding).collect::<Vec<_>>()})
+    json!({"file": file, "format": format.name, "findings": findings.iter().map(finding).collect::<Vec<_>>()})
 }
 
-/// A SARIF 2.1.0 log, for code scanning; `uri` is the file's, relative to the root of the sources.
+/// A SARIF 2.1.0 log, for code scanning. A file that was not read is a notification, and `unread` the exit code then.
 #[must_use]
-pub fn sarif(uri: &str, findings: &[Finding]) -> Json {
+pub fn sarif(linted: &[Linted], unread: u8) -> Json {
     let rules: Vec<Json> = RULES
         .iter()
         .map(|rule| {
@@ -55,7 +80,8 @@ pub fn sarif(uri: &str, findings: &[Finding]) -> Json {
             })
         })
         .collect();
-    let result = |finding: &Finding| {
+    let place = |uri: &str| json!({"uri": uri_of(uri), "uriBaseId": "%SRCROOT%"});
+    let result = |uri: &str, finding: &Finding| {
         json!({
             "ruleId": finding.rule.id,
             "ruleIndex": RULES.iter().position(|rule| rule.id == finding.rule.id),
@@ -63,11 +89,32 @@ pub fn sarif(uri: &str, findings: &[Finding]) -> Json {
             "message": {"text": format!("{}. {} Remedy: {}.", finding.what, finding.rule.why, finding.remedy)},
             "locations": [{
                 "physicalLocation": {
-                    "artifactLocation": {"uri": uri_of(uri), "uriBaseId": "%SRCROOT%"},
+                    "artifactLocation": place(uri),
                     "region": {"startLine": finding.line, "startColumn": finding.column},
                 },
             }],
         })
+    };
+    let results: Vec<Json> = linted
+        .iter()
+        .filter_map(|linted| Some((linted.uri.as_str(), linted.outcome.as_ref().ok()?)))
+        .flat_map(|(uri, (_, findings))| findings.iter().map(move |finding| result(uri, finding)))
+        .collect();
+    let notifications: Vec<Json> = linted
+        .iter()
+        .filter_map(|linted| Some((linted.uri.as_str(), linted.outcome.as_ref().err()?)))
+        .map(|(uri, problem)| {
+            json!({
+                "level": "error",
+                "message": {"text": problem},
+                "locations": [{"physicalLocation": {"artifactLocation": place(uri)}}],
+            })
+        })
+        .collect();
+    let invocation = if notifications.is_empty() {
+        json!({"executionSuccessful": true})
+    } else {
+        json!({"executionSuccessful": false, "exitCode": unread, "toolExecutionNotifications": notifications})
     };
     json!({
         "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
@@ -78,8 +125,9 @@ pub fn sarif(uri: &str, findings: &[Finding]) -> Json {
                 "version": env!("CARGO_PKG_VERSION"),
                 "rules": rules,
             }},
+            "invocations": [invocation],
             "columnKind": "unicodeCodePoints",
-            "results": findings.iter().map(result).collect::<Vec<_>>(),
+            "results": results,
         }],
     })
 }

@@ -54,8 +54,13 @@ pub struct Finding {
 }
 
 impl Finding {
+    pub(super) fn new(place: (usize, usize), rule: &'static LintRule, what: String, remedy: impl Into<String>) -> Self {
+        let (line, column) = place;
+        Self { rule, severity: rule.severity, line, column, what, remedy: remedy.into() }
+    }
+
     pub(super) fn at(entry: &Entry, rule: &'static LintRule, what: String, remedy: impl Into<String>) -> Self {
-        Self { rule, severity: rule.severity, line: entry.line, column: entry.column, what, remedy: remedy.into() }
+        Self::new((entry.line, entry.column), rule, what, remedy)
     }
 
     pub(super) fn severity(self, severity: Severity) -> Self {
@@ -94,6 +99,18 @@ rules! {
     REPLACED "value-silently-replaced" Warning
         "A value in place of which the pool takes another one."
         "The file says one thing and the pool does another, which shows in no error."
+    NOT_A_NUMBER "not-a-number" Error
+        "A value that is written out and is no number that the pool takes."
+        "The program does not start, or the pool takes something else for it without a word."
+    NEGATIVE "negative-number" Error
+        "A number below 0 where the pool has no use for one."
+        "The program does not start, or the pool never hands out a connection."
+    UNKNOWN_NAME "unknown-name" Warning
+        "A name that the pool does not have, such as a misspelt one or another pool's."
+        "Pools refuse it, or pass over it in silence and take their default."
+    MILLISECONDS "milliseconds-for-seconds" Warning
+        "A time that is usual in milliseconds, where the pool takes seconds."
+        "The pool waits, or keeps what it has, a thousand times longer than was meant."
     NO_SIZE_LIMIT "zero-no-size-limit" Warning
         "A size of 0, which is no limit."
         "Under load the pool takes every connection that the server has."
@@ -121,6 +138,9 @@ rules! {
     MIN_ABOVE_MAX "min-above-max" Error
         "More connections are to be kept than there may be."
         "Pools refuse it, or cut one of the two without a word."
+    SIZE_ABOVE_CAP "size-above-cap" Warning
+        "A pool size of PgBouncer above the most connections that its database may have."
+        "The pool never gets as large as the file says."
     IDLE_NO_EFFECT "idle-timeout-without-effect" Warning
         "An idle timeout although all connections are kept: the minimum is the maximum."
         "No connection is ever above the minimum, so none is closed for being idle."

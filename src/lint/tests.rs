@@ -1,8 +1,11 @@
 use std::collections::BTreeSet;
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::{
-    export::{Bound, FORMATS, Holds, Prefix, entries, export},
+    export::{Bound, FORMATS, Holds, Prefix, configuration, export},
+    model::{Setting, Value},
     report::samples,
 };
 
@@ -27,10 +30,52 @@ fn rules_have_names_that_stay() {
 fn exports_have_no_errors_and_no_warnings() {
     for format in FORMATS {
         let text = export(format, &samples::better(), &Prefix::default()).unwrap();
-        let entries = entries(format, &text, None).unwrap();
-        let findings = lint(format, &text, &entries, &plain());
+        let configuration = configuration(format, &text, None).unwrap();
+        let findings = lint(format, &text, &configuration, &plain());
         let bad: Vec<_> = findings.iter().filter(|finding| finding.severity > Severity::Note).collect();
         assert!(bad.is_empty(), "{}: {bad:#?}\n{text}", format.name);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Whatever the values, what the program writes has numbers where they are due, and no name that a pool does not have.
+    #[test]
+    fn exports_are_numbers_under_known_names(
+        (min, max, timeout, lifetime, idle, check, tries, share) in
+            (0_u32..50, 50_u32..500, 1_u32..1000, 3600_u32..90_000, 10_u32..1800, 31_u32..1799, 1_u32..20, 0_u32..900),
+        sql in "[ -~äß🦀]{0,30}",
+    ) {
+        let number = |setting, number: f64| (setting, Value::from_number(setting, number).unwrap());
+        let values = [
+            number(Setting::MinConnections, min.into()),
+            number(Setting::MaxConnections, max.into()),
+            number(Setting::ConnectionTimeout, timeout.into()),
+            number(Setting::ConnectionLifetime, lifetime.into()),
+            number(Setting::IdleTimeout, idle.into()),
+            number(Setting::HealthCheckInterval, check.into()),
+            number(Setting::RetryAttempts, tries.into()),
+            number(Setting::InitialRetryDelay, f64::from(timeout) / 1000.0),
+            number(Setting::MaxRetryDelay, f64::from(timeout) / 2.0),
+            number(Setting::RetryJitterFactor, f64::from(share) / 1000.0),
+            (Setting::ValidationQuery, Value::Sql(sql.trim().to_owned())),
+            number(Setting::ValidationTimeout, f64::from(tries) / 2.0),
+            number(Setting::CircuitBreakerThreshold, f64::from(tries) + 1.0),
+            number(Setting::CircuitBreakerTimeout, timeout.into()),
+            number(Setting::CircuitBreakerReset, tries.into()),
+        ];
+        let mut recommendation = samples::better();
+        for row in &mut recommendation.rows {
+            row.now = values.iter().find(|(setting, _)| *setting == row.setting).unwrap().1.clone();
+        }
+        let wrong = ["not-a-number", "negative-number", "unknown-name", "milliseconds-for-seconds", "defined-twice"];
+        for format in FORMATS {
+            let text = export(format, &recommendation, &Prefix::default()).unwrap();
+            let findings = lint(format, &text, &configuration(format, &text, None).unwrap(), &plain());
+            let bad: Vec<_> = findings.iter().filter(|finding| wrong.contains(&finding.rule.id)).collect();
+            prop_assert!(bad.is_empty(), "{}: {:#?}\n{}", format.name, bad, text);
+        }
     }
 }
 
@@ -50,8 +95,8 @@ fn every_bound_of_a_table_is_found() {
                     _ => continue,
                 };
                 let text = format!("{}={}\n", field.name, beyond.floor());
-                let entries = entries(format, &text, None).unwrap();
-                let findings = lint(format, &text, &entries, &plain());
+                let configuration = configuration(format, &text, None).unwrap();
+                let findings = lint(format, &text, &configuration, &plain());
                 let is_told = findings.iter().any(|finding| finding.line == 1 && finding.what.contains(rule.otherwise));
                 // A smaller bound of the same name may say it first.
                 let is_other = findings.iter().any(|finding| finding.what.starts_with(field.name));
@@ -69,8 +114,8 @@ fn a_file_of_any_text_is_no_reason_to_fail() {
         for text in
             ["", "\u{feff}", "=", "[", "a: &a [*a]", "max_connections=-1", "max_connections: 1e400", "\0", "ä: {ö: }"]
         {
-            if let Ok(entries) = entries(format, text, None) {
-                assert!(lint(format, text, &entries, &plain()).len() < 100);
+            if let Ok(configuration) = configuration(format, text, None) {
+                assert!(lint(format, text, &configuration, &plain()).len() < 100);
             }
         }
     }
@@ -86,6 +131,8 @@ fn deep_nesting_takes_no_longer_than_its_length() {
         ("yaml", deep("[", "]")),
         ("yaml", deep("{a: ", "}")),
     ] {
-        assert!(entries(Format::named(format).unwrap(), &text, None).is_err(), "{format}");
+        let format = Format::named(format).unwrap();
+        let names = configuration(format, &text, None).map(|read| names_of(format, &text, &read));
+        assert!(names.is_err() || names == Ok((0, 0)), "{}", format.name);
     }
 }

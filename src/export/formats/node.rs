@@ -126,7 +126,7 @@ const RETRY: Section = Section {
         field(Setting::InitialRetryDelay, "minTimeout", Convert::Milliseconds).default(1000.0),
         fixed("factor", "2"),
         field(Setting::MaxRetryDelay, "maxTimeout", Convert::Milliseconds),
-        other("randomize", Convert::Count),
+        other("randomize", Convert::Validated { yes: "true", no: "false" }),
     ]),
     ..OBJECT
 };

@@ -75,6 +75,25 @@ pub struct Entry {
     pub section: &'static Section,
     /// The row of the name.
     pub field: Field,
+    /// The name as it is spelled there.
+    pub name: String,
+    /// The names around it, outermost first.
+    pub path: Vec<String>,
+    /// What it holds.
+    pub held: Held,
+    /// The document of the file, from 0, where it has several.
+    pub document: usize,
+    /// The line, from 1.
+    pub line: usize,
+    /// The column, from 1, in characters.
+    pub column: usize,
+}
+
+/// A name of a configuration that no row of the format has.
+#[derive(Clone, Debug)]
+pub struct Other {
+    /// The name as it is spelled there.
+    pub name: String,
     /// The names around it, outermost first.
     pub path: Vec<String>,
     /// What it holds.
@@ -83,6 +102,15 @@ pub struct Entry {
     pub line: usize,
     /// The column, from 1, in characters.
     pub column: usize,
+}
+
+/// All names of a configuration, in the order of the text.
+#[derive(Clone, Debug)]
+pub struct Configuration {
+    /// Those that the format's table has.
+    pub entries: Vec<Entry>,
+    /// The rest: the pool's other names, names of other things, slips.
+    pub others: Vec<Other>,
 }
 
 impl Entry {
@@ -100,32 +128,40 @@ impl Entry {
     }
 }
 
-/// Every name of a configuration that the format knows, in the order of the text.
+/// Every name of a configuration, in the order of the text; none of them may be one of the format's.
 ///
 /// # Errors
-/// [`ImportError`] when the text is not of the format, or has no such name.
-pub fn entries(format: &'static Format, text: &str, prefix: Option<&Prefix>) -> Result<Vec<Entry>, ImportError> {
-    let mut entries: Vec<Entry> = pairs_of(format, text, prefix)?
-        .into_iter()
-        .filter_map(|pair| {
-            let (section, field) = row(format, &pair)?;
-            let at = pair.at.unwrap_or(0);
-            let start = text[..at].rfind('\n').map_or(0, |end| end + 1);
-            let column = text[start..at].trim_start_matches('\u{feff}').chars().count() + 1;
-            let path = pair.path.unwrap_or_default();
-            Some(Entry { section, field, path, held: pair.held, line: line_of(text, at), column })
-        })
-        .collect();
-    if entries.is_empty() {
-        return Err(ImportError::Nothing(format.title));
+/// [`ImportError`] when the text is not of the format.
+pub fn configuration(
+    format: &'static Format,
+    text: &str,
+    prefix: Option<&Prefix>,
+) -> Result<Configuration, ImportError> {
+    let mut configuration = Configuration { entries: Vec::new(), others: Vec::new() };
+    for pair in pairs_of(format, text, prefix)? {
+        let at = pair.at.unwrap_or(0);
+        let start = text[..at].rfind('\n').map_or(0, |end| end + 1);
+        let column = text[start..at].trim_start_matches('\u{feff}').chars().count() + 1;
+        let (line, row) = (line_of(text, at), row(format, &pair));
+        let Pair { path, name, held, document, .. } = pair;
+        let path = path.unwrap_or_default();
+        match row {
+            Some((section, field)) => {
+                configuration.entries.push(Entry { section, field, name, path, held, document, line, column });
+            }
+            None => configuration.others.push(Other { name, path, held, line, column }),
+        }
     }
-    entries.sort_by_key(|entry| (entry.line, entry.column));
-    Ok(entries)
+    configuration.entries.sort_by_key(|entry| (entry.line, entry.column));
+    configuration.others.sort_by_key(|other| (other.line, other.column));
+    Ok(configuration)
 }
 
 /// The row of a name where it may be one.
 fn row<'f>(format: &'f Format, pair: &Pair) -> Option<(&'f Section, Field)> {
-    let mut rows = format.fields().filter(|(section, _)| pair.is_in(section.path));
+    let is_other = format.language == Language::Properties && pair.path.as_deref().is_some_and(pairs::is_of_another);
+    let mut rows =
+        format.fields().filter(|(section, _)| pair.is_in(section.path) && !(is_other && section.path.is_empty()));
     rows.find(|(_, field)| pairs::plain(field.name) == pairs::plain(&pair.name))
 }
 

@@ -27,6 +27,8 @@ pub(super) struct Pair {
     /// The byte where it stands, where that is known.
     pub(super) at: Option<usize>,
     pub(super) held: Held,
+    /// The document of the text, from 0.
+    pub(super) document: usize,
 }
 
 /// What a name holds.
@@ -55,6 +57,18 @@ impl Pair {
     }
 }
 
+/// Whether a dotted name of Java's properties sets something else than a pool, as `server.tomcat.connection-timeout` does.
+pub(super) fn is_of_another(own: &[String]) -> bool {
+    let has = |word: &str| own.iter().any(|name| plain(name).contains(word));
+    let is_pool = has("hikari") || has("datasource") && !OTHER_POOLS.iter().any(|other| has(other));
+    // `dataSource.user` is the driver's.
+    let is_driver_s = own == ["dataSource"] || own.last().is_some_and(|last| plain(last).ends_with("properties"));
+    !own.is_empty() && (!is_pool || is_driver_s)
+}
+
+/// Pools that Spring has beside HikariCP.
+const OTHER_POOLS: [&str; 4] = ["tomcat", "dbcp2", "oracleucp", "druid"];
+
 /// A name without what differs between spellings.
 pub(super) fn plain(name: &str) -> String {
     name.chars().filter(char::is_ascii_alphanumeric).map(|letter| letter.to_ascii_lowercase()).collect()
@@ -70,7 +84,7 @@ pub(super) fn python(text: &str, prefix: Option<&Prefix>) -> Result<Vec<Pair>, I
             Some(Plain::Text(text)) => Held::Text(text),
             None => Held::Unclear(line_text(text, at).trim().to_owned()),
         };
-        Pair { path: None, name: setting.name().to_owned(), at: Some(at), held }
+        Pair { path: None, name: setting.name().to_owned(), at: Some(at), held, document: 0 }
     };
     Ok(defined.into_iter().map(pair).collect())
 }
@@ -84,6 +98,7 @@ pub(super) fn env(text: &str, prefix: Option<&Prefix>) -> Result<Vec<Pair>, Impo
         name: setting.name().to_owned(),
         at: Some(at),
         held: Held::Text(text),
+        document: 0,
     };
     Ok(defined.into_iter().map(pair).collect())
 }
@@ -121,7 +136,7 @@ pub(super) fn toml(format: &Format, text: &str) -> Result<Vec<Pair>, ImportError
             (.., Some(truth)) => Held::Truth(truth),
             _ => Held::Unclear(item.span().and_then(|span| text.get(span)).unwrap_or_default().to_owned()),
         };
-        Pair { path: None, name: name.to_owned(), at: item.span().map(|span| span.start), held }
+        Pair { path: None, name: name.to_owned(), at: item.span().map(|span| span.start), held, document: 0 }
     };
     Ok(table.iter().map(pair).collect())
 }
@@ -154,7 +169,11 @@ pub(super) fn tree(format: &Format, text: &str) -> Result<Vec<Pair>, ImportError
             let place = places.iter().filter(|place| place.name == *name);
             let here = place.clone().find(|place| place.document == document && place.path == path);
             let at = here.or_else(|| place.clone().next()).map(|place| place.pair.start_byte());
-            pairs.push(Pair { path: Some(path.clone()), name: name.clone(), at, held });
+            // Spring takes `spring.datasource.hikari.max-lifetime` for names within names.
+            let mut path: Vec<String> = path.iter().flat_map(|name| name.split('.')).map(str::to_owned).collect();
+            let (around, name) = name.rsplit_once('.').unwrap_or(("", name));
+            path.extend(around.split('.').filter(|name| !name.is_empty()).map(str::to_owned));
+            pairs.push(Pair { path: Some(path), name: name.to_owned(), at, held, document });
         }
     }
     Ok(pairs)
@@ -173,11 +192,14 @@ fn lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
 /// Java's properties; of a dotted name the last part is the pool's.
 pub(super) fn properties(text: &str) -> Vec<Pair> {
     let mut pairs = Vec::new();
+    let mut document = 0;
     let mut lines = lines(text);
     while let Some((at, whole)) = lines.next() {
         let mut line = whole.trim_start().to_owned();
         let at = at + (whole.len() - line.len());
         if line.starts_with(['#', '!']) {
+            // Spring's documents are parted by comments.
+            document += usize::from(["#---", "!---"].contains(&whole.trim_end()));
             continue;
         }
         // A backslash at the end that is not itself escaped goes on in the next line.
@@ -191,7 +213,7 @@ pub(super) fn properties(text: &str) -> Vec<Pair> {
         let value = value.strip_prefix(['=', ':']).unwrap_or(value).trim_start();
         let (path, name) = name.rsplit_once('.').unwrap_or(("", name));
         let path = (!path.is_empty()).then(|| path.split('.').map(str::to_owned).collect());
-        pairs.push(Pair { path, name: name.to_owned(), at: Some(at), held: Held::Text(unescaped(value)) });
+        pairs.push(Pair { path, name: name.to_owned(), at: Some(at), held: Held::Text(unescaped(value)), document });
     }
     pairs
 }
@@ -226,23 +248,65 @@ fn unescaped(value: &str) -> String {
     String::from_utf16_lossy(&units)
 }
 
-/// PgBouncer's ini: its own section, or lines without any.
+/// PgBouncer's ini: its own section, or lines without any, and what `[databases]` and `[users]` say of each pool.
 pub(super) fn ini(format: &Format, text: &str) -> Vec<Pair> {
     let own = format.sections.iter().filter_map(|section| section.path.first()).collect::<Vec<_>>();
-    let mut is_own = true;
+    let mut section = None;
     let mut pairs = Vec::new();
     for (at, whole) in lines(text) {
         let line = whole.trim_start_matches('\u{feff}').trim();
         let at = at + whole.find(line).unwrap_or(0);
         if let Some(name) = line.strip_prefix('[') {
-            let name = name.trim_end_matches(']').trim();
-            is_own = own.iter().any(|own| own.eq_ignore_ascii_case(name));
-        } else if let Some((name, value)) = line.split_once('=').filter(|_| is_own && !line.starts_with([';', '#'])) {
-            let held = Held::Text(value.trim().to_owned());
-            pairs.push(Pair { path: None, name: name.trim().to_owned(), at: Some(at), held });
+            section = Some(name.trim_end_matches(']').trim().to_lowercase());
+            continue;
+        }
+        let Some((name, value)) = line.split_once('=').filter(|_| !line.starts_with([';', '#'])) else { continue };
+        let mut pair = |name: &str, at: usize, held: String| {
+            let path = section.clone().map(|section| vec![section]);
+            pairs.push(Pair { path, name: name.to_owned(), at: Some(at), held: Held::Text(held), document: 0 });
+        };
+        match section.as_deref() {
+            Some("databases" | "users") => {
+                let start = at + name.len() + 1;
+                for (name, offset, held) in keywords(value) {
+                    pair(name, start + offset, held);
+                }
+            }
+            Some(other) if !own.iter().any(|own| own.eq_ignore_ascii_case(other)) => {}
+            _ => pair(name.trim(), at, value.trim().to_owned()),
         }
     }
     pairs
+}
+
+/// `host=db pool_size=20 password='it''s'`: each name, where it stands, and its value.
+fn keywords(text: &str) -> Vec<(&str, usize, String)> {
+    let mut keywords = Vec::new();
+    let mut rest = text;
+    while let Some((name, after)) = rest.split_once('=') {
+        let at = text.len() - rest.len() + (name.len() - name.trim_start().len());
+        let after = after.trim_start();
+        let (value, end) = if let Some(quoted) = after.strip_prefix('\'') {
+            let mut value = String::new();
+            let mut characters = quoted.char_indices().peekable();
+            let mut end = quoted.len();
+            while let Some((index, character)) = characters.next() {
+                // A quote within is written twice.
+                if character == '\'' && characters.next_if(|(_, next)| *next == '\'').is_none() {
+                    end = index + 1;
+                    break;
+                }
+                value.push(character);
+            }
+            (value, end + 1)
+        } else {
+            let end = after.find(char::is_whitespace).unwrap_or(after.len());
+            (after[..end].to_owned(), end)
+        };
+        keywords.push((name.trim(), at, value));
+        rest = after.get(end..).unwrap_or_default();
+    }
+    keywords
 }
 
 /// The keywords of a connection string, alone or between quotes in C# or JSON.
@@ -258,7 +322,7 @@ pub(super) fn connection_string(text: &str) -> Vec<Pair> {
         for (name, value) in pieces.iter().flat_map(|piece| piece.split(';')).filter_map(|pair| pair.split_once('=')) {
             let held = Held::Text(value.trim().to_owned());
             let at = at + whole.find(name.trim()).unwrap_or(0);
-            pairs.push(Pair { path: None, name: name.trim().to_owned(), at: Some(at), held });
+            pairs.push(Pair { path: None, name: name.trim().to_owned(), at: Some(at), held, document: 0 });
         }
     }
     pairs

@@ -64,7 +64,8 @@ pub(super) fn pairs(format: &Format, text: &str) -> Result<Vec<Pair>, ImportErro
         if let Some((name, value, around)) = named(node, text) {
             path.extend(around);
             let (at, name) = (name.start_byte(), name_of(name, text));
-            pairs.push(Pair { path: Some(path.clone()), name: name.clone(), at: Some(at), held: held(value, text) });
+            let held = held(value, text);
+            pairs.push(Pair { path: Some(path.clone()), name: name.clone(), at: Some(at), held, document: 0 });
             path.push(name);
         } else if let Some(callee) =
             ["function", "constructor", "name"].iter().find_map(|f| node.child_by_field_name(f))
@@ -134,6 +135,9 @@ fn held(node: Node<'_>, text: &str) -> Held {
     match (node.kind(), shown) {
         ("true" | "boolean_literal", "true" | "True") => Held::Truth(true),
         ("false" | "boolean_literal", "false" | "False") => Held::Truth(false),
+        // What is put into a text when the program runs is not known here.
+        ("string" | "template_string", _) if is_filled_in(node) => Held::Unclear(shown.to_owned()),
+        ("template_string", _) => Held::Text(shown.trim_matches('`').to_owned()),
         ("string" | "string_literal" | "interpreted_string_literal", _) => {
             Held::Text(shown.trim_matches(['"', '\'']).to_owned())
         }
@@ -148,6 +152,11 @@ fn held(node: Node<'_>, text: &str) -> Held {
             },
         },
     }
+}
+
+fn is_filled_in(node: Node<'_>) -> bool {
+    let mut cursor = node.walk();
+    node.named_children(&mut cursor).any(|child| matches!(child.kind(), "interpolation" | "template_substitution"))
 }
 
 /// A node without what only wraps it.

@@ -4,7 +4,7 @@ use std::{fs, path::Path, process::Output};
 
 use serde_json::Value as Json;
 
-use super::{pool_tune, stderr, stdout};
+use super::{pool_tune, program, stderr, stdout};
 use crate::support::cluster::Cluster;
 
 fn lint(folder: &Path, file: &str, text: &str, more: &[&str]) -> Output {
@@ -16,6 +16,7 @@ fn lint(folder: &Path, file: &str, text: &str, more: &[&str]) -> Output {
 fn found(folder: &Path, file: &str, text: &str, more: &[&str]) -> Vec<String> {
     let output = lint(folder, file, text, &[more, &["--output", "json"]].concat());
     let json: Json = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{file}: {}", stderr(&output)));
+    assert!(json["problem"].is_null(), "{file}: {text}: {json:#}");
     let findings = json["findings"].as_array().unwrap();
     let word = |value: &Json| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     findings.iter().map(|it| format!("{}:{}:{}", word(&it["rule"]), word(&it["severity"]), it["line"])).collect()
@@ -186,11 +187,259 @@ const TRAPS: &[Trap] = &[
     ),
 ];
 
+/// Values that are no numbers, names that no pool has, documents, milliseconds, and PgBouncer's own.
+const SLIPS: &[Trap] = &[
+    (
+        "h.properties",
+        "maximumPoolSize=ten\nmaxLifetime=10000\n",
+        &[],
+        &["not-a-number:error:1", "value-silently-replaced:warning:2"],
+    ),
+    ("h.properties", "maximumPoolSize=\n", &[], &["not-a-number:error:1"]),
+    ("h.properties", "maximumPoolSize=${POOL:10}\n", &[], &[]),
+    ("h.properties", "maximumPoolSize=10.5\n", &[], &["not-a-number:error:1"]),
+    ("h.properties", "maximumPoolSize=NaN\n", &[], &["not-a-number:error:1"]),
+    // HikariCP's newer releases read it.
+    ("h.properties", "connectionTimeout=45s\n", &[], &["not-a-number:warning:1", "wait-above-deadline:note:1"]),
+    ("db.py", "e = create_engine(u, pool_size=\"abc\")\n", &[], &["not-a-number:error:1"]),
+    ("db.py", "e = create_engine(u, pool_size=True)\n", &[], &["not-a-number:error:1"]),
+    ("db.py", "e = create_engine(u, pool_size=os.environ['N'], pool_timeout=f'{t}', pool_recycle=-1)\n", &[], &[]),
+    ("db.py", "e = create_engine(u, pool_size=-1)\n", &[], &["zero-no-size-limit:warning:1"]),
+    ("a.js", "const p = new Pool({ max: -5, connectionTimeoutMillis: 5000 })\n", &[], &["negative-number:error:1"]),
+    (
+        "a.js",
+        "const p = new Pool({ max: 5,\n connectionTimeoutMillis: '30s',\n idleTimeoutMillis: `1m` })\n",
+        &[],
+        &["not-a-number:error:2", "not-a-number:error:3"],
+    ),
+    ("a.js", "const p = new Pool({ max: Number(process.env.MAX), connectionTimeoutMillis: `${n}` })\n", &[], &[]),
+    (
+        "application.yml",
+        "spring:\n  datasource:\n    hikari:\n      max-lifetime: 20s\n      connection-timeout: 40s\n      maximum-pool-size: 1_0\n",
+        &[],
+        &[
+            "not-a-number:error:4",
+            "value-silently-replaced:warning:4",
+            "not-a-number:error:5",
+            "wait-above-deadline:note:5",
+        ],
+    ),
+    (
+        "application.yml",
+        "resilience4j.retry.instances.db:\n  max-attempts: 3\nspring.datasource.hikari.maximum-pool-size: ${N:5}\n",
+        &["--format", "spring-boot"],
+        &["retries-above-deadline:note:2", "retry-without-backoff:warning:2", "retry-without-jitter:warning:2"],
+    ),
+    (
+        "database.yml",
+        "production:\n  max_connections: <%= ENV['N'] %>\n  checkout_timeout: 5s\n",
+        &[],
+        &["not-a-number:error:3"],
+    ),
+    ("database.yml", "production:\n  max_connections: 5\n  idle_timeout: -1\n", &[], &["zero-idle-for-ever:note:3"]),
+    ("c.env", "X_MAX_CONNECTIONS=ten\nX_CONNECTION_TIMEOUT=20s\nX_IDLE_TIMEOUT=\n", &[], &["not-a-number:error:1"]),
+    ("c.toml", "max_connections = 9\nidle_timeout = '3m'\nconnection_timeout = true\n", &[], &["not-a-number:error:3"]),
+    ("appsettings.json", "{\"Db\": \"Host=h;Maximum Pool Size=many;Timeout=9\"}", &[], &["not-a-number:error:1"]),
+    // PgBouncer starts with none of these.
+    ("p.ini", "[pgbouncer]\nserver_lifetime = 1h\n", &[], &["idle-above-balancer:note:2", "not-a-number:error:2"]),
+    ("p.ini", "[pgbouncer]\npool_mode = transcation\n", &[], &["value-refused:error:2"]),
+    ("p.ini", "[pgbouncer]\npool_mode = Transaction\nlog_connections = 1\nserver_lifetime = 1.5\n", &[], &[]),
+    (
+        "p.ini",
+        "[pgbouncer]\nreserve_pool_size = abc\nquery_timeout = 5s\n",
+        &[],
+        &["not-a-number:error:2", "not-a-number:error:3"],
+    ),
+    (
+        "p.ini",
+        "[pgbouncer]\ndefault_pool_size = 20.0\nmin_pool_size =\n",
+        &[],
+        &["not-a-number:error:2", "not-a-number:error:3"],
+    ),
+    ("p.ini", "[pgbouncer]\ndefault_pool_size = 0x10\nlog_connections = yes\n", &[], &["not-a-number:error:3"]),
+    (
+        "p.ini",
+        "[pgbouncer]\ndefault_poolsize = 9\nDefault_Pool_Size = 9\n",
+        &[],
+        &["unknown-name:warning:2", "unknown-name:warning:3"],
+    ),
+    (
+        "p.ini",
+        "[databases]\na = host=h password='x y' pool_size=60\nb = host=h pool_size=90 max_db_connections=20\n* = host=h\n[pgbouncer]\n",
+        &["--instances", "1"],
+        &["fleet-above-server:note:2", "size-above-cap:warning:3"],
+    ),
+    (
+        "p.ini",
+        "[databases]\na = host=h pool_size=5 min_pool_size=9 pool_mode=sesion\n[users]\nu = pool_mode=session\n[pgbouncer]\ndefault_pool_size=9\n",
+        &[],
+        &["min-above-max:error:2", "value-refused:error:2"],
+    ),
+    (
+        "p.ini",
+        "[databases]\na = host=h pool_size=abc\n[pgbouncer]\nmax_db_connections = 9\ndefault_pool_size=10\n",
+        &[],
+        &["not-a-number:error:2", "size-above-cap:warning:2", "size-above-cap:warning:5"],
+    ),
+    (
+        "p.ini",
+        "[databases]\na = host=h pool_size=60\nb = host=i pool_size=60\n* = host=h port=5433 pool_size=60\n",
+        &["--instances", "1"],
+        &[],
+    ),
+    (
+        "p.ini",
+        "[databases]\na = host=h pool_siz=60 passwort=x\n[pgbouncer]\ndefault_pool_size=9\n",
+        &[],
+        &["unknown-name:warning:2", "unknown-name:warning:2"],
+    ),
+    ("a.js", "const p = new Pool({ connectionTimeoutMillis: 5000, idleTimeoutMillis: false })\n", &[], &[]),
+    // What is not the pool's.
+    (
+        "application.properties",
+        "spring.datasource.hikari.maximum-pool-size=5\nserver.tomcat.connection-timeout=20s\nspring.datasource.tomcat.max-idle=x\n\
+         spring.datasource.hikari.data-source-properties.idleTimeout=x\n",
+        &[],
+        &[],
+    ),
+    // Names.
+    (
+        "application.properties",
+        "spring.datasource.hikari.maxPoolSize=10\nserver.port=80\n",
+        &[],
+        &["unknown-name:warning:1"],
+    ),
+    (
+        "h.properties",
+        "jdbcUrl=jdbc:x\nusername=u\npassword=p\npoolName=n\ndataSource.user=u\nminimumIdle=4\nmaxPoolSize=10\nmaximumpoolsize=9\n",
+        &[],
+        &["unknown-name:warning:7", "unknown-name:warning:8"],
+    ),
+    (
+        "application.yml",
+        "spring:\n  datasource:\n    url: x\n    hikari:\n      pool-name: a\n      max-pool-size: 10\n      data-source-properties:\n        cachePrepStmts: true\n",
+        &[],
+        &["unknown-name:warning:6"],
+    ),
+    (
+        "a.js",
+        "const p = new Pool({ host, user: 'u', ssl: {ca: 1}, connectionTimeoutMillis: 5000,\n idleTimeoutMilis: 5000, keepAlive: true,\n idleTimeout: 3, maxConnections: 5 })\n",
+        &[],
+        &["unknown-name:warning:2", "unknown-name:warning:3", "unknown-name:warning:3"],
+    ),
+    (
+        "db.py",
+        "e = create_engine(url=u, echo=True, pool_max=5, fast_executemany=True, connect_args={'pool_max': 1})\n",
+        &[],
+        &["unknown-name:warning:1"],
+    ),
+    (
+        "db.py",
+        "e = create_engine(u, max_overflw=5, poolSize=3)\n",
+        &[],
+        &["unknown-name:warning:1", "unknown-name:warning:1"],
+    ),
+    (
+        "db.py",
+        "from psycopg_pool import ConnectionPool\np = ConnectionPool(c, min_size=1, max_sise=5, kwargs={'a': 1})\n",
+        &[],
+        &["unknown-name:warning:2"],
+    ),
+    (
+        "r.py",
+        "import redis\np = redis.ConnectionPool(host='h', max_size=5, max_sise=5)\n",
+        &["--format", "psycopg-pool"],
+        &[],
+    ),
+    (
+        "knexfile.js",
+        "module.exports = { pool: { min: 0, max: 5, acquireTimeoutMilis: 5, afterCreate: f } }\n",
+        &[],
+        &["unknown-name:warning:1"],
+    ),
+    (
+        "settings.py",
+        "DATABASES = {'default': {'NAME': 'n', 'SCHEMA': 's', 'OPTIONS': {'pool': {'min_size': 2, 'maxsize': 9, 'max_idel': 3}}}}\n",
+        &[],
+        &["unknown-name:warning:1", "unknown-name:warning:1"],
+    ),
+    (
+        "database.yml",
+        "production:\n  adapter: postgresql\n  keepalives: 1\n  connect_timeout: 5\n  max_conections: 5\n  max_connections: 5\n",
+        &[],
+        &["unknown-name:warning:5"],
+    ),
+    (
+        "appsettings.json",
+        "{\"Db\": \"Host=h;Password=a;Maximun Pool Size=5;Command Timeout=3;Timeout=9\"}",
+        &[],
+        &["unknown-name:warning:1"],
+    ),
+    // Each document of Spring's by itself, over the first.
+    (
+        "application.yml",
+        "spring.datasource.hikari: {maximum-pool-size: 20, minimum-idle: 5}\n",
+        &["--format", "spring-boot"],
+        &[],
+    ),
+    (
+        "application.yml",
+        "spring:\n  datasource:\n    hikari:\n      maximum-pool-size: 20\n      minimum-idle: 5\n---\n\
+         spring:\n  config.activate.on-profile: prod\n  datasource:\n    hikari:\n      maximum-pool-size: 30\n---\n\
+         spring:\n  datasource:\n    hikari:\n      minimum-idle: 25\n",
+        &[],
+        &["min-above-max:error:16"],
+    ),
+    (
+        "application.yml",
+        "a: 1\n---\nspring:\n  datasource:\n    hikari:\n      maximum-pool-size: 5\n      minimum-idle: 9\n",
+        &[],
+        &["min-above-max:error:7"],
+    ),
+    (
+        "application.properties",
+        "spring.datasource.hikari.maximum-pool-size=5\n#---\nspring.datasource.hikari.maximum-pool-size=9\nspring.datasource.hikari.minimum-idle=8\n",
+        &[],
+        &[],
+    ),
+    // Milliseconds where seconds are taken.
+    (
+        "db.py",
+        "e = create_engine(u, pool_timeout=30000)\n",
+        &[],
+        &["milliseconds-for-seconds:warning:1", "wait-above-deadline:note:1"],
+    ),
+    (
+        "db.py",
+        "e = create_engine(u, pool_timeout=30, pool_pre_ping=True, pool_recycle=1800000)\n",
+        &[],
+        &["idle-above-balancer:note:1", "milliseconds-for-seconds:warning:1"],
+    ),
+    (
+        "db.py",
+        "e = create_engine(u, pool_timeout=3600, pool_recycle=28800)\n",
+        &[],
+        &["wait-above-deadline:note:1", "idle-above-balancer:note:1"],
+    ),
+    (
+        "p.ini",
+        "[pgbouncer]\nserver_idle_timeout = 600000\n",
+        &[],
+        &["idle-above-balancer:note:2", "idle-not-below-lifetime:warning:2", "milliseconds-for-seconds:warning:2"],
+    ),
+    (
+        "a.js",
+        "const p = new Pool({ connectionTimeoutMillis: 5000, maxLifetimeSeconds: 1800000 })\n",
+        &[],
+        &["idle-above-balancer:note:1", "lifetime-without-jitter:note:1", "milliseconds-for-seconds:warning:1"],
+    ),
+];
+
 #[test]
 fn each_trap_is_found_and_nothing_else() {
     let folder = tempfile::tempdir().unwrap();
     let mut wrong = Vec::new();
-    for (file, text, more, expected) in TRAPS {
+    for (file, text, more, expected) in TRAPS.iter().chain(SLIPS) {
         let found = found(folder.path(), file, text, more);
         if found != *expected {
             wrong.push(format!("{text}\n  {more:?}: {found:?} instead of {expected:?}"));
@@ -254,6 +503,91 @@ fn what_cannot_be_read_is_told_without_its_secrets() {
 }
 
 #[test]
+fn several_files_and_standard_input_are_linted_together() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    fs::write(path.join("a.ini"), "[pgbouncer]\nserver_lifetime = 0\n").unwrap();
+    fs::write(path.join("b.properties"), CLEAN).unwrap();
+    fs::write(path.join("empty.toml"), " \n").unwrap();
+    let output = pool_tune(path, &["lint", "a.ini", "b.properties"]);
+    assert_eq!(output.status.code(), Some(10), "{}", stderr(&output));
+    let shown = stdout(&output);
+    assert!(
+        shown.contains("a.ini:2:1: warning: ") && shown.contains("b.properties: read as HikariCP: 0 errors"),
+        "{shown}"
+    );
+    let output = pool_tune(path, &["lint", "a.ini", "b.properties", "--output", "json"]);
+    let json: Json = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(json["files"][0]["findings"][0]["rule"], "zero-used-once");
+    assert_eq!(json["files"][1]["findings"], serde_json::json!([]));
+    // What can be read is told all the same.
+    let output = pool_tune(path, &["lint", "a.ini", "empty.toml", "none.ini"]);
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    assert!(stdout(&output).contains("[zero-used-once]"), "{}", stdout(&output));
+    let told = stderr(&output);
+    assert!(told.contains("`empty.toml`: the file is empty") && told.contains("none.ini"), "{told}");
+    for (arguments, shown) in [
+        (&["--format", "pgbouncer"][..], "<stdin>:2:1: warning: "),
+        (&[], "<stdin>: read as PgBouncer: 0 errors, 1 warning"),
+        (&["--output", "sarif"], "\"uri\": \"stdin\""),
+    ] {
+        let input = fs::File::open(path.join("a.ini")).unwrap();
+        let output = program(path).args(["lint", "-"]).args(arguments).stdin(input).output().unwrap();
+        assert_eq!(output.status.code(), Some(10), "{}", stderr(&output));
+        assert!(stdout(&output).contains(shown), "{}", stdout(&output));
+    }
+}
+
+/// Its name tells nothing, so its content does.
+#[test]
+fn a_file_without_an_ending_is_known_by_its_content() {
+    let folder = tempfile::tempdir().unwrap();
+    for (file, text, title) in [
+        ("pgbouncer", "[pgbouncer]\ndefault_pool_size = 9\n", "PgBouncer"),
+        ("hikari", "maximumPoolSize=9\njdbcUrl=x\n", "HikariCP"),
+        ("db", "from sqlalchemy import create_engine\ne = create_engine(u, pool_size=5)\n", "SQLAlchemy"),
+        ("app", "spring:\n  datasource:\n    hikari:\n      maximum-pool-size: 9\n", "Spring Boot"),
+        ("pool", "const p = new Pool({ max: 5, connectionTimeoutMillis: 5 })\n", "node-postgres"),
+        ("environment", "DB_MAX_CONNECTIONS=9\nDB_IDLE_TIMEOUT=60\n", "environment variables"),
+        ("settings", "{\"max_connections\": 9}\n", "JSON"),
+        ("values", "pool:\n  max_connections: 9\n", "YAML"),
+        ("database", "Host=h;Maximum Pool Size=9;Timeout=5\n", "Npgsql"),
+    ] {
+        let output = lint(folder.path(), file, text, &[]);
+        assert!(
+            stdout(&output).contains(&format!("{file}: read as {title}: ")),
+            "{}{}",
+            stdout(&output),
+            stderr(&output)
+        );
+    }
+}
+
+#[test]
+fn sarif_tells_of_files_that_are_not_read() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("a.ini"), "[pgbouncer]\nserver_lifetime = 0\n").unwrap();
+    fs::write(folder.path().join("b.toml"), "password = hunter2\n").unwrap();
+    for (files, results) in [(&["none.ini"][..], 0), (&["a.ini", "none.ini", "b.toml"], 1)] {
+        let output = pool_tune(folder.path(), &[&["lint", "--output", "sarif"], files].concat());
+        assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+        assert!(!stdout(&output).contains("hunter2"), "{}", stdout(&output));
+        let sarif: Json = serde_json::from_slice(&output.stdout).unwrap();
+        let run = &sarif["runs"][0];
+        assert_eq!(run["results"].as_array().unwrap().len(), results);
+        let invocation = &run["invocations"][0];
+        assert_eq!(invocation["executionSuccessful"], false);
+        assert_eq!(invocation["exitCode"], 2);
+        let notifications = invocation["toolExecutionNotifications"].as_array().unwrap();
+        assert_eq!(notifications.len(), files.len() - results);
+        let first = &notifications[0];
+        assert_eq!(first["level"], "error");
+        assert!(first["message"]["text"].as_str().unwrap().contains("there is no such file"));
+        assert_eq!(first["locations"][0]["physicalLocation"]["artifactLocation"]["uri"], "none.ini");
+    }
+}
+
+#[test]
 fn sarif_has_what_its_schema_requires() {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join("a b")).unwrap();
@@ -264,6 +598,7 @@ fn sarif_has_what_its_schema_requires() {
     let sarif: Json = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(sarif["version"], "2.1.0");
     let run = &sarif["runs"][0];
+    assert_eq!(run["invocations"], serde_json::json!([{"executionSuccessful": true}]));
     let (driver, result) = (&run["tool"]["driver"], &run["results"][0]);
     assert_eq!(driver["name"], "pool-tune");
     let index = usize::try_from(result["ruleIndex"].as_u64().unwrap()).unwrap();
