@@ -70,9 +70,10 @@ pub(super) enum Command {
     Diagnose(DiagnoseArguments),
     /// Print the recommended settings of a run as config.py or for another pool, or put them into a file of yours
     ///
-    /// With --into, the values are changed where they stand in a .py, .env, .toml or .yaml file, and nothing else is: constants and class
-    /// attributes with the prefix, also as the default of os.getenv, and the guide's names in dictionaries. What the file has not
-    /// is added in one marked block. The old file is kept beside it as FILE.bak. A file in which a name is defined twice, or as
+    /// With --into, the values that the run changed are changed where they stand in a .py, .env, .toml or .yaml file, and nothing else
+    /// is: constants and class attributes with the prefix, also as the default of os.getenv, and the guide's names in dictionaries.
+    /// Those of them that the file has not are added in one marked block. Where the file has another value than the run for what
+    /// the run kept, you are told; --all writes and adds every setting, as happens by itself with an empty file. The old file is kept beside it as FILE.bak. A file in which a name is defined twice, or as
     /// something that is no plain value, is left as it is.
     ///
     /// Names and units are the pool's own. Settings that it does not have go to a library beside it, or are named in a comment;
@@ -205,7 +206,10 @@ pub(super) struct ExportArguments {
     /// With --into: change nothing, and print what would change as a unified diff
     #[arg(long, requires = "into")]
     pub(super) diff: bool,
-    /// With --into: change only what stands in the class, dictionary, table or mapping of this name
+    /// With --into: write every setting, also those that the run kept, and add what the file has not
+    #[arg(long, requires = "into")]
+    pub(super) all: bool,
+    /// With --into: change only what stands in the class, dictionary, table or mapping of this name (also database.pool)
     #[arg(long, value_name = "NAME", requires = "into")]
     pub(super) within: Option<String>,
     #[command(flatten)]
