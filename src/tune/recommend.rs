@@ -105,6 +105,9 @@ fn verdict(profile: &Profile, evidence: &Evidence, best: Option<&Settings>, tria
     let Some(best) = best else {
         return Verdict::Infeasible { reason: infeasible::reason(profile, evidence.answer.as_ref(), trials) };
     };
+    if profile.space.axes.is_empty() && profile.why_size_kept().is_some() {
+        return keep("no setting that trials can tell apart is left, so nothing was searched");
+    }
     if profile.space.axes.is_empty() {
         return keep("every setting that a trial can decide is pinned, so nothing was searched");
     }
@@ -274,6 +277,9 @@ fn slow_row(effect: &LossEffect, slow: &Slow) -> (DecidedBy, String) {
 fn why_kept(setting: Setting, profile: &Profile, evidence: &Evidence) -> String {
     if profile.is_not_taken(setting) {
         return "the target does not say that it heeds it".to_owned();
+    }
+    if let (Setting::MaxConnections, Some(why)) = (setting, profile.why_size_kept()) {
+        return why.to_owned();
     }
     if let (Decidable::Simulation, Some(reason)) = (setting.spec().decided_by, &evidence.slow.refused) {
         return reason.clone();
