@@ -153,7 +153,8 @@ pub(super) struct RunArguments {
     /// Most trials of the search [default: the profile's]
     #[arg(long, value_name = "N", conflicts_with = "resume", value_parser = clap::value_parser!(u32).range(4..=500))]
     pub(super) trials: Option<u32>,
-    /// Most pairs of trials of the verification, at least 6; an odd number is rounded up [default: the profile's]
+    /// Most pairs of trials of the verification, at least 6; an odd number is rounded up. It looks after half of them too, and
+    /// stops there when the result is clear [default: the profile's]
     #[arg(long, value_name = "N", conflicts_with = "resume", value_parser = clap::value_parser!(u32).range(6..=200))]
     pub(super) pairs: Option<u32>,
     /// Pools that share the database, as many as instances of the application run: trials open as many, each with the settings

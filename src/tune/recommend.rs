@@ -1,6 +1,11 @@
 //! From what a run measured to what it recommends. Pure: the same evidence gives the same words.
 
-use super::{curve, infeasible, session::Verified, slow::Slow, trials::Disturbances};
+use super::{
+    curve, infeasible,
+    session::{self, Verified},
+    slow::Slow,
+    trials::Disturbances,
+};
 use crate::{
     model::{
         DecidedBy, Estimate, Evidence as Decidable, FaultEvidence, Insight, Interval, Measurement, Provenance,
@@ -69,7 +74,7 @@ pub(super) fn recommendation(
         verification: evidence
             .verification
             .zip(candidate)
-            .map(|(found, candidate)| verification(evidence, found, candidate)),
+            .map(|(found, candidate)| verification(profile, evidence, found, candidate)),
         curve,
         no_curve,
         insights: validation_insight(&evidence.validation).into_iter().collect(),
@@ -372,11 +377,13 @@ fn exponential(log: Estimate) -> Estimate {
     }
 }
 
-fn verification(evidence: &Evidence, found: Verified, candidate: Settings) -> Verification {
+fn verification(profile: &Profile, evidence: &Evidence, found: Verified, candidate: Settings) -> Verification {
     let Verified { verification: found, by_faults } = found;
+    let pairs = u32::try_from(evidence.pairs.len()).unwrap_or(u32::MAX);
     Verification {
         by_faults_alone: by_faults,
-        pairs: u32::try_from(evidence.pairs.len()).unwrap_or(u32::MAX),
+        pairs,
+        planned: Some(session::pairs(profile)).filter(|planned| *planned > pairs),
         candidate,
         ratio: found.ratio,
         success_was: found.baseline_success,
