@@ -58,8 +58,11 @@ pub(super) fn recommendation(
     provenance: Provenance,
     evidence: &Evidence,
     trials: &[TrialRecord],
-    warnings: Vec<String>,
+    mut warnings: Vec<String>,
 ) -> Recommendation {
+    if let Some(reason) = evidence.slow.refused.as_ref().filter(|_| !profile.slow.is_empty()) {
+        warnings.push(format!("settings that act too slowly for trials are kept: {reason}"));
+    }
     let candidate = evidence.candidate(&profile.space.baseline);
     let verdict = with_simulation(verdict(profile, evidence, candidate.as_ref(), trials), evidence);
     let (curve, no_curve) = match &evidence.curve {
@@ -265,8 +268,8 @@ fn slow_row(effect: &LossEffect, slow: &Slow) -> (DecidedBy, String) {
     let LossEffect { other, .. } = effect;
     match (effect.decision, &slow.refused) {
         (LossDecision::Changed, None) => (DecidedBy::Simulation, "less is lost in simulated days".to_owned()),
-        (LossDecision::Changed, Some(reason)) => {
-            (DecidedBy::Kept, format!("{other} is better in simulation, but {reason}"))
+        (LossDecision::Changed, Some(_)) => {
+            (DecidedBy::Kept, format!("{other} is better in simulation, which is not trusted: see the warnings"))
         }
         (LossDecision::NoEffect, _) => (DecidedBy::Kept, "nothing depends on it in simulated days".to_owned()),
         (LossDecision::TooSmall, _) => (
@@ -286,8 +289,9 @@ fn why_kept(setting: Setting, profile: &Profile, evidence: &Evidence) -> String 
     if let (Setting::MaxConnections, Some(why)) = (setting, profile.why_size_kept()) {
         return why.to_owned();
     }
-    if let (Decidable::Simulation, Some(reason)) = (setting.spec().decided_by, &evidence.slow.refused) {
-        return reason.clone();
+    // The reason is the same for all of them, and is told once.
+    if setting.spec().decided_by == Decidable::Simulation && evidence.slow.refused.is_some() {
+        return "acts too slowly for trials, and simulation decides nothing here: see the warnings".to_owned();
     }
     why_unsearched(setting, profile).to_owned()
 }
