@@ -24,6 +24,7 @@ use std::{collections::BTreeSet, time::Duration};
 pub use day::MOST_INCIDENTS;
 use error::Problem;
 pub use error::ProfileError;
+pub(crate) use error::did_you_mean;
 pub use experiment::{AnswerFile, AnswerFiles, Experiment, ExperimentBudget, TargetSource};
 pub use external::command_target;
 pub use observed::from_observed;
