@@ -71,9 +71,10 @@ pub(super) enum Command {
     Diagnose(DiagnoseArguments),
     /// Print the recommended settings of a run as config.py or for another pool, or put them into a file of yours
     ///
-    /// With --into, the values are changed where they stand in a .py, .env, .toml or .yaml file, and nothing else is: constants and class
-    /// attributes with the prefix, also as the default of os.getenv, and the guide's names in dictionaries. What the file has not
-    /// is added in one marked block. The old file is kept beside it as FILE.bak. A file in which a name is defined twice, or as
+    /// With --into, the values that the run changed are changed where they stand in a .py, .env, .toml or .yaml file, and nothing else
+    /// is: constants and class attributes with the prefix, also as the default of os.getenv, and the guide's names in dictionaries.
+    /// Those of them that the file has not are added in one marked block. Where the file has another value than the run for what
+    /// the run kept, you are told; --all writes and adds every setting, as happens by itself with an empty file. The old file is kept beside it as FILE.bak. A file in which a name is defined twice, or as
     /// something that is no plain value, is left as it is.
     ///
     /// Names and units are the pool's own. Settings that it does not have go to a library beside it, or are named in a comment;
@@ -161,7 +162,8 @@ pub(super) struct RunArguments {
     /// Most trials of the search [default: the profile's]
     #[arg(long, value_name = "N", conflicts_with = "resume", value_parser = clap::value_parser!(u32).range(4..=500))]
     pub(super) trials: Option<u32>,
-    /// Most pairs of trials of the verification, at least 6; an odd number is rounded up [default: the profile's]
+    /// Most pairs of trials of the verification, at least 6; an odd number is rounded up. It looks after half of them too, and
+    /// stops there when the result is clear [default: the profile's]
     #[arg(long, value_name = "N", conflicts_with = "resume", value_parser = clap::value_parser!(u32).range(6..=200))]
     pub(super) pairs: Option<u32>,
     /// Pools that share the database, as many as instances of the application run: trials open as many, each with the settings
@@ -214,7 +216,10 @@ pub(super) struct ExportArguments {
     /// With --into: change nothing, and print what would change as a unified diff
     #[arg(long, requires = "into")]
     pub(super) diff: bool,
-    /// With --into: change only what stands in the class, dictionary, table or mapping of this name
+    /// With --into: write every setting, also those that the run kept, and add what the file has not
+    #[arg(long, requires = "into")]
+    pub(super) all: bool,
+    /// With --into: change only what stands in the class, dictionary, table or mapping of this name (also database.pool)
     #[arg(long, value_name = "NAME", requires = "into")]
     pub(super) within: Option<String>,
     #[command(flatten)]

@@ -11,6 +11,7 @@ use super::{
     exit::{WithCode, code, job_error},
     out::{errln, outln},
     run,
+    schedule::when,
 };
 use crate::{
     job::{self, FolderLock, Loaded, RoundEnd, RoundEvent, Rounds, Start, Stopped, store_path},
@@ -24,9 +25,8 @@ pub(super) async fn run(global: &Arguments, arguments: &RunArguments) -> Result<
     let loaded = load(arguments.experiment.name_or_file.as_deref().unwrap_or_default())?;
     let now = Timestamp::now();
     let schedule = loaded.experiment.schedule.as_ref();
-    if let Some(schedule) = schedule {
-        outside(&loaded, schedule, now, arguments.experiment.scheduled)?;
-    }
+    let outside =
+        schedule.map(|schedule| outside(&loaded, schedule, now, arguments.experiment.scheduled)).transpose()?;
     let start = Start {
         due: schedule.filter(|_| arguments.experiment.scheduled).and_then(|schedule| schedule.last_until(now)),
         fresh: arguments.experiment.fresh,
@@ -34,6 +34,13 @@ pub(super) async fn run(global: &Arguments, arguments: &RunArguments) -> Result<
         wishes: run::wishes(arguments)?,
         load_in_use: arguments.yes_load_this_database,
     };
+    // Nothing is announced that cannot be begun.
+    if start.target.is_none() {
+        loaded.check_target().map_err(job_error)?;
+    }
+    if let Some(note) = outside.flatten() {
+        errln!("{note}");
+    }
     let _lock = FolderLock::hold(folder).map_err(job_error)?;
     let store = Store::open(&store_path(folder)).await?;
     // The folder is ours: whoever was at work in it before has died.
@@ -76,14 +83,14 @@ pub(super) async fn run(global: &Arguments, arguments: &RunArguments) -> Result<
     ended(end, &loaded, arguments)
 }
 
-/// Tells that the window is closed; whoever keeps to the schedule does nothing then.
-fn outside(loaded: &Loaded, schedule: &Schedule, now: Timestamp, scheduled: bool) -> Result<()> {
+/// What is told where the window is closed; whoever keeps to the schedule does nothing then.
+fn outside(loaded: &Loaded, schedule: &Schedule, now: Timestamp, scheduled: bool) -> Result<Option<String>> {
     if schedule.is_open(now) {
-        return Ok(());
+        return Ok(None);
     }
     let name = &loaded.experiment.name;
     let window = schedule.window().map(|window| window.to_string()).unwrap_or_default();
-    let next = schedule.next_after(now).map(|next| schedule.local(next).strftime("%F %H:%M %:z").to_string());
+    let next = schedule.next_after(now).map(|next| when(&schedule.local(next)));
     if scheduled {
         let message = format!(
             "nothing is run: the window of experiment `{name}` ({window}, {}) is closed; it is next due at {}",
@@ -92,14 +99,13 @@ fn outside(loaded: &Loaded, schedule: &Schedule, now: Timestamp, scheduled: bool
         );
         return Err(anyhow::Error::new(WithCode { code: code::WINDOW, message }));
     }
-    let end = schedule.window_end(now).map(|end| schedule.local(end).strftime("%F %H:%M %:z").to_string());
-    errln!(
+    let end = schedule.window_end(now).map(|end| when(&schedule.local(end)));
+    Ok(Some(format!(
         "note: it is outside the window of experiment `{name}` ({window}, {}): it runs all the same, since it was asked for by hand, \
          and stops at {}",
         schedule.zone(),
         end.unwrap_or_default()
-    );
-    Ok(())
+    )))
 }
 
 /// The exit code of a round, or the error that it ended with.

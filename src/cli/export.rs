@@ -40,7 +40,7 @@ pub(super) async fn export(arguments: &ExportArguments) -> Result<ExitCode> {
     match export::export(format, recommendation, &prefix) {
         Ok(text) => {
             if let Some(into) = into {
-                return into.put(&recommendation.settings(), &prefix, arguments);
+                return into.put(recommendation, &prefix, arguments);
             }
             out!("{text}");
             Ok(ExitCode::SUCCESS)

@@ -12,8 +12,9 @@ use super::{
     out::{errln, out, outln},
 };
 use crate::{
-    export::{Names, Prefix, Rewritten, Syntax, rewrite},
-    model::Settings,
+    export::{Names, Prefix, Rewritten, Syntax, Wanted, rewrite},
+    model::{BrokenRule, Recommendation, Setting, Settings, Value},
+    report::words::one_line,
     store::{FileError, OwnFile},
 };
 
@@ -49,18 +50,35 @@ impl Into {
         self.syntax.has_prefix()
     }
 
-    /// Puts the settings into the file, or tells what would change.
-    pub(super) fn put(&self, settings: &Settings, prefix: &Prefix, arguments: &ExportArguments) -> Result<ExitCode> {
+    /// Puts the settings into the file, or tells what would change. What the run kept is the file's own affair: its values there
+    /// may have grown since, and the run has nothing to say against them.
+    pub(super) fn put(&self, run: &Recommendation, prefix: &Prefix, arguments: &ExportArguments) -> Result<ExitCode> {
         let shown = self.path.display();
+        let settings = run.settings();
+        let changed: Vec<Setting> = run.rows.iter().filter(|row| row.was != row.now).map(|row| row.setting).collect();
+        let wanted = if arguments.all { Wanted::all(&settings) } else { Wanted::only(&settings, &changed) };
         let names = Names { prefix, within: arguments.within.as_deref() };
-        let rewritten = rewrite(self.syntax, &self.file.text, settings, names)
+        let rewritten = rewrite(self.syntax, &self.file.text, wanted, names)
             .map_err(|error| bad_input(format!("failed to change `{shown}`: {error}")))?;
         if let Some(hint) = &rewritten.hint {
             errln!("{shown}: {hint}");
         }
+        for left in &rewritten.left {
+            let (setting, now) = (left.setting, settings.get(left.setting));
+            let has = left.has.as_ref().map_or_else(
+                || format!("line {} of the file holds no plain value", left.line),
+                |has| format!("the file has {}", one_line(has)),
+            );
+            errln!("{setting}: {has}, the run was made with {now} and kept it");
+        }
         if arguments.diff {
             let diff = TextDiff::from_lines(&self.file.text, &rewritten.text);
             out!("{}", diff.unified_diff().header(&shown.to_string(), &shown.to_string()));
+        }
+        if let Some(broken) = broken(&settings, &rewritten, &changed) {
+            return Err(bad_input(format!(
+                "failed to change `{shown}`: with what the file keeps, {broken}; change the one by hand, or write both with --all"
+            )));
         }
         let differs = !rewritten.changes.is_empty();
         let backup = (differs && !arguments.check && !arguments.diff).then(|| self.file.replace(&rewritten.text));
@@ -77,11 +95,23 @@ impl Into {
         }
         if let Some(backup) = backup {
             errln!("{shown}: changed; the old file is {}", backup.display());
+        } else if changed.is_empty() && !arguments.all {
+            errln!("{shown}: left as it is, for the run changed no setting; --all writes those that it kept");
         } else {
             errln!("{shown}: holds the run's settings already");
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// The rule that the run's changes break together with values that the file keeps.
+fn broken(settings: &Settings, rewritten: &Rewritten, changed: &[Setting]) -> Option<BrokenRule> {
+    let kept = rewritten.left.iter().filter_map(|left| {
+        let text = left.has.as_ref()?.trim_matches(['"', '\'']);
+        Some((left.setting, Value::from_text(left.setting, text).ok()?))
+    });
+    let file = kept.fold(settings.clone(), |settings, (setting, value)| settings.with(setting, value));
+    file.check().err().filter(|rule| changed.contains(&rule.left) || changed.contains(&rule.right))
 }
 
 fn list(path: &Path, rewritten: &Rewritten) {

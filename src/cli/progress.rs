@@ -71,8 +71,11 @@ impl Display {
         self.line(&format!("  in use   {} workers{pools} · {}", plan.workers, in_use[..2].join(", ")));
         let searched: Vec<_> =
             plan.axes.iter().map(|axis| format!("{} {}..{}", axis.setting, axis.low, axis.high)).collect();
-        let searched =
-            if searched.is_empty() { "nothing: everything is pinned".to_owned() } else { searched.join(", ") };
+        let searched = if searched.is_empty() {
+            "nothing: what trials can decide is pinned or the same by construction".to_owned()
+        } else {
+            searched.join(", ")
+        };
         self.line(&format!("  search   {searched}"));
         let limit = plan.limits.p95_query.map_or(String::new(), |p95| format!(", p95 query time ≤ {}", time(p95)));
         self.line(&format!("  limits   success rate > {} %{limit}", round(plan.limits.success_rate * 100.0, 4)));
@@ -80,8 +83,9 @@ impl Display {
             format!(", in {} or less", HumanDuration(Duration::from_secs_f64(seconds)))
         });
         self.line(&format!(
-            "  budget   at most {} search trials, {} for side questions, {} verification pairs, {} s each and warm-up{budget}",
-            plan.search_trials, plan.insight_trials, plan.verification_pairs, plan.trial_seconds
+            "  budget   at most {} search trials, {} for side questions, {} verification pairs ({} where they are \
+             clear), {} s each and warm-up{budget}",
+            plan.search_trials, plan.insight_trials, plan.verification_pairs, plan.early_look, plan.trial_seconds
         ));
         if let Some(part) = &plan.faults {
             self.line(&format!(

@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use jiff::Timestamp;
+use jiff::{Timestamp, Zoned};
 use serde::Serialize;
 
 use super::{
@@ -139,7 +139,7 @@ fn print(loaded: &Loaded, told: &Told, now: Timestamp) {
             outln!("  window   {window} · missed times are {missed}");
             for (index, time) in schedule.after(now).take(SHOWN).enumerate() {
                 let left = Duration::from_secs(time.duration_since(now).as_secs().unsigned_abs());
-                let local = schedule.local(time).strftime("%a %F %H:%M %:z");
+                let local = when(&schedule.local(time));
                 outln!("  {:<8} {local} · in {}", if index == 0 { "next" } else { "" }, roughly(left));
             }
         }
@@ -150,13 +150,27 @@ fn print(loaded: &Loaded, told: &Told, now: Timestamp) {
             let why = round.error.as_ref().map_or(String::new(), |error| format!(": {error}"));
             let goes_on =
                 if round.status == RunStatus::Interrupted { " · the next start goes on with it" } else { "" };
-            outln!("  last     {} · {}{why}{goes_on}", round.started_at, round.status);
+            let started = started(&round.started_at, experiment.schedule.as_ref());
+            outln!("  last     {started} · {}{why}{goes_on}", round.status);
             for run in told.runs.iter().rev() {
                 let answer = run.verdict.as_ref().map(|verdict| format!(" · {}", runs::answer_in_short(verdict)));
                 outln!("           {} · {} · {} trials{}", run.id, run.status, run.trials, answer.unwrap_or_default());
             }
         }
     }
+}
+
+/// A moment as a person reads it, in its own zone.
+pub(super) fn when(moment: &Zoned) -> String {
+    moment.strftime("%a %F %H:%M %:z").to_string()
+}
+
+/// A moment of the store in the zone of a schedule, or in UTC.
+fn started(stored: &str, schedule: Option<&Schedule>) -> String {
+    let local = |moment: Timestamp| {
+        schedule.map_or_else(|| moment.to_zoned(jiff::tz::TimeZone::UTC), |schedule| schedule.local(moment))
+    };
+    stored.parse().map_or_else(|_| stored.to_owned(), |moment| when(&local(moment)))
 }
 
 /// The two largest units of a time, for reading.

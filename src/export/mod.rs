@@ -23,7 +23,7 @@ pub use convert::{Convert, Written};
 pub use error::{ExportError, Refusal, UnknownFormat};
 pub use formats::FORMATS;
 pub use import::{Configuration, Entry, Held, ImportError, Imported, Other, configuration, import};
-pub use into::{Change, IntoError, Names, Obstacle, Rewritten, Syntax, rewrite};
+pub use into::{Change, IntoError, Left, Names, Obstacle, Rewritten, Syntax, Wanted, rewrite};
 pub use language::Language;
 pub use prefix::{Prefix, PrefixError};
 pub use render::{export, export_settings};

@@ -3,10 +3,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{JobError, is_file, load_profile};
+use super::{JobError, is_file, load_profile, read_target};
 use crate::{
     export::Format,
-    profile::{AnswerFile, Experiment, Profile, ProfileError},
+    profile::{AnswerFile, Experiment, Profile, ProfileError, did_you_mean},
 };
 
 /// An experiment that was read with its profiles, so that nothing wrong in them is found out at night.
@@ -29,11 +29,8 @@ pub struct Loaded {
 pub fn load_experiment(name: &str) -> Result<Loaded, JobError> {
     let path = if is_file(name) { PathBuf::from(name) } else { Path::new("experiments").join(format!("{name}.yaml")) };
     let shown = path.display().to_string();
-    let text = fs::read_to_string(&path).map_err(|error| {
-        JobError::Input(format!(
-            "failed to read experiment `{shown}`: {error}; name a file, or one of ./experiments by its name without .yaml"
-        ))
-    })?;
+    let text = fs::read_to_string(&path)
+        .map_err(|error| JobError::Input(format!("failed to read experiment `{shown}`: {error}; {}", remedy(name))))?;
     let experiment = Experiment::parse(&shown, &text).map_err(JobError::input)?;
     let folder = path.parent().unwrap_or_else(|| Path::new(""));
     let mut profiles = Vec::new();
@@ -52,6 +49,14 @@ pub fn load_experiment(name: &str) -> Result<Loaded, JobError> {
     });
     let exports = exports.collect::<Result<_, _>>()?;
     Ok(Loaded { path, experiment, profiles, exports })
+}
+
+/// What to do where there is no experiment of a name: the nearest one, or all that there are.
+fn remedy(name: &str) -> String {
+    let found = if is_file(name) { Vec::new() } else { find_experiments(Path::new("experiments")).unwrap_or_default() };
+    let names: Vec<_> = found.iter().filter_map(|path| path.file_stem()?.to_str()).collect();
+    let usual = "name a file, or one of ./experiments by its name without .yaml";
+    if names.is_empty() { usual.to_owned() } else { format!("{}; {usual}", did_you_mean(name, names)) }
 }
 
 /// The experiments' files of a folder, in the order of their names; none where there is no such folder.
@@ -73,6 +78,14 @@ pub fn find_experiments(folder: &Path) -> Result<Vec<PathBuf>, JobError> {
 }
 
 impl Loaded {
+    /// Whether its target is where the experiment says, so that a missing variable is told before anything else.
+    ///
+    /// # Errors
+    /// [`JobError::Input`] when there is nothing there.
+    pub fn check_target(&self) -> Result<(), JobError> {
+        read_target(&self.experiment.target, &self.experiment.name, self.folder()).map(drop)
+    }
+
     /// The folder that relative paths in it are seen from.
     pub(super) fn folder(&self) -> &Path {
         self.path.parent().unwrap_or_else(|| Path::new(""))

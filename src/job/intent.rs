@@ -182,6 +182,9 @@ impl Wishes {
             profile.share(instances).map_err(JobError::input)?;
             flag("--instances", &instances);
         }
+        if self.prefix != Prefix::default() {
+            flag("--prefix", &self.prefix);
+        }
         // No flag says this; the experiment does.
         if self.budget.time.is_some() {
             profile.budget.time = self.budget.time;

@@ -11,7 +11,9 @@ use jiff::{SignedDuration, Timestamp};
 use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 
-use super::{Done, Intent, Job, JobError, Loaded, Stopped, TargetLock, Wishes, choice, read_target, stored_time};
+use super::{
+    Done, Intent, Job, JobError, Loaded, Stopped, TargetLock, Wishes, choice as choice_of_target, read_target, stored_time,
+};
 use crate::{
     export,
     model::Verdict,
@@ -102,7 +104,7 @@ impl Rounds<'_> {
             Some(target) => target.clone(),
             None => read_target(&experiment.target, &experiment.name, loaded.folder())?,
         };
-        let choice = choice(Some(&target), &start.wishes.prefix, self.results).await?;
+        let mut choice = choice_of_target(Some(&target), &start.wishes.prefix, self.results).await?;
         let due = start.due.map(stored_time);
         // Where somebody else loads the target nothing is begun, so that no due time is used up.
         drop(TargetLock::hold(&choice, &experiment.name)?);
@@ -114,9 +116,16 @@ impl Rounds<'_> {
             }
             None => (self.store.begin_round(&experiment.name, due.as_deref(), &self.now()).await?, Vec::new()),
         };
+        let mut wishes = start.wishes.clone();
+        // A program reads its settings under the names that the round began with.
+        if let Some(run) = runs.first() {
+            wishes.prefix =
+                export::Prefix::parse(&self.store.run(&run.id).await?.intent.prefix).map_err(JobError::input)?;
+            choice = choice_of_target(Some(&target), &wishes.prefix, self.results).await?;
+        }
         let mut end = RoundEnd { round, target: choice.shown(), done: Vec::new(), stopped: None, window_ended: false };
         let closes = experiment.schedule.as_ref().and_then(|schedule| schedule.window_end((self.clock)()));
-        let result = self.all(loaded, start, &choice, &runs, closes, &mut end, listen).await;
+        let result = self.all(loaded, start, wishes, &choice, &runs, closes, &mut end, listen).await;
         let (status, error) = match (&result, &end.stopped) {
             (Err(error), _) => (RunStatus::Failed, Some(error.to_string())),
             (Ok(()), Some(stopped)) if stopped.error.is_interruption() => {
@@ -193,6 +202,7 @@ impl Rounds<'_> {
         &self,
         loaded: &Loaded,
         start: &Start,
+        wishes: Wishes,
         choice: &Choice,
         runs: &[RunSummary],
         closes: Option<Timestamp>,
@@ -206,7 +216,7 @@ impl Rounds<'_> {
         let experiment = &loaded.experiment;
         for (index, (profile, file)) in loaded.profiles.iter().enumerate() {
             let before = runs.iter().find(|run| run.profile == profile.name);
-            let intent = match before {
+            let mut intent = match before {
                 Some(run) if matches!(run.status, RunStatus::Finished | RunStatus::Failed) => continue,
                 Some(run) => {
                     let intent = Intent::resumed(self.store, &run.id).await?;
@@ -214,12 +224,13 @@ impl Rounds<'_> {
                     intent
                 }
                 None => {
-                    let wishes = start.wishes.clone().within(&experiment.budget, &experiment.name, end.round);
+                    let wishes = wishes.clone().within(&experiment.budget, &experiment.name, end.round);
                     let mut intent = Intent::new(profile.clone(), file.clone(), wishes, (self.clock)())?;
                     intent.make_free(self.store, self.results).await;
                     intent
                 }
             };
+            intent.note_target(choice);
             listen(RoundEvent::Run { run: &intent.id, number: index + 1, of });
             let prefix = intent.wishes.prefix.clone();
             let closed = AtomicBool::new(false);

@@ -96,6 +96,7 @@ impl Job<'_> {
             Box::pin(stage.close()).await;
             return Err(error.into());
         }
+        stage.cut_sizes(&mut intent.profile, &mut *events);
         let result = self.session(&intent, &mut stage, folder, events).await;
         Box::pin(stage.close()).await;
         result.map_err(|error| Stopped { run: Some(intent.id), error })

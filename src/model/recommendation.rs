@@ -209,6 +209,9 @@ pub struct Throughput {
 pub struct Verification {
     /// Pairs of trials that counted.
     pub pairs: u32,
+    /// Pairs that there would have been, had not the early look after half of them been clear already.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub planned: Option<u32>,
     /// The settings that were compared with those in use.
     pub candidate: Settings,
     /// Throughput of the candidate over throughput of the settings in use, faults counted by their weight; where faults alone

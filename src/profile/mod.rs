@@ -25,6 +25,7 @@ use std::{collections::BTreeSet, time::Duration};
 pub use day::MOST_INCIDENTS;
 use error::Problem;
 pub use error::ProfileError;
+pub(crate) use error::did_you_mean;
 pub use experiment::{AnswerFile, AnswerFiles, Experiment, ExperimentBudget, TargetSource};
 pub use external::command_target;
 pub use observed::from_observed;
@@ -71,6 +72,7 @@ pub struct Profile {
     faults_out_of_reach: bool,
     pinned: BTreeSet<Setting>,
     not_taken: BTreeSet<Setting>,
+    size_kept: Option<String>,
     /// What a service is left with: the settings in use as they were found, whatever is pinned for the run.
     in_use: Settings,
     /// What a service of the profile's is asked.
@@ -181,6 +183,7 @@ fn profile(root: Node, text: &str) -> Result<Profile, Problem> {
         faults_out_of_reach: false,
         pinned,
         not_taken: BTreeSet::new(),
+        size_kept: None,
         in_use,
         asked,
         warnings,
@@ -284,6 +287,62 @@ impl Profile {
     pub fn leave_day_out(&mut self) {
         self.day = None;
         self.slow.clear();
+    }
+
+    /// The most connections of one pool that the steady part of a trial has in use at once: a worker holds one, or two where an
+    /// operation asks for a second. A larger pool is the same there, for connections are opened when they are needed.
+    #[must_use]
+    pub fn most_in_use(&self) -> u32 {
+        let each = if self.workload.operations.iter().any(|operation| operation.nested) { 2 } else { 1 };
+        self.workers.div_ceil(self.instances.max(1)).saturating_mul(each)
+    }
+
+    /// Takes sizes of the pool out of the search that are the same by construction, and gives what a person must know of it. Under
+    /// faults, where requests come whether or not others are done and faults hold connections, any size may matter: none is taken
+    /// out then.
+    pub fn cut_sizes(&mut self) -> Option<String> {
+        let of = |setting| self.space.axes.iter().position(move |axis| axis.setting == setting);
+        let index = of(Setting::MaxConnections)?;
+        let Axis { low, high, .. } = self.space.axes[index];
+        let least = of(Setting::MinConnections).map_or(0.0, |index| self.space.axes[index].low);
+        let used = f64::from(self.most_in_use());
+        if high <= used {
+            return None;
+        }
+        let pools = if self.instances > 1 { format!(" on {} pools", self.instances) } else { String::new() };
+        let workers = match self.workers {
+            1 => format!("1 worker{pools} has"),
+            workers => format!("{workers} workers{pools} have"),
+        };
+        let each = if self.instances > 1 { " of each" } else { "" };
+        let why = format!("{workers} at most {used} connections{each} in use at once");
+        if self.faults.is_some() {
+            return (low >= used).then(|| {
+                format!(
+                    "{why}: pools of {low}..{high} connections differ only in the part of a trial that is under faults, where requests \
+                     do not wait for a worker"
+                )
+            });
+        }
+        let in_use = f64::from(self.space.baseline.max_connections());
+        if low >= used && in_use >= used {
+            let why = format!("{why}, so that sizes of {low}..{high} are the same");
+            self.space.axes.remove(index);
+            let notice = format!("`max_connections` is not searched: {why}");
+            self.size_kept = Some(why);
+            return Some(notice);
+        }
+        let most = used.max(low).max(least);
+        self.space.axes[index].high = most.min(high);
+        (most < high).then(|| {
+            format!("the range of `max_connections`, {low}..{high}, is cut to {low}..{most}: {why}, so that larger pools are the same")
+        })
+    }
+
+    /// Why the size of the pool is not searched, where no size in its range differs from the one in use.
+    #[must_use]
+    pub fn why_size_kept(&self) -> Option<&str> {
+        self.size_kept.as_deref()
     }
 
     /// Whether the fault part was taken out because of the target.

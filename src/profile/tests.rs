@@ -16,6 +16,59 @@ fn error(text: &str) -> String {
 }
 
 #[test]
+fn sizes_that_the_load_cannot_tell_apart_are_not_searched() {
+    let text = |workers: u32, in_use: u32, range: &str, more: &str| {
+        format!(
+            "name: mine\nworkers: {workers}\nsettings: {{min_connections: 1, max_connections: {in_use}}}\n\
+             search: {{ranges: {{min_connections: [1, 3], max_connections: {range}}}}}\n{more}\
+             workload: {{operations: [{{name: read, sql: select 1}}]}}\n"
+        )
+    };
+    let cut = |text: &str| {
+        let mut profile = parse("mine.yaml", text).unwrap();
+        let notice = profile.cut_sizes();
+        let axis = profile.space.axes.iter().find(|axis| axis.setting == Setting::MaxConnections);
+        (axis.map(|axis| (axis.low, axis.high)), notice, profile.why_size_kept().map(str::to_owned))
+    };
+    assert_eq!(cut(&text(30, 10, "[10, 30]", "")), (Some((10.0, 30.0)), None, None));
+    let (range, notice, _) = cut(&text(20, 10, "[10, 30]", ""));
+    assert_eq!(range, Some((10.0, 20.0)));
+    assert!(notice.unwrap().contains("is cut to 10..20: 20 workers have at most 20 connections in use at once"));
+    // Each pool has its share of the workers.
+    let (range, notice, _) = cut(&text(20, 4, "[2, 30]", "instances: 3\n"));
+    assert_eq!(range, Some((2.0, 7.0)));
+    assert!(notice.unwrap().contains("20 workers on 3 pools have at most 7 connections of each in use"));
+    let (range, notice, why) = cut(&text(8, 10, "[10, 30]", ""));
+    assert_eq!(range, None);
+    assert!(notice.unwrap().starts_with("`max_connections` is not searched: 8 workers have at most 8 connections"));
+    assert!(why.unwrap().ends_with("so that sizes of 10..30 are the same"));
+    // The one in use is smaller than what the load uses: then a larger one is another.
+    assert_eq!(cut(&text(8, 5, "[10, 30]", "")).0, Some((10.0, 10.0)));
+    // A request with two connections.
+    let nested = text(8, 10, "[10, 30]", "").replace("sql: select 1", "sql: select 1, nested: true");
+    assert_eq!(cut(&nested).0, Some((10.0, 16.0)));
+    // What is kept open is not cut away.
+    assert_eq!(cut(&text(2, 1, "[1, 30]", "").replace("[1, 3]", "[3, 5]")).0, Some((1.0, 3.0)));
+}
+
+#[test]
+fn under_faults_any_size_may_matter() {
+    let mut light = parse("light", find("light").unwrap()).unwrap();
+    let space = light.space.clone();
+    let notice = light.cut_sizes().unwrap();
+    assert!(
+        notice.contains("pools of 10..30 connections differ only in the part of a trial that is under faults"),
+        "{notice}"
+    );
+    assert_eq!((&light.space, light.why_size_kept()), (&space, None));
+    light.leave_faults_out();
+    assert!(light.cut_sizes().unwrap().starts_with("`max_connections` is not searched: 8 workers"));
+    for name in ["medium", "heavy"] {
+        assert_eq!(parse(name, find(name).unwrap()).unwrap().cut_sizes(), None);
+    }
+}
+
+#[test]
 fn built_in_profiles_are_good_and_quiet() {
     let workers = built_in().map(|(name, text)| {
         let profile = parse(name, text).unwrap();

@@ -123,13 +123,18 @@ fn warnings(one: &Provenance, other: &Provenance) -> Vec<String> {
         format!("success rate {}{longest}", figures::share(of.limits.success_rate))
     });
     differ("what a recommendation has to keep", &first, &second, "one may be refused what the other may recommend");
-    let [first, second] = [one, other].map(|of| match of.flags.join(" ") {
+    let [first, second] = [one, other].map(|of| match searched_by(&of.flags).join(" ") {
         flags if flags.is_empty() => "none".to_owned(),
         flags => flags,
     });
     differ("what the command line changed of the profile", &first, &second, "the searches were not the same");
     differ("the version of pool-tune", &one.program, &other.program, "it may measure in another way");
     warnings
+}
+
+/// The words that change what is searched: names in a file do not.
+fn searched_by(flags: &[String]) -> Vec<&str> {
+    flags.chunks(2).filter(|flag| flag[0] != "--prefix").flatten().map(String::as_str).collect()
 }
 
 #[cfg(test)]

@@ -145,10 +145,13 @@ fn verification(recommendation: &Recommendation) -> Option<String> {
         }
     }
     Some(format!(
-        "After the search, the settings in use and {} were tried in turn, in {} of new trials, so that the search's \
+        "After the search, the settings in use and {} were tried in turn, in {} of new trials{}, so that the search's \
          luck is no part of the answer.\n\n{}",
         text(&changes.join(", ")),
-        words::pairs(found.pairs),
+        if found.pairs == 1 { "1 pair".to_owned() } else { format!("{} pairs", found.pairs) },
+        found.planned.map_or(String::new(), |planned| {
+            format!(" (of at most {planned}: the planned look after half of them was clear, so it stopped there)")
+        }),
         table(&[("", Align::Left), ("value [95 % interval]", Align::Right)], &rows)
     ))
 }

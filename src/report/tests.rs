@@ -1,7 +1,9 @@
 use std::time::Duration;
 
 use super::{ReportedTrial, figures, samples, summary_md, table, timeline_in_words, verdict_sentence};
-use crate::model::{Fault, FaultKind, Measurement, Recommendation, Setting, Settings, Value};
+use crate::model::{
+    DecidedBy, Estimate, Fault, FaultKind, Interval, Measurement, Recommendation, Setting, Settings, Value, Verdict,
+};
 
 fn summary(recommendation: &Recommendation) -> String {
     summary_of(recommendation, &samples::trials())
@@ -68,6 +70,39 @@ fn verdicts_are_sentences() {
         [samples::better(), samples::keep(), samples::infeasible(), samples::better_under_faults().0]
             .map(|one| verdict_sentence(&one))
             .join("\n")
+    );
+}
+
+#[test]
+fn a_headline_shows_of_each_simulated_change_what_its_row_shows() {
+    let mut recommendation = samples::keep();
+    recommendation.verdict = Verdict::Simulated { reason: "what trials decide stays as it is".to_owned() };
+    let mut change = |setting, number, (low, value, high)| {
+        let row = recommendation.rows.iter_mut().find(|row| row.setting == setting).unwrap();
+        row.now = Value::from_number(setting, number).unwrap();
+        row.decided_by = DecidedBy::Simulation;
+        row.effect = Some(Estimate { value, interval: Interval { low, high } });
+    };
+    change(Setting::IdleTimeout, 420.0, (-0.09, -0.06, -0.03));
+    change(Setting::CircuitBreakerTimeout, 11.0, (-0.5, -0.4, -0.3));
+    assert_eq!(
+        verdict_sentence(&recommendation),
+        "Use idle_timeout 420 instead of 180: 6.0 % less is lost in simulated days [-9.0, -3.0 %]; circuit_breaker_timeout 11 instead \
+         of 30: 40.0 % less [-50.0, -30.0 %]. what trials decide stays as it is."
+    );
+}
+
+#[test]
+fn a_verification_that_was_clear_early_says_so() {
+    let mut recommendation = samples::better();
+    let found = recommendation.verification.as_mut().unwrap();
+    (found.pairs, found.planned) = (3, Some(6));
+    let sentence = verdict_sentence(&recommendation);
+    assert!(sentence.contains("verified in 3 of at most 6 pairs, by when it was clear;"), "{sentence}");
+    let page = summary(&recommendation);
+    assert!(
+        page.contains("in 3 pairs of new trials (of at most 6: the planned look after half of them was clear"),
+        "{page}"
     );
 }
 

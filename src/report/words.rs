@@ -2,7 +2,7 @@
 
 use super::{fault_in_words, figures};
 use crate::model::{
-    DecidedBy, ErrorClass, Estimate, Fault, Interval, Recommendation, Row, Setting, Unit, Value, Verdict,
+    DecidedBy, ErrorClass, Estimate, Fault, Interval, Recommendation, Row, Setting, Unit, Value, Verdict, Verification,
 };
 
 /// The longest text of the terminal's last column: with the others it fits 120 columns.
@@ -86,30 +86,37 @@ pub fn verdict_sentence(recommendation: &Recommendation) -> String {
 /// What the loss of a day is called where its change is told.
 pub(crate) const LOST: &str = "lost";
 
-/// The changes that the simulation decided, or those that it did not: `max_connections 20 instead of 30`.
-fn changes(recommendation: &Recommendation, by_simulation: bool) -> String {
+/// The changes that trials decided: `max_connections 20 instead of 30`.
+fn changes(recommendation: &Recommendation) -> String {
     let changed = recommendation.rows.iter().filter(|row| row.was != row.now);
     changed
-        .filter(|row| (row.decided_by == DecidedBy::Simulation) == by_simulation)
+        .filter(|row| row.decided_by != DecidedBy::Simulation)
         .map(|row| format!("{} {} instead of {}", row.setting, value(&row.now), value(&row.was)))
         .collect::<Vec<_>>()
         .join(", ")
 }
 
-/// What the simulation decided, and by what.
+/// What the simulation decided, each change with what decided it: their joint interval may show less than each change's own.
 fn simulated(recommendation: &Recommendation) -> String {
-    let found = recommendation.simulation.as_ref();
-    let lost = found.and_then(|found| found.ratio).map_or(String::new(), |ratio| {
-        let change = ratio.value - 1.0;
-        format!(
-            ": {} {} is lost in simulated days [{:+.1}, {:+.1} %]",
-            figures::size(change),
-            if change < 0.0 { "less" } else { "more" },
-            figures::tenths_of_percent(ratio.interval.low - 1.0),
-            figures::tenths_of_percent(ratio.interval.high - 1.0)
-        )
-    });
-    changes(recommendation, true) + &lost
+    let decided =
+        recommendation.rows.iter().filter(|row| row.was != row.now && row.decided_by == DecidedBy::Simulation);
+    let told: Vec<String> = decided
+        .enumerate()
+        .map(|(index, row)| {
+            let change = format!("{} {} instead of {}", row.setting, value(&row.now), value(&row.was));
+            let Some(Estimate { value, interval }) = row.effect else { return change };
+            // Where it stands is said once.
+            let days = if index == 0 { " is lost in simulated days" } else { "" };
+            format!(
+                "{change}: {} {}{days} [{:+.1}, {:+.1} %]",
+                figures::size(value),
+                if value < 0.0 { "less" } else { "more" },
+                figures::tenths_of_percent(interval.low),
+                figures::tenths_of_percent(interval.high)
+            )
+        })
+        .collect();
+    told.join("; ")
 }
 
 fn better(recommendation: &Recommendation) -> String {
@@ -124,7 +131,7 @@ fn better(recommendation: &Recommendation) -> String {
                 figures::tenths_of_percent(found.ratio.interval.low - 1.0),
                 figures::tenths_of_percent(found.ratio.interval.high - 1.0),
                 if found.by_faults_alone { " by what is served under faults alone," } else { "" },
-                pairs(found.pairs),
+                pairs(found),
                 figures::share(found.success_now.value),
                 figures::share(found.success_was.value)
             )
@@ -135,9 +142,9 @@ fn better(recommendation: &Recommendation) -> String {
             figures::rate(recommendation.throughput.was.value)
         ),
     };
-    let beside = changes(recommendation, true);
-    let beside = if beside.is_empty() { beside } else { format!(" Beside it, use {}.", simulated(recommendation)) };
-    format!("Use {}: {evidence}.{beside}", changes(recommendation, false))
+    let beside = simulated(recommendation);
+    let beside = if beside.is_empty() { beside } else { format!(" Beside it, use {beside}.") };
+    format!("Use {}: {evidence}.{beside}", changes(recommendation))
 }
 
 /// What the settings of one pool come to where several share the server.
@@ -204,9 +211,14 @@ pub fn faults_sentence(recommendation: &Recommendation) -> Option<String> {
     ))
 }
 
-/// A number of pairs.
-pub(crate) fn pairs(pairs: u32) -> String {
-    if pairs == 1 { "1 pair".to_owned() } else { format!("{pairs} pairs") }
+/// A number of pairs, and that there would have been more where an early look was clear.
+pub(crate) fn pairs(found: &Verification) -> String {
+    let Verification { pairs, planned, .. } = found;
+    match planned {
+        Some(planned) => format!("{pairs} of at most {planned} pairs, by when it was clear"),
+        None if *pairs == 1 => "1 pair".to_owned(),
+        None => format!("{pairs} pairs"),
+    }
 }
 
 fn without_stop(reason: &str) -> String {

@@ -228,17 +228,50 @@ impl Search<'_, '_> {
             }
             effects.push(LossEffect { setting, other: value, ratio, decision });
         }
-        let (kept, now) = if kept == *candidate {
-            (kept, now)
-        } else if kept == base || kept.check().is_err() {
-            (base, was.clone())
-        } else {
-            let losses = self.losses(std::slice::from_ref(&kept), &seeds)?;
-            (kept, losses.into_iter().next()?)
-        };
+        let (kept, now) = if kept == *candidate { (kept, now) } else { self.alone(kept, &was, &seeds, &mut effects)? };
         let ratio = ratio(&now, &was)?;
         (self.progress)(self.of, self.of);
         Some(Chosen { settings: kept, effects, ratio, was, now })
+    }
+
+    /// Judges anew the changes that are left when others have been put back, for beside those they were judged: until each holds
+    /// beside what is really recommended. Gives what is left and its losses.
+    fn alone(
+        &mut self,
+        mut kept: Settings,
+        was: &[Loss],
+        seeds: &[u64],
+        effects: &mut [LossEffect],
+    ) -> Option<(Settings, Vec<Loss>)> {
+        let base = self.base.clone();
+        while kept != base && kept.check().is_ok() {
+            let mut changed: Vec<&mut LossEffect> =
+                effects.iter_mut().filter(|effect| effect.decision == LossDecision::Changed).collect();
+            let without = changed.iter().map(|effect| {
+                let setting = effect.setting;
+                kept.clone().with(setting, base.get(setting).clone())
+            });
+            let settings: Vec<Settings> = std::iter::once(kept.clone()).chain(without).collect();
+            let losses = self.losses(&settings, seeds)?;
+            let now = losses.first()?;
+            let mut left = kept.clone();
+            for (effect, other) in changed.iter_mut().zip(losses.iter().skip(1)) {
+                effect.ratio = ratio(now, other)?;
+                effect.decision = decision(effect.ratio, true);
+                if effect.decision != LossDecision::Changed {
+                    left = left.with(effect.setting, base.get(effect.setting).clone());
+                }
+            }
+            if left == kept {
+                return Some((kept, now.clone()));
+            }
+            kept = left;
+        }
+        // A change that is possible only beside one that was put back goes with it.
+        for effect in effects.iter_mut().filter(|effect| effect.decision == LossDecision::Changed) {
+            effect.decision = LossDecision::TooSmall;
+        }
+        Some((base, was.to_vec()))
     }
 }
 
@@ -385,6 +418,41 @@ mod tests {
         let (was, now) = (recovery(&found.was), recovery(&found.now));
         assert!(now < was / 2.0, "{now} s instead of {was} s");
         assert!(found.ratio.interval.high < 0.5, "{:?}", found.ratio);
+    }
+
+    #[test]
+    fn a_change_is_judged_beside_what_is_recommended_with_it() {
+        let base = Settings::default().with(Setting::CircuitBreakerTimeout, Value::Time(Duration::from_secs(60)));
+        let (calibration, day) = (calibration(), day(IncidentKind::Restarts, 2.0, FREE));
+        let operated = Operated::new(&calibration, &day, 600.0).hours(2.0);
+        let seeds: Vec<u64> = (0..JUDGED_DAYS).collect();
+        let mut search = Search {
+            operated: &operated,
+            base: base.clone(),
+            axes: &[],
+            seed: 1,
+            done: 0,
+            of: 1_000,
+            progress: &mut |_, _| true,
+            stopped: false,
+        };
+        let was = search.losses(std::slice::from_ref(&base), &seeds).unwrap().remove(0);
+        // Both looked good beside a third that is not recommended.
+        let looked = |setting, seconds| LossEffect {
+            setting,
+            other: Value::Time(Duration::from_secs(seconds)),
+            ratio: Estimate { value: 0.5, interval: Interval { low: 0.4, high: 0.6 } },
+            decision: LossDecision::Changed,
+        };
+        let mut effects = [looked(Setting::MaxRetryDelay, 11), looked(Setting::CircuitBreakerTimeout, 10)];
+        let both =
+            effects.iter().fold(base.clone(), |settings, effect| settings.with(effect.setting, effect.other.clone()));
+        let (kept, now) = search.alone(both, &was, &seeds, &mut effects).unwrap();
+        let [delay, breaker] = effects;
+        assert_eq!((delay.decision, breaker.decision), (LossDecision::NoEffect, LossDecision::Changed));
+        assert_eq!(kept, base.with(Setting::CircuitBreakerTimeout, breaker.other.clone()));
+        // The one that is left is all that is recommended.
+        assert_eq!(Some(breaker.ratio), ratio(&now, &was));
     }
 
     #[test]

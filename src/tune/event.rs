@@ -106,6 +106,8 @@ pub struct Plan {
     pub insight_trials: u32,
     /// Pairs of trials of the verification.
     pub verification_pairs: u32,
+    /// Pairs after which it looks early, and stops when the result is clear.
+    pub early_look: u32,
     /// Length of the measured part of a trial, in seconds.
     pub trial_seconds: f64,
     /// What each trial measures besides, under faults.

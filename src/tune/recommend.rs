@@ -1,6 +1,11 @@
 //! From what a run measured to what it recommends. Pure: the same evidence gives the same words.
 
-use super::{curve, infeasible, session::Verified, slow::Slow, trials::Disturbances};
+use super::{
+    curve, infeasible,
+    session::{self, Verified},
+    slow::Slow,
+    trials::Disturbances,
+};
 use crate::{
     model::{
         DecidedBy, Estimate, Evidence as Decidable, FaultEvidence, Insight, Interval, Measurement, Provenance,
@@ -53,8 +58,11 @@ pub(super) fn recommendation(
     provenance: Provenance,
     evidence: &Evidence,
     trials: &[TrialRecord],
-    warnings: Vec<String>,
+    mut warnings: Vec<String>,
 ) -> Recommendation {
+    if let Some(reason) = evidence.slow.refused.as_ref().filter(|_| !profile.slow.is_empty()) {
+        warnings.push(format!("settings that act too slowly for trials are kept: {reason}"));
+    }
     let candidate = evidence.candidate(&profile.space.baseline);
     let verdict = with_simulation(verdict(profile, evidence, candidate.as_ref(), trials), evidence);
     let (curve, no_curve) = match &evidence.curve {
@@ -69,7 +77,7 @@ pub(super) fn recommendation(
         verification: evidence
             .verification
             .zip(candidate)
-            .map(|(found, candidate)| verification(evidence, found, candidate)),
+            .map(|(found, candidate)| verification(profile, evidence, found, candidate)),
         curve,
         no_curve,
         insights: validation_insight(&evidence.validation).into_iter().collect(),
@@ -105,6 +113,9 @@ fn verdict(profile: &Profile, evidence: &Evidence, best: Option<&Settings>, tria
     let Some(best) = best else {
         return Verdict::Infeasible { reason: infeasible::reason(profile, evidence.answer.as_ref(), trials) };
     };
+    if profile.space.axes.is_empty() && profile.why_size_kept().is_some() {
+        return keep("no setting that trials can tell apart is left, so nothing was searched");
+    }
     if profile.space.axes.is_empty() {
         return keep("every setting that a trial can decide is pinned, so nothing was searched");
     }
@@ -257,8 +268,8 @@ fn slow_row(effect: &LossEffect, slow: &Slow) -> (DecidedBy, String) {
     let LossEffect { other, .. } = effect;
     match (effect.decision, &slow.refused) {
         (LossDecision::Changed, None) => (DecidedBy::Simulation, "less is lost in simulated days".to_owned()),
-        (LossDecision::Changed, Some(reason)) => {
-            (DecidedBy::Kept, format!("{other} is better in simulation, but {reason}"))
+        (LossDecision::Changed, Some(_)) => {
+            (DecidedBy::Kept, format!("{other} is better in simulation, which is not trusted: see the warnings"))
         }
         (LossDecision::NoEffect, _) => (DecidedBy::Kept, "nothing depends on it in simulated days".to_owned()),
         (LossDecision::TooSmall, _) => (
@@ -275,8 +286,12 @@ fn why_kept(setting: Setting, profile: &Profile, evidence: &Evidence) -> String 
     if profile.is_not_taken(setting) {
         return "the target does not say that it heeds it".to_owned();
     }
-    if let (Decidable::Simulation, Some(reason)) = (setting.spec().decided_by, &evidence.slow.refused) {
-        return reason.clone();
+    if let (Setting::MaxConnections, Some(why)) = (setting, profile.why_size_kept()) {
+        return why.to_owned();
+    }
+    // The reason is the same for all of them, and is told once.
+    if setting.spec().decided_by == Decidable::Simulation && evidence.slow.refused.is_some() {
+        return "acts too slowly for trials, and simulation decides nothing here: see the warnings".to_owned();
     }
     why_unsearched(setting, profile).to_owned()
 }
@@ -366,11 +381,13 @@ fn exponential(log: Estimate) -> Estimate {
     }
 }
 
-fn verification(evidence: &Evidence, found: Verified, candidate: Settings) -> Verification {
+fn verification(profile: &Profile, evidence: &Evidence, found: Verified, candidate: Settings) -> Verification {
     let Verified { verification: found, by_faults } = found;
+    let pairs = u32::try_from(evidence.pairs.len()).unwrap_or(u32::MAX);
     Verification {
         by_faults_alone: by_faults,
-        pairs: u32::try_from(evidence.pairs.len()).unwrap_or(u32::MAX),
+        pairs,
+        planned: Some(session::pairs(profile)).filter(|planned| *planned > pairs),
         candidate,
         ratio: found.ratio,
         success_was: found.baseline_success,

@@ -63,6 +63,7 @@ pub fn session_plan(profile: &Profile, provenance: &Provenance, free: Option<u32
         search_trials: profile.budget.search_trials,
         insight_trials: 2 * insight_pairs(profile),
         verification_pairs: pairs(profile),
+        early_look: u32::try_from(verification_plan(profile).early()).unwrap_or(u32::MAX),
         trial_seconds: profile.trial.measure.as_secs_f64(),
         faults: profile.faults.clone(),
         time_budget: profile.budget.time.map(|time| time.as_secs_f64()),
@@ -86,7 +87,7 @@ fn insight_pairs(profile: &Profile) -> u32 {
 }
 
 /// Pairs of the verification, as many as its plan has.
-fn pairs(profile: &Profile) -> u32 {
+pub(super) fn pairs(profile: &Profile) -> u32 {
     u32::try_from(verification_plan(profile).last()).unwrap_or(u32::MAX)
 }
 

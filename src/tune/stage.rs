@@ -375,6 +375,18 @@ impl Stage {
         }
     }
 
+    /// Takes sizes out of the search that the load cannot tell apart, once it is decided whether trials have a part under faults. A
+    /// notice says so. The simulated response depends on no load, and what a program or a service does with its pool is not known.
+    pub fn cut_sizes(&mut self, profile: &mut Profile, events: &mut dyn FnMut(Event)) {
+        if !matches!(self.target, Target::Database(_) | Target::Simulation(_)) {
+            return;
+        }
+        if let Some(notice) = profile.cut_sizes() {
+            events(Event::Notice(notice.clone()));
+            self.warnings.push(notice);
+        }
+    }
+
     /// Removes what [`Stage::open`] made.
     pub async fn close(self) {
         if let Some(in_use) = &self.in_use

@@ -180,6 +180,19 @@ async fn what_faults_decide_is_told_as_that_and_apart_from_throughput() {
 }
 
 #[tokio::test]
+async fn why_simulation_decides_nothing_is_told_once() {
+    let profile = profile::parse("heavy", profile::find("heavy").unwrap()).unwrap();
+    let (evidence, trials) = found(&profile).await;
+    let reason = "the simulation is too far from the trials: its query time is wrong by 70 % in the median";
+    let evidence = Evidence { slow: Slow { refused: Some(reason.to_owned()), ..Slow::default() }, ..evidence };
+    let told = recommend::recommendation(&profile, provenance(), &evidence, &trials, vec![]);
+    assert_eq!(told.warnings, [format!("settings that act too slowly for trials are kept: {reason}")]);
+    assert!(told.rows.iter().all(|row| !row.why.contains("too far")), "{:?}", told.rows);
+    let idle = row(&told, Setting::IdleTimeout);
+    assert_eq!(idle.why, "acts too slowly for trials, and simulation decides nothing here: see the warnings");
+}
+
+#[tokio::test]
 async fn why_a_setting_is_kept_depends_on_whether_there_could_be_faults() {
     let why = |profile: &Profile| {
         let nothing = Evidence {

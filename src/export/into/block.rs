@@ -3,12 +3,12 @@
 use tree_sitter::Node;
 
 use super::{
-    Edits, Names,
+    Edits, Names, Wanted,
     edit::{append, indent_of, line_end, line_text, marked, next_line, start_of_line},
     python::{Definition, Sure},
     python_literal,
 };
-use crate::model::{Setting, Settings};
+use crate::model::Setting;
 
 /// Adds the settings that are missing, in one block between two marks.
 pub(super) fn add(
@@ -17,7 +17,7 @@ pub(super) fn add(
     found: &[Definition<'_>],
     marks: &[(usize, Option<Node<'_>>)],
     missing: &[Setting],
-    settings: &Settings,
+    wanted: Wanted<'_>,
     names: Names<'_>,
 ) {
     let container = home(found).filter(|node| can_take(*node));
@@ -28,7 +28,7 @@ pub(super) fn add(
     let quote = container.and_then(|node| source.get(node.byte_range())).and_then(first_quote).unwrap_or('\'');
     let mut lines = Vec::new();
     for setting in missing {
-        let value = settings.get(*setting);
+        let value = wanted.get(*setting);
         let now = python_literal(value);
         let name = if plain { setting.name().to_owned() } else { names.constant(*setting) };
         edits.added(&name, &now);

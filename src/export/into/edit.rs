@@ -1,6 +1,7 @@
 use std::ops::Range;
 
-use super::{BEGIN, END, Rewritten};
+use super::{BEGIN, END, IntoError, Obstacle, Rewritten, Wanted};
+use crate::model::Setting;
 
 /// A part of a text that is replaced.
 #[derive(Clone, Debug)]
@@ -22,15 +23,57 @@ pub struct Change {
     pub now: String,
 }
 
+/// A setting that is not to be written, and that has another value in the text, or one that is not known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Left {
+    /// The line in the text as it was.
+    pub line: usize,
+    /// The setting.
+    pub setting: Setting,
+    /// What stands there; `None` where it is no plain value.
+    pub has: Option<String>,
+}
+
 /// All that is replaced in a text.
 #[derive(Debug, Default)]
 pub(super) struct Edits {
     pub(super) replaced: Vec<Edit>,
     pub(super) changes: Vec<Change>,
+    pub(super) left: Vec<Left>,
+    pub(super) obstacles: Vec<Obstacle>,
     pub(super) hint: Option<String>,
 }
 
+/// The place to change and its new text; `None` where the value is there already, an error where it cannot be changed.
+pub(super) type Outcome = Result<Option<(Range<usize>, String)>, String>;
+
 impl Edits {
+    /// Notes what a name of a setting needs: another value, or only that it has another one where it is not to be written.
+    pub(super) fn settle(
+        &mut self,
+        source: &str,
+        wanted: Wanted<'_>,
+        (setting, name, at): (Setting, &str, usize),
+        outcome: Outcome,
+    ) {
+        let line = line_of(source, at);
+        let left = |has: Option<&str>| Left { line, setting, has: has.map(str::to_owned) };
+        match outcome {
+            Ok(None) => {}
+            Ok(Some((range, now))) if wanted.writes(setting) => self.replace(source, name, range, now),
+            Ok(Some((range, _))) => self.left.push(left(source.get(range).filter(|text| !text.trim().is_empty()))),
+            Err(problem) if wanted.writes(setting) => {
+                self.obstacles.push(Obstacle { line, name: name.to_owned(), text: problem });
+            }
+            Err(_) => self.left.push(left(None)),
+        }
+    }
+
+    /// The edits, if nothing stands in their way.
+    pub(super) fn unhindered(self) -> Result<Self, IntoError> {
+        if self.obstacles.is_empty() { Ok(self) } else { Err(IntoError::Obstacles(self.obstacles)) }
+    }
+
     pub(super) fn replace(&mut self, source: &str, name: &str, range: Range<usize>, now: String) {
         self.changes.push(Change {
             line: Some(line_of(source, range.start)),
@@ -53,6 +96,7 @@ impl Edits {
         // A stable sort: what is inserted at one place stays in order.
         self.replaced.sort_by_key(|edit| (edit.range.start, edit.range.end));
         self.changes.sort_by_key(|change| change.line.unwrap_or(usize::MAX));
+        self.left.sort_by_key(|left| left.line);
         let mut text = String::with_capacity(source.len() + 64);
         let mut done = 0;
         for edit in &self.replaced {
@@ -61,7 +105,7 @@ impl Edits {
             done = edit.range.end;
         }
         text.push_str(source.get(done..).unwrap_or_default());
-        Rewritten { text, changes: self.changes, hint: self.hint }
+        Rewritten { text, changes: self.changes, left: self.left, hint: self.hint }
     }
 }
 

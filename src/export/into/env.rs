@@ -3,14 +3,14 @@
 use std::ops::Range;
 
 use super::{
-    Edits, IntoError, Names, Obstacle,
+    Edits, IntoError, Names, Obstacle, Wanted,
     edit::{append, line_of, next_line, same},
     error::shortened,
-    plain,
+    is_same_time, plain,
 };
 use crate::{
     export::{Language, Written},
-    model::{Setting, Settings, Value},
+    model::{Setting, Value},
 };
 
 /// A line that gives a setting its value.
@@ -74,39 +74,29 @@ fn lines(text: &str, names: Names<'_>) -> Result<(Vec<Line>, Option<usize>), Int
 }
 
 /// What has to be replaced so that the file holds the settings.
-pub(super) fn edits(text: &str, settings: &Settings, names: Names<'_>) -> Result<Edits, IntoError> {
+pub(super) fn edits(text: &str, wanted: Wanted<'_>, names: Names<'_>) -> Result<Edits, IntoError> {
     let (lines, block) = lines(text, names)?;
     let mut edits = Edits::default();
-    let mut obstacles = Vec::new();
     for line in &lines {
-        let value = settings.get(line.setting);
-        let present = &text[line.value.clone()];
-        match changed(present, &line.holds, value) {
-            Ok(Some(now)) => edits.replace(text, &line.name, line.value.clone(), now),
-            Ok(None) => {}
-            Err(problem) => {
-                obstacles.push(Obstacle { line: line_of(text, line.at), name: line.name.clone(), text: problem });
-            }
-        }
+        let changed = changed(&text[line.value.clone()], &line.holds, wanted.get(line.setting));
+        let outcome = changed.map(|now| now.map(|now| (line.value.clone(), now)));
+        edits.settle(text, wanted, (line.setting, &line.name, line.at), outcome);
     }
     let mut added = Vec::new();
-    for setting in Setting::all().filter(|setting| !lines.iter().any(|line| line.setting == *setting)) {
-        let (name, value) = (names.constant(setting), settings.get(setting));
+    for setting in wanted.missing(|setting| lines.iter().any(|line| line.setting == setting)) {
+        let (name, value) = (names.constant(setting), wanted.get(setting));
         match literal(value) {
             Ok(now) => {
                 edits.added(&name, &now);
                 added.push(format!("{name}={now}"));
             }
-            Err(problem) => obstacles.push(Obstacle { line: line_of(text, text.len()), name, text: problem }),
+            Err(problem) => edits.obstacles.push(Obstacle { line: line_of(text, text.len()), name, text: problem }),
         }
-    }
-    if !obstacles.is_empty() {
-        return Err(IntoError::Obstacles(obstacles));
     }
     if !added.is_empty() {
         append(&mut edits, text, &added, block);
     }
-    Ok(edits)
+    edits.unhindered()
 }
 
 fn value_is_number(setting: Setting) -> bool {
@@ -161,6 +151,7 @@ fn changed(present: &str, holds: &str, value: &Value) -> Result<Option<String>, 
     if let Some(number) = value.number() {
         match holds.trim().parse::<f64>() {
             Ok(present) if same(present, number) => return Ok(None),
+            Err(_) if is_same_time(holds, value) => return Ok(None),
             Err(_) if !holds.trim().is_empty() => {
                 return Err(format!("is `{}`, which is no number; write {wanted} there by hand", shortened(present)));
             }

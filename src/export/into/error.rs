@@ -28,6 +28,19 @@ pub enum IntoError {
     /// Values that cannot be replaced.
     #[error("{}", list(.0))]
     Obstacles(Vec<Obstacle>),
+    /// The file is another pool's, and nothing would read what is added.
+    #[error(
+        "line {line}: it is a configuration of {pool}, whose pool reads other names; print those with \
+         `pool-tune export --format {format}`, and put them there"
+    )]
+    OtherPool {
+        /// The line that shows it.
+        line: usize,
+        /// Whose it is.
+        pool: &'static str,
+        /// The format that has its names.
+        format: &'static str,
+    },
     /// There is no such part of the file.
     #[error(
         "there is no class, dictionary, table or mapping named `{0}` in it; leave --within out, or name one that is there"

@@ -7,6 +7,7 @@ use tree_sitter::Node;
 use super::{
     edit::same,
     error::shortened,
+    is_same_time,
     literal::{number, text},
     plain, python_literal,
 };
@@ -37,6 +38,7 @@ pub(super) fn replacement(
 ) -> Result<Option<(Range<usize>, String)>, String> {
     let (place, around) = place(node, source, value, Around::default(), 0)?;
     match value.number() {
+        Some(_) if text(place, source).is_some_and(|held| is_same_time(&held, value)) => Ok(None),
         Some(wanted) => with_number(place, source, wanted, around),
         None => with_text(place, source, &plain(value), around),
     }

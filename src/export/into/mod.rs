@@ -18,7 +18,7 @@ mod yaml;
 
 use edit::Edits;
 
-pub use edit::Change;
+pub use edit::{Change, Left};
 pub use error::{IntoError, Obstacle};
 
 use super::Prefix;
@@ -75,6 +75,41 @@ impl Syntax {
     }
 }
 
+/// What is put into a file: values, and which of them are written.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted<'a> {
+    settings: &'a Settings,
+    /// The settings that are written; the others are left as they stand. All without it.
+    only: Option<&'a [Setting]>,
+}
+
+impl<'a> Wanted<'a> {
+    /// Every setting is written.
+    #[must_use]
+    pub fn all(settings: &'a Settings) -> Self {
+        Self { settings, only: None }
+    }
+
+    /// These are written; where the file has another value for one of the others, that is told only.
+    #[must_use]
+    pub fn only(settings: &'a Settings, written: &'a [Setting]) -> Self {
+        Self { settings, only: Some(written) }
+    }
+
+    fn get(&self, setting: Setting) -> &'a Value {
+        self.settings.get(setting)
+    }
+
+    fn writes(&self, setting: Setting) -> bool {
+        self.only.is_none_or(|only| only.contains(&setting))
+    }
+
+    /// The settings that are written and that a file has not.
+    fn missing(&self, has: impl Fn(Setting) -> bool) -> Vec<Setting> {
+        Setting::all().filter(|setting| self.writes(*setting) && !has(*setting)).collect()
+    }
+}
+
 /// What the settings are called in a file, and where they are looked for.
 #[derive(Clone, Copy, Debug)]
 pub struct Names<'a> {
@@ -103,20 +138,24 @@ pub struct Rewritten {
     pub text: String,
     /// What differs, in the order of the lines; empty when nothing does.
     pub changes: Vec<Change>,
+    /// Settings that were not to be written and for which the text has another value, in the order of the lines.
+    pub left: Vec<Left>,
     /// What the person should know: names with another prefix, for one.
     pub hint: Option<String>,
 }
 
-/// The text with the values of `settings`, every other byte kept.
+/// The text with the wanted values, every other byte kept. A text without a word takes all: whoever reads it has nothing else.
 ///
 /// # Errors
 /// [`IntoError`] when the text is not read as its syntax, or a value cannot be replaced without a doubt.
-pub fn rewrite(syntax: Syntax, text: &str, settings: &Settings, names: Names<'_>) -> Result<Rewritten, IntoError> {
-    let edits = edits(syntax, text, settings, names)?;
+pub fn rewrite(syntax: Syntax, text: &str, wanted: Wanted<'_>, names: Names<'_>) -> Result<Rewritten, IntoError> {
+    let is_blank = text.trim_start_matches('\u{feff}').trim().is_empty();
+    let wanted = if is_blank { Wanted::all(wanted.settings) } else { wanted };
+    let edits = edits(syntax, text, wanted, names)?;
     let rewritten = edits.apply(text);
     if rewritten.text != text {
         // What is written is read back first: a second time must find nothing left to do.
-        match self::edits(syntax, &rewritten.text, settings, names) {
+        match self::edits(syntax, &rewritten.text, wanted, names) {
             Ok(left) if left.replaced.is_empty() && keeps_the_rest(syntax, text, &rewritten.text, names) => {}
             _ => return Err(IntoError::NotReadBack),
         }
@@ -127,6 +166,11 @@ pub fn rewrite(syntax: Syntax, text: &str, settings: &Settings, names: Names<'_>
 /// Whether what is no setting is the same as it was; a layout of YAML can carry a change further than its bytes.
 fn keeps_the_rest(syntax: Syntax, before: &str, after: &str, names: Names<'_>) -> bool {
     syntax != Syntax::Yaml || yaml::keeps_the_rest(before, after, names)
+}
+
+/// Whether a text such as `5m` is a time that is the same as a setting's value: its reader knows units, and it stays.
+fn is_same_time(held: &str, value: &Value) -> bool {
+    matches!(value, Value::Time(time) if humantime::parse_duration(held.trim()) == Ok(*time))
 }
 
 /// A value without quotes.
@@ -142,14 +186,14 @@ fn python_literal(value: &Value) -> String {
     if let Value::Sql(sql) = value { super::python::text(sql) } else { plain(value) }
 }
 
-fn edits(syntax: Syntax, text: &str, settings: &Settings, names: Names<'_>) -> Result<Edits, IntoError> {
+fn edits(syntax: Syntax, text: &str, wanted: Wanted<'_>, names: Names<'_>) -> Result<Edits, IntoError> {
     if let Some(at) = text.find('\0') {
         return Err(IntoError::syntax(text, at));
     }
     match syntax {
-        Syntax::Python => python::edits(text, settings, names),
-        Syntax::Env => env::edits(text, settings, names),
-        Syntax::Toml => toml::edits(text, settings, names),
-        Syntax::Yaml => yaml::edits(text, settings, names),
+        Syntax::Python => python::edits(text, wanted, names),
+        Syntax::Env => env::edits(text, wanted, names),
+        Syntax::Toml => toml::edits(text, wanted, names),
+        Syntax::Yaml => yaml::edits(text, wanted, names),
     }
 }

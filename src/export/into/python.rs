@@ -3,12 +3,12 @@
 use tree_sitter::{Node, Parser};
 
 use super::{
-    Edits, IntoError, Names, Obstacle, block,
+    Edits, IntoError, Names, Obstacle, Wanted, block,
     edit::line_of,
     expression::{Call, Plain, plain_value, replacement},
     literal, python_literal, syntax,
 };
-use crate::model::{Setting, Settings};
+use crate::model::Setting;
 
 /// The guide's dictionary.
 const GUIDE: &str = "connection_pool_config";
@@ -62,6 +62,7 @@ struct Finder<'t, 'a> {
 fn with_found<T>(
     text: &str,
     names: Names<'_>,
+    writes: impl Fn(Setting) -> bool,
     then: impl FnOnce(&[Definition<'_>], &Finder<'_, '_>) -> Result<T, IntoError>,
 ) -> Result<T, IntoError> {
     syntax::check_encoding(text)?;
@@ -90,7 +91,7 @@ fn with_found<T>(
     let surest = found.iter().map(|definition| definition.sure).max().unwrap_or(Sure::Constant);
     found.retain(|definition| definition.sure >= surest.min(Sure::Guide));
     found.sort_by_key(|definition| definition.at);
-    check_twice(text, &found)?;
+    check_twice(text, &found, writes)?;
     then(&found, &finder)
 }
 
@@ -99,49 +100,46 @@ pub(in crate::export) fn defined(
     text: &str,
     names: Names<'_>,
 ) -> Result<Vec<(Setting, usize, Option<Plain>)>, IntoError> {
-    with_found(text, names, |found, _| {
-        let defined = found.iter().map(|definition| {
-            let value = definition.value.ok().and_then(|node| plain_value(node, text));
-            (definition.setting, definition.at, value)
-        });
-        Ok(defined.collect())
-    })
+    with_found(
+        text,
+        names,
+        |_| true,
+        |found, _| {
+            let defined = found.iter().map(|definition| {
+                let value = definition.value.ok().and_then(|node| plain_value(node, text));
+                (definition.setting, definition.at, value)
+            });
+            Ok(defined.collect())
+        },
+    )
 }
 
 /// What has to be replaced so that the file holds the settings.
-pub(super) fn edits(text: &str, settings: &Settings, names: Names<'_>) -> Result<Edits, IntoError> {
-    with_found(text, names, |found, finder| edits_of(text, settings, names, found, finder))
+pub(super) fn edits(text: &str, wanted: Wanted<'_>, names: Names<'_>) -> Result<Edits, IntoError> {
+    let writes = |setting| wanted.writes(setting);
+    with_found(text, names, writes, |found, finder| edits_of(text, wanted, names, found, finder))
 }
 
 fn edits_of(
     text: &str,
-    settings: &Settings,
+    wanted: Wanted<'_>,
     names: Names<'_>,
     found: &[Definition<'_>],
     finder: &Finder<'_, '_>,
 ) -> Result<Edits, IntoError> {
     let mut edits = Edits::default();
-    let mut obstacles = Vec::new();
     for definition in found {
-        let value = settings.get(definition.setting);
-        match definition.value.map_err(str::to_owned).and_then(|node| replacement(node, text, value)) {
-            Ok(Some((range, now))) => edits.replace(text, &definition.name, range, now),
-            Ok(None) => {}
-            Err(problem) => obstacles.push(Obstacle {
-                line: line_of(text, definition.at),
-                name: definition.name.clone(),
-                text: problem,
-            }),
-        }
+        let value = wanted.get(definition.setting);
+        let outcome = definition.value.map_err(str::to_owned).and_then(|node| replacement(node, text, value));
+        edits.settle(text, wanted, (definition.setting, &definition.name, definition.at), outcome);
     }
-    let missing: Vec<Setting> =
-        Setting::all().filter(|setting| !found.iter().any(|definition| definition.setting == *setting)).collect();
+    let missing = wanted.missing(|setting| found.iter().any(|definition| definition.setting == setting));
     if !missing.is_empty()
         && let Some(alone) = block::has_no_home(found)
     {
         // Constants at the end of the file would be read by nobody.
-        let lines = missing.iter().map(|setting| format!("{setting} = {}", python_literal(settings.get(*setting))));
-        obstacles.push(Obstacle {
+        let lines = missing.iter().map(|setting| format!("{setting} = {}", python_literal(wanted.get(*setting))));
+        edits.obstacles.push(Obstacle {
             line: line_of(text, alone.at),
             name: alone.name.clone(),
             text: format!(
@@ -150,11 +148,9 @@ fn edits_of(
             ),
         });
     }
-    if !obstacles.is_empty() {
-        return Err(IntoError::Obstacles(obstacles));
-    }
+    let mut edits = edits.unhindered()?;
     if !missing.is_empty() {
-        block::add(&mut edits, text, found, &finder.marks, &missing, settings, names);
+        block::add(&mut edits, text, found, &finder.marks, &missing, wanted, names);
     }
     if found.is_empty()
         && let Some(other) = most_common(&finder.other_prefixes)
@@ -168,8 +164,9 @@ fn edits_of(
     Ok(edits)
 }
 
-fn check_twice(text: &str, found: &[Definition<'_>]) -> Result<(), IntoError> {
-    for (index, definition) in found.iter().enumerate() {
+fn check_twice(text: &str, found: &[Definition<'_>], writes: impl Fn(Setting) -> bool) -> Result<(), IntoError> {
+    // What is not written may be there as often as it likes.
+    for (index, definition) in found.iter().enumerate().filter(|(_, one)| writes(one.setting)) {
         if let Some(second) = found[index + 1..].iter().find(|other| other.name == definition.name) {
             let (first, second) = (line_of(text, definition.at), line_of(text, second.at));
             return Err(IntoError::Twice { name: definition.name.clone(), first, second });

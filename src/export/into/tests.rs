@@ -11,7 +11,7 @@ fn settings() -> Settings {
 
 fn rewritten(syntax: Syntax, text: &str, within: Option<&str>) -> Result<Rewritten, IntoError> {
     let prefix = Prefix::parse("APP").unwrap();
-    rewrite(syntax, text, &settings(), Names { prefix: &prefix, within })
+    rewrite(syntax, text, Wanted::all(&settings()), Names { prefix: &prefix, within })
 }
 
 /// The text without the block of what was added.
@@ -234,6 +234,103 @@ fn toml_keeps_its_form() {
         let error = rewritten(Syntax::Toml, text, None).unwrap_err().to_string();
         assert!(error.starts_with(problem), "{error}");
     }
+}
+
+/// What becomes of a text when only the number of connections is written.
+fn changed_only(syntax: Syntax, text: &str, within: Option<&str>) -> Result<Rewritten, IntoError> {
+    let prefix = Prefix::parse("APP").unwrap();
+    rewrite(syntax, text, Wanted::only(&settings(), &[Setting::MaxConnections]), Names { prefix: &prefix, within })
+}
+
+#[test]
+fn what_is_not_written_is_told_where_it_differs() {
+    for (syntax, text, line) in [
+        (Syntax::Python, "APP_IDLE_TIMEOUT = 600\nAPP_RETRY_ATTEMPTS = 3\nAPP_MAX_CONNECTIONS = 9\n", 1),
+        (Syntax::Env, "APP_RETRY_ATTEMPTS=3\nAPP_IDLE_TIMEOUT='600'\nAPP_MAX_CONNECTIONS=9\n", 2),
+        (Syntax::Toml, "[connection_pool]\nidle_timeout = 600\nretry_attempts = 3\nmax_connections = 9\n", 2),
+        (Syntax::Yaml, "connection_pool:\n  idle_timeout: 600\n  retry_attempts: 3\n  max_connections: 9\n", 2),
+    ] {
+        let rewritten = changed_only(syntax, text, None).unwrap();
+        assert_eq!(rewritten.text, text.replacen('9', "15", 1), "{syntax:?}");
+        assert_eq!(rewritten.changes.len(), 1);
+        let [left] = rewritten.left.as_slice() else { panic!("{:?}", rewritten.left) };
+        assert_eq!((left.line, left.setting), (line, Setting::IdleTimeout));
+        assert_eq!(left.has.as_deref().map(|text| text.trim_matches('\'')), Some("600"));
+    }
+    // What is not written cannot stand in the way either.
+    let text = "APP_IDLE_TIMEOUT = BASE * 2\nAPP_MAX_CONNECTIONS = 9\nAPP_IDLE_TIMEOUT = 300\n";
+    let rewritten = changed_only(Syntax::Python, text, None).unwrap();
+    assert_eq!(rewritten.text, text.replacen('9', "15", 1));
+    assert_eq!(rewritten.left, [Left { line: 1, setting: Setting::IdleTimeout, has: None }]);
+}
+
+#[test]
+fn a_missing_setting_is_added_where_it_is_written_and_an_empty_file_takes_all() {
+    let added = changed_only(Syntax::Yaml, "a: 1\n", None).unwrap();
+    assert!(added.text.contains("\nconnection_pool:\n  max_connections: 15\n# pool-tune: end"), "{}", added.text);
+    for (syntax, text) in [(Syntax::Python, "\n"), (Syntax::Env, ""), (Syntax::Toml, "\u{feff}"), (Syntax::Yaml, "")] {
+        assert_eq!(changed_only(syntax, text, None).unwrap().changes.len(), Setting::TABLE.len(), "{syntax:?}");
+    }
+}
+
+#[test]
+fn a_time_with_its_unit_stays_where_it_is_the_same() {
+    for (syntax, text) in [
+        (Syntax::Python, "APP_IDLE_TIMEOUT = os.getenv('A', '5m')\n"),
+        (Syntax::Env, "APP_IDLE_TIMEOUT=300s\n"),
+        (Syntax::Toml, "[connection_pool]\nidle_timeout = \"5m\"\n"),
+        (Syntax::Yaml, "connection_pool:\n  idle_timeout: 5m\n"),
+    ] {
+        let rewritten = rewritten(syntax, text, None).unwrap();
+        assert!(rewritten.text.starts_with(text.trim_end()), "{}", rewritten.text);
+        assert!(rewritten.changes.iter().all(|change| !change.name.eq_ignore_ascii_case("app_idle_timeout")));
+        let other = text.replace("5m", "7m").replace("300s", "7m");
+        let error = super::tests::rewritten(syntax, &other, None).unwrap_err().to_string();
+        assert!(error.contains("write 300 there by hand"), "{error}");
+    }
+}
+
+#[test]
+fn a_nested_part_is_named_with_dots() {
+    let yaml = "cache:\n  pool:\n    max_connections: 1\ndatabase:\n  pool:\n    max_connections: 2\n";
+    let toml = "[cache.pool]\nmax_connections = 1\n[database]\n[database.pool]\nmax_connections = 2\n";
+    for (syntax, text) in [(Syntax::Yaml, yaml), (Syntax::Toml, toml)] {
+        let rewritten = changed_only(syntax, text, Some("database.pool")).unwrap();
+        assert_eq!(rewritten.text, text.replace('2', "15"));
+        let nowhere = changed_only(syntax, text, Some("database.cache"));
+        assert_eq!(nowhere, Err(IntoError::NoSuchPart("database.cache".to_owned())));
+    }
+    // A name with a dot in it is a name as well.
+    let text = "\"database.pool\":\n  max_connections: 2\n";
+    assert_eq!(changed_only(Syntax::Yaml, text, Some("database.pool")).unwrap().text, text.replace(": 2", ": 15"));
+}
+
+#[test]
+fn spring_boot_s_file_is_left_to_its_own_format() {
+    for text in [
+        "spring:\n  datasource:\n    hikari:\n      maximum-pool-size: 30\n",
+        "server:\n  port: 1\nspring.datasource.url: jdbc:h2:mem\n",
+    ] {
+        let error = rewritten(Syntax::Yaml, text, None).unwrap_err().to_string();
+        assert!(error.contains("Spring Boot") && error.contains("export --format spring-boot`"), "{error}");
+    }
+    let hikari = "spring:\n  datasource:\n    hikari:\n      maximum-pool-size: 30\n";
+    assert!(matches!(
+        rewritten(Syntax::Yaml, hikari, Some("hikari")),
+        Err(IntoError::OtherPool { line: 1 | 2, format: "spring-boot", .. })
+    ));
+    // Beside names that are ours it is the application's affair.
+    rewritten(Syntax::Yaml, &format!("{hikari}connection_pool:\n  max_connections: 3\n"), None).unwrap();
+}
+
+#[test]
+fn yaml_s_added_numbers_are_plain() {
+    let text = "connection_pool:\n  connection_lifetime: \"3600\"\n  max_connections: 9\n";
+    let whole = rewritten(Syntax::Yaml, text, None).unwrap().text;
+    assert!(whole.contains("connection_lifetime: \"3600\"\n") && whole.contains("min_connections: 3\n"), "{whole}");
+    let mixed =
+        rewritten(Syntax::Yaml, "e:\n  APP_MAX_CONNECTIONS: \"9\"\n  APP_IDLE_TIMEOUT: 1\n", None).unwrap().text;
+    assert!(mixed.contains("  APP_MIN_CONNECTIONS: 3\n"), "{mixed}");
 }
 
 #[test]

@@ -1,14 +1,12 @@
 //! YAML: tree-sitter tells where values stand, and only those bytes are replaced.
 
-use std::ops::Range;
-
 use tree_sitter::Node;
 
 use super::{
-    Edits, IntoError, Names, Obstacle,
-    edit::{append, indented, line_end, line_of, marked, next_line, same, start_of_line},
+    Edits, IntoError, Names, Obstacle, Wanted,
+    edit::{Outcome, append, indented, line_end, line_of, marked, next_line, same, start_of_line},
     error::shortened,
-    plain,
+    is_same_time, plain,
     python::Sure,
     syntax,
 };
@@ -17,7 +15,7 @@ use crate::{
         Language, Written,
         yaml::{self, Entry},
     },
-    model::{Setting, Settings, Unit, Value},
+    model::{Setting, Unit, Value},
     report::words::breaks,
 };
 
@@ -32,7 +30,7 @@ struct Definition<'e, 't> {
 }
 
 /// What has to be replaced so that the file holds the settings.
-pub(super) fn edits(text: &str, settings: &Settings, names: Names<'_>) -> Result<Edits, IntoError> {
+pub(super) fn edits(text: &str, wanted: Wanted<'_>, names: Names<'_>) -> Result<Edits, IntoError> {
     let tree = yaml::tree(text).ok_or(IntoError::NotReadBack)?;
     let root = tree.root_node();
     if let Some(at) = syntax::lone_return(text) {
@@ -45,29 +43,28 @@ pub(super) fn edits(text: &str, settings: &Settings, names: Names<'_>) -> Result
     }
     let entries = yaml::entries(root, text);
     let found = found(&entries, names)?;
-    check_twice(text, &found)?;
+    check_twice(text, &found, wanted)?;
     read?;
+    if let (true, Some(entry)) = (found.is_empty(), spring_boot(&entries)) {
+        return Err(IntoError::OtherPool {
+            line: line_of(text, entry.pair.start_byte()),
+            pool: "Spring Boot",
+            format: "spring-boot",
+        });
+    }
 
     let mut edits = Edits::default();
-    let mut obstacles = Vec::new();
-    let mut obstacle = |at: usize, name: &str, text_: String| {
-        obstacles.push(Obstacle { line: line_of(text, at), name: name.to_owned(), text: text_ });
-    };
     for Definition { setting, entry, .. } in &found {
-        match changed(entry, text, settings.get(*setting)) {
-            Ok(Some((range, now))) => edits.replace(text, &entry.name, range, now),
-            Ok(None) => {}
-            Err(problem) => obstacle(entry.pair.start_byte(), &entry.name, problem),
-        }
+        let place = (*setting, entry.name.as_str(), entry.pair.start_byte());
+        edits.settle(text, wanted, place, changed(entry, text, wanted.get(*setting)));
     }
-    let missing: Vec<Setting> =
-        Setting::all().filter(|setting| !found.iter().any(|definition| definition.setting == *setting)).collect();
+    let missing = wanted.missing(|setting| found.iter().any(|definition| definition.setting == setting));
     if !missing.is_empty() {
         let home = home(&found).or_else(|| part(&entries, names));
         let is_constants = found.iter().any(|definition| definition.sure == Sure::Constant);
         let added = Added::new(text, &found, is_constants);
         let lines: Vec<(String, String)> =
-            missing.iter().map(|setting| added.line(*setting, settings.get(*setting), names)).collect();
+            missing.iter().map(|setting| added.line(*setting, wanted.get(*setting), names)).collect();
         let placed = match home {
             Some(mapping) if mapping.kind() == "flow_mapping" => add_to_flow(&mut edits, text, mapping, &lines),
             Some(mapping) => add_to_block(&mut edits, text, mapping, &lines),
@@ -77,10 +74,10 @@ pub(super) fn edits(text: &str, settings: &Settings, names: Names<'_>) -> Result
             edits.added(name, now);
         }
         if let Err((at, problem)) = placed {
-            obstacle(at, MAPPINGS[0], problem);
+            edits.obstacles.push(Obstacle { line: line_of(text, at), name: MAPPINGS[0].to_owned(), text: problem });
         }
     }
-    if obstacles.is_empty() { Ok(edits) } else { Err(IntoError::Obstacles(obstacles)) }
+    edits.unhindered()
 }
 
 /// Whether two texts hold the same but for the settings, so that no change has touched its neighbours.
@@ -132,7 +129,7 @@ fn found<'e, 't>(entries: &'e [Entry<'t>], names: Names<'_>) -> Result<Vec<Defin
     let setting_of = |entry: &Entry<'_>| entry.name.parse::<Setting>().ok();
     let mut found: Vec<_> = entries
         .iter()
-        .filter(|entry| names.within.is_none_or(|wanted| entry.path.iter().any(|name| name == wanted)))
+        .filter(|entry| names.within.is_none_or(|wanted| is_within(&entry.path, wanted)))
         .filter_map(|entry| {
             if let Some(setting) = names.of_constant(&entry.name) {
                 return Some(Definition { setting, sure: Sure::Constant, entry });
@@ -162,10 +159,29 @@ fn found<'e, 't>(entries: &'e [Entry<'t>], names: Names<'_>) -> Result<Vec<Defin
     Ok(found)
 }
 
+/// Whether a path goes through the mapping of a name; `database.pool` is the mapping `pool` in the mapping `database`.
+fn is_within(path: &[String], wanted: &str) -> bool {
+    (1..=path.len()).any(|end| ends_with(&path[..end], wanted))
+}
+
+fn ends_with(path: &[String], wanted: &str) -> bool {
+    let is_last = |name: &String| name == wanted;
+    let parts: Vec<&str> = wanted.split('.').collect();
+    path.last().is_some_and(is_last)
+        || path.len() >= parts.len()
+            && path[path.len() - parts.len()..].iter().zip(parts).all(|(name, part)| name == part)
+}
+
+/// What makes a file Spring Boot's: its pool reads names of its own, and would read none of ours.
+fn spring_boot<'e, 't>(entries: &'e [Entry<'t>]) -> Option<&'e Entry<'t>> {
+    let path = |entry: &Entry<'_>| [entry.path.join(".").as_str(), entry.name.as_str()].join(".");
+    entries.iter().find(|entry| path(entry).trim_start_matches('.').starts_with("spring.datasource"))
+}
+
 /// The mapping that was asked for by name, or is the pool's by its name.
 fn part<'t>(entries: &[Entry<'t>], names: Names<'_>) -> Option<Node<'t>> {
     let is_it = |entry: &&Entry<'_>| match names.within {
-        Some(wanted) => entry.name == wanted,
+        Some(wanted) => ends_with(&[entry.path.as_slice(), std::slice::from_ref(&entry.name)].concat(), wanted),
         None => MAPPINGS.contains(&entry.name.as_str()),
     };
     let mapping =
@@ -173,8 +189,10 @@ fn part<'t>(entries: &[Entry<'t>], names: Names<'_>) -> Option<Node<'t>> {
     entries.iter().filter(is_it).find_map(mapping)
 }
 
-fn check_twice(text: &str, found: &[Definition<'_, '_>]) -> Result<(), IntoError> {
-    for (index, one) in found.iter().enumerate() {
+fn check_twice(text: &str, found: &[Definition<'_, '_>], wanted: Wanted<'_>) -> Result<(), IntoError> {
+    // What is not written may be there as often as it likes.
+    let written = |definition: &&Definition<'_, '_>| wanted.writes(definition.setting);
+    for (index, one) in found.iter().enumerate().filter(|(_, one)| written(one)) {
         if let Some(other) = found[index + 1..].iter().find(|other| other.entry.name == one.entry.name) {
             let line = |definition: &Definition<'_, '_>| line_of(text, definition.entry.pair.start_byte());
             return Err(IntoError::Twice { name: one.entry.name.clone(), first: line(one), second: line(other) });
@@ -190,7 +208,7 @@ fn home<'t>(found: &[Definition<'_, 't>]) -> Option<Node<'t>> {
 }
 
 /// The place to change and its new text; `None` where the value is there already.
-fn changed(entry: &Entry<'_>, text: &str, wanted: &Value) -> Result<Option<(Range<usize>, String)>, String> {
+fn changed(entry: &Entry<'_>, text: &str, wanted: &Value) -> Outcome {
     let written = number_or_text(wanted);
     let by_hand = |what: &str| Err(format!("{what}; write {written} there by hand"));
     let Some(node) = entry.value else {
@@ -218,7 +236,7 @@ fn changed(entry: &Entry<'_>, text: &str, wanted: &Value) -> Result<Option<(Rang
     let quote = present.chars().next().filter(|first| place.kind() != "plain_scalar" && "'\"".contains(*first));
     let now = match wanted.number() {
         Some(number) => {
-            if number_of(&held).is_some_and(|present| same(present, number)) {
+            if number_of(&held).is_some_and(|present| same(present, number)) || is_same_time(&held, wanted) {
                 return Ok(None);
             }
             let is_none = matches!(held.as_str(), "" | "~" | "null" | "Null" | "NULL");
@@ -275,17 +293,19 @@ fn number_or_text(value: &Value) -> String {
 /// How names and values are written that a file has not.
 struct Added {
     is_constants: bool,
-    /// Readers of variables insist on texts.
+    /// The quotes of variables' numbers, where all of them are quoted: readers of variables may insist on texts.
     quote: Option<char>,
 }
 
 impl Added {
     fn new(text: &str, found: &[Definition<'_, '_>], is_constants: bool) -> Self {
-        let quote =
-            found.iter().filter(|definition| definition.setting.spec().unit != Unit::Sql).find_map(|definition| {
-                let value = definition.entry.value.and_then(yaml::content)?;
-                text.get(value.byte_range())?.chars().next().filter(|first| "'\"".contains(*first))
-            });
+        let quote_of = |definition: &Definition<'_, '_>| {
+            let value = definition.entry.value.and_then(yaml::content)?;
+            text.get(value.byte_range())?.chars().next().filter(|first| "'\"".contains(*first))
+        };
+        let mut numbers = found.iter().filter(|definition| definition.setting.spec().unit != Unit::Sql).map(quote_of);
+        let first = numbers.next().flatten();
+        let quote = first.filter(|_| is_constants && numbers.all(|quote| quote.is_some()));
         Self { is_constants, quote }
     }
 

@@ -136,6 +136,14 @@ fn a_closed_window_keeps_what_is_scheduled_out_and_a_person_only_told() {
     let folder = folder(&(TWO.replace(", heavy", "") + &schedule));
     assert_refused(&run(folder.path(), &["--scheduled"]), 11, &["nothing is run", &from, "next due at"]);
     assert!(!folder.path().join("results").exists());
+    // What cannot be begun is not announced.
+    let experiment = folder.path().join("experiments/two.yaml");
+    let text = fs::read_to_string(&experiment).unwrap();
+    fs::write(&experiment, text.replace("target: simulated", "target: {env: NIGHTLY_URL}")).unwrap();
+    let output = run(folder.path(), &[]);
+    assert_refused(&output, 2, &["`NIGHTLY_URL` is not set"]);
+    assert!(!stderr(&output).contains("outside the window") && !folder.path().join("results").exists());
+    fs::write(&experiment, text).unwrap();
     let output = run(folder.path(), &[]);
     assert!(output.status.success(), "{}", stderr(&output));
     let text = stderr(&output);
@@ -149,6 +157,48 @@ fn a_closed_window_keeps_what_is_scheduled_out_and_a_person_only_told() {
     assert!(output.status.success(), "{}", stderr(&output));
     let due = told(folder.path())["last"]["due"].as_str().unwrap().to_owned();
     assert!(due.ends_with(&format!("T{from}:00Z")), "{due}");
+    // What is over is told as what is to come.
+    let text = stdout(&pool_tune(folder.path(), &["schedule", "two"]));
+    let begins = |word: &str| {
+        let line = text.lines().find(|line| line.trim_start().starts_with(word)).unwrap();
+        line.trim_start().trim_start_matches(word).trim_start().split(" · ").next().unwrap().to_owned()
+    };
+    for time in [begins("next"), begins("last")] {
+        jiff::fmt::strtime::parse("%a %F %H:%M %:z", &time).unwrap_or_else(|error| panic!("{time}: {error}"));
+    }
+}
+
+#[test]
+fn a_program_has_its_names_under_the_same_prefix_when_its_round_goes_on() {
+    let folder = folder(&TWO.replace("[light, heavy]", "[mine.yaml, other.yaml]").replace("trials: 4", "trials: 10"));
+    for name in ["mine", "other"] {
+        let profile = format!(
+            "name: {name}\nworkers: 2\nsearch: {{ranges: {{max_connections: [1, 4]}}}}\nsettings: {{min_connections: 1, max_connections: 2}}\nworkload: {{operations: [{{name: read, sql: select 1}}]}}\n"
+        );
+        fs::write(folder.path().join(format!("experiments/{name}.yaml")), profile).unwrap();
+    }
+    let bench =
+        "env | grep _MAX_CONNECTIONS >> seen\necho '{\"successes\": 1000, \"failures\": 0, \"seconds\": 0.01}'\n";
+    fs::write(folder.path().join("bench.sh"), bench).unwrap();
+    let seen = || {
+        let seen = fs::read_to_string(folder.path().join("seen")).unwrap();
+        fs::remove_file(folder.path().join("seen")).unwrap();
+        seen
+    };
+    let target = ["--target", "command:sh bench.sh {max_connections} {min_connections}"];
+    let output = run(folder.path(), &[&target[..], &["--prefix", "SVC", "--seed", "3"]].concat());
+    assert!(output.status.success(), "{}", stderr(&output));
+    let before = runs(folder.path());
+    assert!(seen().lines().all(|line| line.starts_with("SVC_")));
+    // The command that repeats a run names what it was given.
+    let summary = read(folder.path(), &before[0], "summary.md");
+    assert!(summary.contains("--prefix SVC --target 'command:sh bench.sh"), "{summary}");
+    crash(folder.path());
+    let output = run(folder.path(), &target);
+    assert!(output.status.success() && stderr(&output).contains("goes on with the round"), "{}", stderr(&output));
+    let seen = seen();
+    assert!(!seen.is_empty() && seen.lines().all(|line| line.starts_with("SVC_")), "{seen}");
+    assert!(read(folder.path(), &before[1], "config.py").contains("SVC_MAX_CONNECTIONS = "));
 }
 
 #[test]
@@ -192,7 +242,10 @@ fn what_is_wrong_in_an_experiment_is_told_before_anything_is_made() {
         assert!(!stderr(&output).contains("hunter2") && !folder.path().join("results").exists());
     }
     let folder = folder(TWO);
-    assert_refused(&pool_tune(folder.path(), &["run", "--experiment", "tow"]), 2, &["experiments/tow.yaml"]);
+    let misspelt = pool_tune(folder.path(), &["run", "--experiment", "tvo"]);
+    assert_refused(&misspelt, 2, &["experiments/tvo.yaml", "did you mean `two`?"]);
+    let strange = pool_tune(folder.path(), &["run", "--experiment", "xyz"]);
+    assert_refused(&strange, 2, &["experiments/xyz.yaml", "expected one of `two`; name a file"]);
     assert_refused(&run(folder.path(), &["--profile", "light"]), 2, &["cannot be used with"]);
     assert_refused(&pool_tune(folder.path(), &["run", "--fresh"]), 2, &["--experiment"]);
 }

@@ -83,6 +83,42 @@ fn a_run_gives_an_answer_and_the_same_seed_the_same_bytes() {
 }
 
 #[test]
+fn sizes_that_the_workers_cannot_use_are_not_tried() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |name: &str, range: &str| {
+        let text = format!(
+            "name: few\nworkers: 8\nday: none\nsettings: {{min_connections: 2, max_connections: 10}}\n\
+             search: {{ranges: {{min_connections: [2, 5], max_connections: {range}}}}}\n\
+             workload: {{operations: [{{name: read, sql: select 1}}]}}\n"
+        );
+        fs::write(folder.path().join("few.yaml"), text).unwrap();
+        let run = ["run", "-p", "./few.yaml", "-t", "simulation", "--trials", "10", "--pairs", "6", "--name", name];
+        let (code, answer) = document(folder.path(), &run);
+        assert_eq!(code, Some(0), "{answer}");
+        let (_, shown) = document(folder.path(), &["show", name]);
+        let sizes = shown["trials"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|trial| trial["settings"]["max_connections"].as_u64().unwrap());
+        let mut sizes: Vec<u64> = sizes.collect();
+        sizes.sort_unstable();
+        sizes.dedup();
+        (answer["recommendation"].clone(), sizes)
+    };
+    let (kept, sizes) = run("kept", "[10, 30]");
+    assert_eq!(sizes, [10]);
+    let row = kept["rows"].as_array().unwrap().iter().find(|row| row["setting"] == "max_connections").unwrap();
+    assert_eq!((&row["decided_by"], &row["now"]), (&"kept".into(), &10.into()));
+    assert!(row["why"].as_str().unwrap().starts_with("8 workers have at most 8 connections in use at once"), "{row}");
+    assert!(kept["warnings"].to_string().contains("`max_connections` is not searched"), "{}", kept["warnings"]);
+    let (cut, sizes) = run("cut", "[4, 30]");
+    // The one in use is measured as it is, and nothing else beyond the workers is.
+    assert!(sizes.len() > 2 && sizes.iter().all(|size| *size <= 8 || *size == 10), "{sizes:?}");
+    assert!(cut["warnings"].to_string().contains("4..30, is cut to 4..8"), "{}", cut["warnings"]);
+}
+
+#[test]
 fn a_run_that_was_interrupted_goes_on_without_being_told_the_target() {
     let cut = tempfile::tempdir().unwrap();
     run(cut.path());

@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use pool_tune::{
-    export::{IntoError, Names, Prefix, Syntax, rewrite},
+    export::{IntoError, Names, Prefix, Syntax, Wanted, rewrite},
     model::{Setting, Settings, Value},
 };
 use rand::{RngExt as _, SeedableRng as _, seq::IndexedRandom as _};
@@ -196,7 +196,7 @@ fn two_hundred_files_take_the_values_and_keep_the_rest() {
         let settings = settings(&mut rng, &STATEMENTS);
         let case = case(&mut rng, &settings);
         let shown = &case.before;
-        let rewritten = rewrite(Syntax::Python, &case.before, &settings, names);
+        let rewritten = rewrite(Syntax::Python, &case.before, Wanted::all(&settings), names);
         if case.twice {
             let second = case.before.lines().position(|line| line.ends_with("= 3") && !line.starts_with(' '));
             let Err(IntoError::Twice { name, second: told, .. }) = rewritten else { panic!("{rewritten:?}: {shown}") };
@@ -213,7 +213,7 @@ fn two_hundred_files_take_the_values_and_keep_the_rest() {
         if case.before.contains("\r\n") {
             assert_eq!(rewritten.text.matches('\n').count(), rewritten.text.matches("\r\n").count());
         }
-        let again = rewrite(Syntax::Python, &rewritten.text, &settings, names).unwrap();
+        let again = rewrite(Syntax::Python, &rewritten.text, Wanted::all(&settings), names).unwrap();
         assert_eq!((again.text.as_str(), again.changes.len()), (rewritten.text.as_str(), 0));
         asks.push(json!({"name": format!("file {number}"), "text": rewritten.text, "expressions": case.expressions}));
         wanted.push((settings, rewritten.text));

@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use pool_tune::{
-    export::{IntoError, Names, Prefix, Syntax, rewrite},
+    export::{IntoError, Names, Prefix, Syntax, Wanted, rewrite},
     model::{Setting, Settings, Value},
 };
 use rand::{RngExt as _, SeedableRng as _, seq::IndexedRandom as _};
@@ -163,7 +163,7 @@ fn a_hundred_yaml_files_take_the_values_and_keep_the_rest() {
         let settings = settings(&mut rng, &STATEMENTS);
         let case = case(&mut rng, &settings);
         let shown = &case.before;
-        let rewritten = rewrite(Syntax::Yaml, &case.before, &settings, names);
+        let rewritten = rewrite(Syntax::Yaml, &case.before, Wanted::all(&settings), names);
         if case.twice {
             assert!(matches!(rewritten, Err(IntoError::Twice { .. })), "{rewritten:?}: {shown}");
             refused += 1;
@@ -179,7 +179,7 @@ fn a_hundred_yaml_files_take_the_values_and_keep_the_rest() {
         if case.before.contains("\r\n") {
             assert_eq!(rewritten.text.matches('\n').count(), rewritten.text.matches("\r\n").count());
         }
-        let again = rewrite(Syntax::Yaml, &rewritten.text, &settings, names).unwrap();
+        let again = rewrite(Syntax::Yaml, &rewritten.text, Wanted::all(&settings), names).unwrap();
         assert_eq!((again.text.as_str(), again.changes.len()), (rewritten.text.as_str(), 0));
         let name = |setting: Setting| {
             if case.constants { format!("APP_{}", setting.name().to_uppercase()) } else { setting.name().to_owned() }
