@@ -329,11 +329,38 @@ fn an_interrupted_run_of_a_program_goes_on_without_its_target_being_given_again(
     let output = run_command(folder.path(), &breaks, &["--seed", "1"]);
     assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
     fs::write(folder.path().join("mended"), "").unwrap();
-    let output = pool_tune(folder.path(), &["run", "--resume", "run"]);
+    // What the environment has for other programs does not contradict what is stored; a flag does.
+    let resumed = |more: &[&str]| {
+        let mut command = program(folder.path());
+        command.env("DATABASE_URL", "postgres://me@127.0.0.1:1/nowhere");
+        command.args(["run", "--resume", "run"]).args(more).output().unwrap()
+    };
+    let output = resumed(&["--target", "postgres://me@127.0.0.1:1/nowhere"]);
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    assert!(stderr(&output).contains("not on postgres://"), "{}", stderr(&output));
+    let output = resumed(&[]);
     assert!(output.status.success(), "{}", stderr(&output));
     assert!(stderr(&output).contains("7 trials are taken over"), "{}", stderr(&output));
     let summary = read(folder.path(), "run", "summary.md");
     assert!(summary.contains("--target 'command:sh bench.sh {max_connections}'"), "{summary}");
+}
+
+#[test]
+fn a_target_that_is_named_wins_over_the_profiles_also_where_the_environment_has_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("p.yaml"), "name: own\nworkers: 2\ntarget: {command: 'false'}\n").unwrap();
+    let url = "postgres://me@127.0.0.1:1/nowhere";
+    let told = |target: &[&str]| {
+        let mut command = program(folder.path());
+        command.env("DATABASE_URL", url).args(["run", "--profile", "./p.yaml", "--name", "run"]).args(target);
+        let output = command.output().unwrap();
+        assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
+        stderr(&output)
+    };
+    let told_by_flag = told(&["--target", url]);
+    assert!(told_by_flag.contains("127.0.0.1:1"), "{told_by_flag}");
+    let told_by_profile = told(&[]);
+    assert!(told_by_profile.contains("`false` ended with code 1"), "{told_by_profile}");
 }
 
 #[test]
