@@ -196,6 +196,47 @@ impl Caller {
     }
 }
 
+/// Whether a program is there to be started, so that a wrong path is told before anything is begun.
+///
+/// # Errors
+/// What is wrong with it, as a fragment that fits after "failed to".
+pub fn startable(call: &Call) -> Result<(), String> {
+    let folder = call.directory.as_deref().map_or_else(PathBuf::new, PathBuf::from);
+    let Some(program) = call.words.first() else { return Ok(()) };
+    let wrong = |problem: String| Err(format!("start the target: `{program}` cannot be started: {problem}"));
+    if call.directory.is_some() && !folder.is_dir() {
+        return wrong(format!(
+            "its `directory` `{}` is not there; a relative one is seen from where pool-tune is started",
+            folder.display()
+        ));
+    }
+    // What is filled in is known only when it is.
+    if program.contains('{') {
+        return Ok(());
+    }
+    let is_executable = |path: &Path| {
+        use std::os::unix::fs::PermissionsExt as _;
+        std::fs::metadata(path).is_ok_and(|of| of.is_file() && of.permissions().mode() & 0o111 != 0)
+    };
+    if program.contains('/') {
+        let path = folder.join(program);
+        return match () {
+            () if is_executable(&path) => Ok(()),
+            () if path.is_dir() => wrong("it is a folder; name a program in it".to_owned()),
+            () if path.exists() => wrong(format!(
+                "it is not executable; `chmod +x {0}`, or name what runs it, such as `sh {0}`",
+                path.display()
+            )),
+            () => wrong(format!("it is not there; see that `{}` is the path that you mean", path.display())),
+        };
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    if std::env::split_paths(&path).any(|folder| is_executable(&folder.join(program))) {
+        return Ok(());
+    }
+    wrong(format!("it is in no folder of PATH; install it, or name its path, such as ./{program}"))
+}
+
 fn failed(cause: impl Into<String>) -> TrialError {
     TrialError::Program(cause.into())
 }

@@ -314,7 +314,22 @@ fn a_command_that_cannot_be_started_or_read_is_told() {
     };
     assert!(told("command:", 2).contains("there is no program"));
     assert!(told("command:sh 'x", 2).contains("a quote is not closed"));
-    assert!(told("command:./nowhere.sh", 3).contains("`./nowhere.sh` cannot be started"));
+    let misspelt = told("command:sh bench.sh {max_conections}", 2);
+    assert!(misspelt.contains("did you mean `{max_connections}`?"), "{misspelt}");
+    let told_at_once = |target: &str, why: &str| {
+        let said = told(target, 2);
+        assert!(said.contains(why) && !said.contains("--resume") && !said.contains("void"), "{target}: {said}");
+    };
+    told_at_once("command:./nowhere.sh", "`./nowhere.sh` cannot be started: it is not there");
+    told_at_once("command:no-such-program x", "`no-such-program` cannot be started: it is in no folder of PATH");
+    fs::write(folder.path().join("plain.sh"), GOOD).unwrap();
+    told_at_once("command:./plain.sh", "`./plain.sh` cannot be started: it is not executable");
+    let nowhere = "name: own\nworkers: 2\ntarget: {command: sh x, directory: ./nowhere}\n";
+    fs::write(folder.path().join("p.yaml"), nowhere).unwrap();
+    let output = pool_tune(folder.path(), &["run", "--profile", "./p.yaml"]);
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    assert!(stderr(&output).contains("its `directory` `./nowhere` is not there"), "{}", stderr(&output));
+    assert!(!stdout(&pool_tune(folder.path(), &["runs"])).contains("own"), "no run was begun");
     let output = pool_tune(folder.path(), &["stress", "--target", "command:sh bench.sh"]);
     assert_eq!(output.status.code(), Some(2));
     assert!(stderr(&output).contains("use `pool-tune run`"), "{}", stderr(&output));
@@ -348,7 +363,11 @@ fn an_interrupted_run_of_a_program_goes_on_without_its_target_being_given_again(
 #[test]
 fn a_target_that_is_named_wins_over_the_profiles_also_where_the_environment_has_the_same() {
     let folder = tempfile::tempdir().unwrap();
-    fs::write(folder.path().join("p.yaml"), "name: own\nworkers: 2\ntarget: {command: 'false'}\n").unwrap();
+    fs::write(
+        folder.path().join("p.yaml"),
+        "name: own\nworkers: 2\ntarget: {command: 'false'}\nworkload: {operations: [{name: read, sql: select 1}]}\n",
+    )
+    .unwrap();
     let url = "postgres://me@127.0.0.1:1/nowhere";
     let told = |target: &[&str]| {
         let mut command = program(folder.path());
@@ -370,6 +389,27 @@ fn a_program_says_what_it_cannot_serve_and_no_settings_are_recommended() {
     let output = run_command(folder.path(), script, &[]);
     assert_eq!(output.status.code(), Some(5), "{}", stderr(&output));
     assert!(stdout(&output).contains("No settings keep the limits"), "{}", stdout(&output));
+}
+
+#[test]
+fn what_contradicts_itself_or_waits_for_a_shell_is_told_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = run_command(folder.path(), GOOD, &[]);
+    assert!(!stderr(&output).contains("shell"), "{}", stderr(&output));
+    fs::remove_dir_all(folder.path().join("results")).unwrap();
+    let profile = "name: own\nworkers: 2\ntarget:\n  command: sh bench.sh {max_connections} {idle_timeout} $PORT > out\n  \
+                   takes: [max_connections, min_connections]\nbudget: {search_trials: 10, verification_pairs: 6}\n";
+    fs::write(folder.path().join("p.yaml"), profile).unwrap();
+    let output = pool_tune(folder.path(), &["run", "--profile", "./p.yaml"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let said = stderr(&output);
+    for text in [
+        "no shell reads the command, and the program is given `$PORT`, `>` as it stands: write sh -c '…' around it",
+        "the command names idle_timeout, not among `takes` and so kept at the value in use",
+        "`takes` has min_connections, told to the command in its environment alone (SUPABASE_MIN_CONNECTIONS)",
+    ] {
+        assert_eq!(said.matches(text).count(), 1, "{text}: {said}");
+    }
 }
 
 #[test]
@@ -410,6 +450,12 @@ fn profiles_of_programs_and_services_are_checked_with_their_lines() {
         ("  comand: x\n", 4, "did you mean `command`"),
         ("  command: x\n  reads: wrkk\n", 5, "did you mean `wrk`"),
         ("  command: []\n", 4, "`command` is empty"),
+        ("  command: [x, '{max_conections}']\n", 4, "did you mean `{max_connections}`"),
+        (
+            "  http: http://x\n  requests: [{path: /}]\n  apply: {request: {path: /, body: '{max_conections}'}}\n",
+            6,
+            "did you mean `{max_connections}`",
+        ),
         ("  command: x\n  takes: [max_conections]\n", 5, "did you mean `max_connections`"),
         ("  http: localhost\n  requests: [{path: /}]\n", 4, "expected a URL"),
         ("  http: http://me:hunter2@x\n  requests: [{path: /}]\n", 4, "holds a user or a password"),
