@@ -268,6 +268,12 @@ impl Target {
         }
     }
 
+    /// Whether it makes its own load, and need not keep to what a trial asks for.
+    #[must_use]
+    pub fn measures_itself(&self) -> bool {
+        matches!(self, Self::Command(_))
+    }
+
     /// Leaves the target as it was found: a service has the settings in use again.
     ///
     /// # Errors

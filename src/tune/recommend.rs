@@ -443,6 +443,13 @@ pub(super) fn warnings(disturbances: &Disturbances) -> Vec<String> {
             disturbances.disturbed
         ));
     }
+    if disturbances.short > 0 {
+        warnings.push(format!(
+            "in {} of {of} trials the program measured for less than half of the time that it was asked to: short trials vary more; \
+             have it heed {{seconds}} or POOL_TUNE_SECONDS",
+            disturbances.short
+        ));
+    }
     if 4 * disturbances.unsteady > of {
         warnings.push(format!(
             "in {} of {of} trials throughput was not steady by the end of the warm-up",

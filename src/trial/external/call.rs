@@ -7,7 +7,7 @@ use std::{
     io::Write as _,
     path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -36,7 +36,11 @@ const BESIDE: Duration = Duration::from_secs(60);
 /// What a program printed, and how long it took.
 pub(super) struct Ended {
     pub(super) stdout: Kept,
+    pub(super) stderr: Kept,
+    pub(super) began: SystemTime,
     pub(super) took: Duration,
+    /// The code that it ended with where that is not 0, and what is told of it then.
+    pub(super) failure: Option<(i32, String)>,
 }
 
 /// What a program may leave behind when it has ended well.
@@ -70,7 +74,7 @@ impl Caller {
     ///
     /// # Errors
     /// [`TrialError::Cancelled`] when `cancel` ended it; [`TrialError::Program`] when it could not be started, took too long,
-    /// or ended with anything but 0.
+    /// or was ended by a signal.
     pub(super) async fn run(
         &self,
         call: &Call,
@@ -103,7 +107,7 @@ impl Caller {
         if let Some(directory) = &call.directory {
             command.current_dir(directory);
         }
-        let started = Instant::now();
+        let (began, started) = (SystemTime::now(), Instant::now());
         let mut child = command.spawn().map_err(|error| {
             failed(format!("`{program}` cannot be started: {error}; see that it is there and executable"))
         })?;
@@ -153,12 +157,16 @@ impl Caller {
         };
         self.keep(trial, &format!("$ {shown}\n{}", listed(&names.environment(&self.around))), &told, &stdout, &stderr);
         match ended {
-            Some(Ok(status)) if status.success() => Ok(Ended { stdout, took }),
+            Some(Ok(status)) if status.success() => Ok(Ended { stdout, stderr, began, took, failure: None }),
             _ if cancel.is_cancelled() => Err(TrialError::Cancelled),
-            _ => {
+            ended => {
                 let last = last_line(&stderr).or_else(|| last_line(&stdout));
                 let last = last.map(|line| format!("; the last that it said: {line}")).unwrap_or_default();
-                Err(failed(format!("`{shown}` {told}{last}{}", self.where_kept(trial))))
+                let told = format!("`{shown}` {told}{last}{}", self.where_kept(trial));
+                match ended.and_then(|status| status.ok()?.code()) {
+                    Some(code) => Ok(Ended { stdout, stderr, began, took, failure: Some((code, told)) }),
+                    None => Err(failed(told)),
+                }
             }
         }
     }

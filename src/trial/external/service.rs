@@ -162,8 +162,8 @@ impl ServiceTarget {
     ) -> Result<(), TrialError> {
         match &self.service.apply {
             Apply::Call(call) => {
-                self.caller.run(call, settings, (trial, seed), Leaves::Running, cancel).await?;
-                Ok(())
+                let ended = self.caller.run(call, settings, (trial, seed), Leaves::Running, cancel).await?;
+                ended.failure.map_or(Ok(()), |(_, told)| Err(TrialError::Program(told)))
             }
             Apply::Request(request) => {
                 let names = Names::of_trial(settings, self.caller.around(), trial, seed);

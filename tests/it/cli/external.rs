@@ -396,6 +396,10 @@ fn what_contradicts_itself_or_waits_for_a_shell_is_told_once() {
     let folder = tempfile::tempdir().unwrap();
     let output = run_command(folder.path(), GOOD, &[]);
     assert!(!stderr(&output).contains("shell"), "{}", stderr(&output));
+    // Its trials are short, which is told once as it goes and once in the answer.
+    let told = "the program measured for 10.0 ms in trial 1, and is asked for 2.00 s";
+    assert_eq!(stderr(&output).matches(told).count(), 1, "{}", stderr(&output));
+    assert!(stdout(&output).contains("trials the program measured for less than half"), "{}", stdout(&output));
     fs::remove_dir_all(folder.path().join("results")).unwrap();
     let profile = "name: own\nworkers: 2\ntarget:\n  command: sh bench.sh {max_connections} {idle_timeout} $PORT > out\n  \
                    takes: [max_connections, min_connections]\nbudget: {search_trials: 10, verification_pairs: 6}\n";
@@ -410,6 +414,29 @@ fn what_contradicts_itself_or_waits_for_a_shell_is_told_once() {
     ] {
         assert_eq!(said.matches(text).count(), 1, "{text}: {said}");
     }
+}
+
+#[test]
+fn a_load_generators_code_for_failed_requests_counts_beside_its_summary() {
+    let cluster = Cluster::start("");
+    let folder = tempfile::tempdir().unwrap();
+    // A client gives up at the first error of SQL, and pgbench ends with 2.
+    fs::write(folder.path().join("odd.sql"), "select 1 / (case when random() < 0.0001 then 0 else 1 end);\n").unwrap();
+    let pgbench = binary("pgbench");
+    let script = format!("{} -n -f odd.sql -c 2 -t 5000 '{}'; exit $?", pgbench.display(), url(&cluster));
+    let output = run_command(folder.path(), &script, &[]);
+    assert!(matches!(output.status.code(), Some(0 | 5)), "{}", stderr(&output));
+    let log = (1..=10).map(|trial| read(folder.path(), "run/trials", &format!("{trial:03}.log"))).collect::<String>();
+    assert!(log.contains("it ended with code 2"), "{log}");
+    let failed: u64 =
+        trials(folder.path()).iter().map(|trial| trial["measurement"]["requests"]["failed"].as_u64().unwrap()).sum();
+    assert!(failed > 0, "clients that gave up are failures");
+
+    fs::remove_dir_all(folder.path().join("results")).unwrap();
+    let k6 = r#"echo '{"metrics": {"iterations": {"count": 300, "rate": 100}, "iteration_duration": {"p(95)": 10}}}'; sleep 3; "#;
+    let output = run_command(folder.path(), &format!("{k6} exit 98"), &[]);
+    assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
+    assert!(stderr(&output).contains("ended with code 98"), "{}", stderr(&output));
 }
 
 #[test]
