@@ -104,9 +104,10 @@ impl ServiceTarget {
         result.map(|mut details| {
             let measurement = &mut details.measurement;
             measurement.acquire = Acquisition { total: self.client.pool.acquire(), ..measurement.acquire };
-            if self.service.metrics.is_none() {
-                measurement.utilisation = Utilisation::default();
-            }
+            measurement.utilisation = match self.service.metrics {
+                Some(_) => self.client.pool.known(measurement.utilisation),
+                None => Utilisation::default(),
+            };
             details
         })
     }
