@@ -445,6 +445,51 @@ fn a_load_generators_code_for_failed_requests_counts_beside_its_summary() {
 }
 
 #[test]
+fn too_few_requests_to_judge_the_success_rate_are_told_as_such() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = run_command(folder.path(), r#"echo '{"successes": 1, "failures": 0, "seconds": 0.01}'"#, &[]);
+    assert_eq!(output.status.code(), Some(5), "{}", stderr(&output));
+    let said = stdout(&output).replace('\n', " ");
+    assert!(said.contains("too few requests were made"), "{said}");
+    assert!(said.contains("A trial had 1 at most, and it takes 368 without a failure"), "{said}");
+    // What it did not tell is not told as nothing.
+    let shown = stdout(&pool_tune(folder.path(), &["show"]));
+    let row = shown.lines().find(|line| line.contains("baseline")).unwrap();
+    assert_eq!(row.matches('–').count(), 2, "{row}");
+    let summary = read(folder.path(), "run", "summary.md");
+    let row = summary.lines().find(|line| line.starts_with("| pool utilisation")).unwrap();
+    assert!(row.contains('–') && !row.contains('%'), "{row}");
+}
+
+#[test]
+fn a_verification_that_noise_leaves_undecided_tells_what_it_could_have_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    // Pools of more than ten look better to the search, and are as good in the verification; trials differ by the trial's number.
+    let script = "n=$((20000 + POOL_TUNE_SEED * 7919 % 8000)); [ $1 -gt 10 ] && [ $POOL_TUNE_TRIAL -lt 12 ] && n=$((n * 2))\n\
+                  echo \"{\\\"successes\\\": $n, \\\"failures\\\": 0, \\\"seconds\\\": 0.5}\"";
+    let output = run_command(folder.path(), script, &["--seed", "1", "--pin", "min_connections=2"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let said = stdout(&output).replace('\n', " ");
+    assert!(said.contains("the verification does not show it"), "{said}");
+    assert!(said.contains("these 6 pairs show a difference from about"), "{said}");
+    assert!(said.contains("(`trial: {measure: …}` in the profile) or four times the pairs (--pairs)"), "{said}");
+}
+
+#[test]
+fn statements_are_no_requests_to_a_service() {
+    let folder = tempfile::tempdir().unwrap();
+    let profile = "name: own\nworkers: 2\ntarget:\n  http: http://127.0.0.1:1\n  requests: [{path: /}]\n  \
+                   apply: {request: {path: /admin}}\n";
+    fs::write(folder.path().join("p.yaml"), profile).unwrap();
+    fs::write(folder.path().join("q.sql"), "select 1;\n").unwrap();
+    for more in [["--file", "q.sql"], ["--builtin", "tpcb-like"]] {
+        let output = pool_tune(folder.path(), &[&["stress", "--profile", "./p.yaml"], &more[..]].concat());
+        assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+        assert!(stderr(&output).contains("loads a service over HTTP"), "{}", stderr(&output));
+    }
+}
+
+#[test]
 fn a_service_that_never_gets_ready_is_told_with_its_last_answer() {
     let folder = tempfile::tempdir().unwrap();
     let port = free_port();
