@@ -81,12 +81,18 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// The command line, and whether `run` has its target from there.
+/// The command line, and whether a target is from there.
 fn parsed() -> Result<Arguments, clap::Error> {
     let matches = Arguments::command().try_get_matches()?;
     let mut arguments = Arguments::from_arg_matches(&matches)?;
-    if let (Command::Run(run), Some(("run", matches))) = (&mut arguments.command, matches.subcommand()) {
-        run.target_is_flag = matches.value_source("target") == Some(ValueSource::CommandLine);
+    let is_flag = match matches.subcommand() {
+        Some(("run" | "stress", matches)) => matches.value_source("target") == Some(ValueSource::CommandLine),
+        _ => false,
+    };
+    match &mut arguments.command {
+        Command::Run(run) => run.target_is_flag = is_flag,
+        Command::Stress(stress) => stress.target_is_flag = is_flag,
+        _ => {}
     }
     Ok(arguments)
 }

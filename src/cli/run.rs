@@ -23,7 +23,7 @@ use crate::{
     model::{Recommendation, Verdict},
     profile::ExperimentBudget,
     store::Store,
-    tune::{Choice, Event, TuneError},
+    tune::{Choice, Event, Private, TuneError},
 };
 
 /// Tunes.
@@ -38,7 +38,9 @@ pub(super) async fn run(global: &Arguments, arguments: &RunArguments) -> Result<
         None => {
             let intent = new_intent(arguments, wishes)?;
             let target = arguments.target.as_ref();
-            let choice = job::choice_of(target, intent.profile(), intent.prefix(), folder).await.map_err(job_error)?;
+            let choice =
+                job::choice_of(target, arguments.target_is_flag, intent.profile(), intent.prefix(), folder).await;
+            let choice = choice.map_err(job_error)?;
             Some((intent, choice))
         }
         Some(_) => None,
@@ -74,13 +76,21 @@ pub(super) async fn run(global: &Arguments, arguments: &RunArguments) -> Result<
 async fn resumed(store: &Store, arguments: &RunArguments, run: &str) -> Result<(Intent, Choice)> {
     let intent = Intent::resumed(store, run).await.map_err(job_error)?;
     let profile = intent.profile();
-    // What has no database has no secret, so that it need not be given again.
+    let flag = arguments.target.as_ref().filter(|_| arguments.target_is_flag);
     let own = profile.target.as_ref().map(ToString::to_string);
-    let kept =
-        intent.target().filter(|target| simulation::is_without_database(target) && own.as_deref() != Some(target));
-    let named = arguments.target.clone().or_else(|| kept.map(Into::into));
+    let stored = intent.target().unwrap_or_default();
+    // Nothing was named for it, and nothing is now: a database that stands in for another says so again.
+    let usual = arguments.target.is_none() && own.is_none() && Choice::Private(Private::any()).shown() == stored;
+    // What has no secret need not be given again; only a flag may contradict it, not the environment.
+    let named = match flag {
+        Some(flag) => Some(flag.clone()),
+        None if usual || own.as_deref() == Some(stored) => None,
+        None if needs_no_secret(stored) => Some(stored.into()),
+        None => arguments.target.clone(),
+    };
     let results = &arguments.results.results;
-    let choice = job::choice_of(named.as_ref(), profile, intent.prefix(), results).await.map_err(job_error)?;
+    let choice = job::choice_of(named.as_ref(), named.is_some(), profile, intent.prefix(), results).await;
+    let choice = choice.map_err(job_error)?;
     intent.is_made_on(&choice).map_err(job_error)?;
     Ok((intent, choice))
 }
@@ -125,12 +135,16 @@ fn new_intent(arguments: &RunArguments, wishes: Wishes) -> Result<Intent> {
     Intent::new(profile, file, wishes, Timestamp::now()).map_err(job_error)
 }
 
+/// Whether all of a target is stored: a throw-away database, or what has none.
+fn needs_no_secret(target: &str) -> bool {
+    matches!(target, "private" | "mariadb:private" | "sqlite:private") || simulation::is_without_database(target)
+}
+
 /// The command that goes on with a run.
 pub(super) fn resume_command(run: &str, target: &str, results: &Path) -> String {
     let mut command = format!("pool-tune run --resume {run}");
     // What is stored of a URL has no password: a person has to put theirs in, or has it in the environment.
-    let needs_none = target == "private" || simulation::is_without_database(target);
-    if !needs_none && std::env::var_os("DATABASE_URL").is_none() {
+    if !needs_no_secret(target) && std::env::var_os("DATABASE_URL").is_none() {
         command.push_str(&format!(" --target '{target}'"));
     }
     if results != Path::new("results") && std::env::var_os("POOL_TUNE_RESULTS").is_none() {

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     job::{FolderLock, store_path},
-    model::{Recommendation, Setting, Verdict},
+    model::{Latency, Recommendation, Setting, Verdict},
     report,
     store::{RunStatus, Store, TrialRecord},
     tune::Phase,
@@ -149,8 +149,8 @@ fn trials_table(trials: &[TrialRecord]) -> Table {
         row.extend([
             format!("{:.0}", measurement.throughput),
             format!("{:.3}", measurement.requests.success_rate * 100.0),
-            format!("{:.2}", measurement.query.p95 * 1e3),
-            format!("{:.2}", measurement.acquire.total.p95 * 1e3),
+            p95(&measurement.query),
+            p95(&measurement.acquire.total),
         ]);
         row.extend(measurement.under_faults.iter().map(|part| format!("{:.1}", part.share * 100.0)));
         table.add_row(row);
@@ -161,6 +161,11 @@ fn trials_table(trials: &[TrialRecord]) -> Table {
         }
     }
     table
+}
+
+/// In milliseconds; a program or a service does not tell every time.
+fn p95(times: &Latency) -> String {
+    if times.count == 0 { "–".to_owned() } else { format!("{:.2}", times.p95 * 1e3) }
 }
 
 /// The answer of a run as text: the verdict, a row a setting, insights, warnings.

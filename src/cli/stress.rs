@@ -44,14 +44,24 @@ pub(super) async fn stress(global: &Arguments, arguments: &StressArguments) -> R
     }
     let mut profile = profiles::load(&arguments.profile)?;
     let (results, prefix) = (&arguments.results.results, export::Prefix::default());
-    let choice = job::choice_of(arguments.target.as_ref(), &profile, &prefix, results).await.map_err(job_error)?;
+    let choice = job::choice_of(arguments.target.as_ref(), arguments.target_is_flag, &profile, &prefix, results)
+        .await
+        .map_err(job_error)?;
     if matches!(&choice, Choice::External { target: External::Command(_), .. }) {
         return Err(bad_input(
             "stress makes the load itself, and a `command` target makes its own: use `pool-tune run`, or give a database or \
              a profile with an `http` target",
         ));
     }
+    let service = matches!(&choice, Choice::External { target: External::Http(_), .. });
     if !arguments.file.is_empty() || !arguments.builtin.is_empty() {
+        if service {
+            return Err(bad_input(format!(
+                "--file and --builtin are SQL, and profile `{}` loads a service over HTTP, whose requests are in its `target`: leave \
+                 them out, or give a database with --target",
+                profile.name
+            )));
+        }
         profile.do_as(scripts(arguments)?);
         let names: Vec<&str> = arguments.file.iter().chain(&arguments.builtin).map(String::as_str).collect();
         profile.name = format!("pgbench scripts {}", names.join(", "));
@@ -63,8 +73,12 @@ pub(super) async fn stress(global: &Arguments, arguments: &StressArguments) -> R
     let csv = arguments.csv.as_deref().map(create).transpose()?;
     let hdr_log = arguments.hdr_log.as_deref().map(create).transpose()?;
     let most = tests.iter().map(|test| test.settings.max_connections()).max().unwrap_or(1);
-    if !matches!(choice, Choice::Simulation { .. }) {
-        enough_files(&tests, most)?;
+    if service {
+        // Each worker has a connection of its own to the service, whatever its pool.
+        let workers = tests.iter().map(|test| test.load.workers).max().unwrap_or(1);
+        enough_files(&tests, workers, "--workers")?;
+    } else if !matches!(choice, Choice::Simulation { .. }) {
+        enough_files(&tests, most, "--max-connections")?;
     }
 
     let (cancel, finish) = (CancellationToken::new(), CancellationToken::new());
@@ -291,7 +305,7 @@ async fn run_all(
 }
 
 /// Every connection is a file, and through a proxy three.
-fn enough_files(tests: &[Test], connections: u32) -> Result<()> {
+fn enough_files(tests: &[Test], connections: u32, flag: &str) -> Result<()> {
     /// What the program needs beside connections.
     const OTHERS: u64 = 64;
     let proxied =
@@ -310,7 +324,7 @@ fn enough_files(tests: &[Test], connections: u32) -> Result<()> {
     }
     Err(bad_input(format!(
         "failed to plan the test: {connections} connections need {needed} open files{}, and this process may have {}: raise \
-         the limit (`ulimit -n {needed}`), or lower --max-connections",
+         the limit (`ulimit -n {needed}`), or lower {flag}",
         if proxied { " (three each, for the proxy)" } else { "" },
         limit.maximum.or(limit.current).unwrap_or_default()
     )))

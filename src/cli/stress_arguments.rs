@@ -21,6 +21,9 @@ pub(super) struct StressArguments {
     /// [default: a private PostgreSQL; SQLite where none is installed]
     #[arg(short, long, value_name = "URL", env = "DATABASE_URL", hide_env_values = true)]
     pub(super) target: Option<SecretString>,
+    /// Whether the target stands on the command line, and not in the environment.
+    #[arg(skip)]
+    pub(super) target_is_flag: bool,
     /// A scenario's name or file, once or several times; `list` lists those that are built in [default: basic]
     #[arg(short, long, value_name = "NAME|FILE", conflicts_with = "full_suite")]
     pub(super) scenario: Vec<String>,

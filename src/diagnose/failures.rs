@@ -48,11 +48,13 @@ pub(super) fn pool_beyond_server(facts: &Facts<'_>) -> Option<Found> {
         title: "The pool is larger than the server allows".to_owned(),
         evidence: vec![
             format!("{count} connections refused because the server has too many"),
-            format!(
-                "{} connections open at most, max_connections {}",
-                facts.measurement.utilisation.peak_total,
-                facts.settings.max_connections()
-            ),
+            // A service may not tell how many are open.
+            match facts.measurement.utilisation.peak_total {
+                0 => format!("max_connections {}", facts.settings.max_connections()),
+                most => {
+                    format!("{most} connections open at most, max_connections {}", facts.settings.max_connections())
+                }
+            },
         ],
         remedy:
             "lower max_connections: all pools together (instances × max_connections) have to stay below the server's \

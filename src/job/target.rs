@@ -11,20 +11,19 @@ use crate::{
     tune::{Choice, Private},
 };
 
-/// What is loaded: the target that was named, or else the profile's own. That of the environment (`DATABASE_URL`) is for profiles
-/// that have none of their own.
+/// What is loaded: the target that was named, or else the profile's own. That of the environment (`DATABASE_URL`), which was not
+/// asked for, is for profiles that have none of their own.
 ///
 /// # Errors
 /// [`JobError::Input`], which never repeats a URL.
 pub async fn choice_of(
     target: Option<&SecretString>,
+    asked_for: bool,
     profile: &Profile,
     prefix: &Prefix,
     results: &Path,
 ) -> Result<Choice, JobError> {
-    let of_environment = env::var("DATABASE_URL").ok();
-    let named =
-        target.filter(|target| profile.target.is_none() || of_environment.as_deref() != Some(target.expose_secret()));
+    let named = target.filter(|_| asked_for || profile.target.is_none());
     match (named, &profile.target) {
         (None, Some(target)) => Ok(external(target.clone(), prefix, results)),
         (named, _) => choice(named, prefix, results).await,

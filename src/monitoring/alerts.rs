@@ -47,6 +47,7 @@ pub(super) fn alerts(library: &Library, thresholds: &Thresholds) -> Vec<Alert> {
                  recommends {max}{}.",
                 thresholds
                     .verified
+                    .filter(|of| of.utilisation > 0.0)
                     .map(|of| format!(" and had {:.0} % of them in use", of.utilisation * 100.0))
                     .unwrap_or_default()
             ),

@@ -59,7 +59,14 @@ fn panels(library: &Library, thresholds: &Thresholds) -> Vec<Panel> {
         },
         pool(
             "Pool utilisation",
-            format!("In use over maximum.{}", verified(|of| format!(" Verified: {:.0} %.", of.utilisation * 100.0))),
+            format!(
+                "In use over maximum.{}",
+                // A program that measures itself does not tell it.
+                verified(|of| match of.utilisation {
+                    0.0 => String::new(),
+                    share => format!(" Verified: {:.0} %.", share * 100.0),
+                })
+            ),
             "percentunit",
             UTILISATION,
             Some(thresholds.utilisation),

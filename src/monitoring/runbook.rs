@@ -35,10 +35,15 @@ pub(super) fn markdown(library: &Library, thresholds: &Thresholds, origin: &Orig
     );
     match thresholds.verified {
         Some(of) => text.push_str(&format!(
-            "- {} requests a second with {} of the pool in use ({} trials)\n- time to get a connection: mean {}, 95th percentile {}\n- \
+            "- {} requests a second{} ({} trials)\n- time to get a connection: mean {}, 95th percentile {}\n- \
              query time: mean {}, 95th percentile {}\n",
             rate(of.throughput),
-            percent(of.utilisation),
+            // A program that measures itself does not tell it.
+            if of.utilisation > 0.0 {
+                format!(" with {} of the pool in use", percent(of.utilisation))
+            } else {
+                String::new()
+            },
             of.trials,
             time(of.acquire_mean),
             time(of.acquire_p95),

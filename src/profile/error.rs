@@ -59,6 +59,18 @@ pub(crate) fn did_you_mean<'a>(name: &str, known: impl IntoIterator<Item = &'a s
     }
 }
 
+/// The one of `known` from which `name` differs by a slip of the fingers, if there is one: one letter, or two of a long name.
+pub(super) fn near<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let name = name.trim().to_ascii_lowercase().replace('-', "_");
+    if !name.chars().all(|character| character.is_ascii_alphanumeric() || character == '_') {
+        return None;
+    }
+    let slips = |candidate: &str| strsim::osa_distance(&name, candidate);
+    let allowed = |candidate: &str| if candidate.len() > 7 { 2 } else { 1 };
+    let nearest = known.into_iter().min_by_key(|candidate| slips(candidate))?;
+    (slips(nearest) <= allowed(nearest)).then_some(nearest)
+}
+
 /// What to do when nothing built in has a name: the nearest one, all there are, or a file.
 pub(super) fn none_built_in(name: &str, known: &[&str]) -> String {
     let hint = did_you_mean(name, known.iter().copied());

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, ops::RangeInclusive, time::Duration};
 
 use super::{
-    error::{Problem, ProfileError, did_you_mean},
+    error::{Problem, ProfileError, did_you_mean, near},
     tree::{Entry, Kind, Map},
     workload,
 };
@@ -91,6 +91,9 @@ fn words(text: &str) -> Result<Vec<String>, String> {
                     program inherits (`$DATABASE_URL` within `sh -c '…'`)"
             .to_owned());
     }
+    if let Some(problem) = misspelt(words.iter().map(String::as_str)) {
+        return Err(problem);
+    }
     if words.first().is_none_or(String::is_empty) {
         return Err("there is no program: expected one with its arguments, such as ./bench.sh".to_owned());
     }
@@ -102,6 +105,29 @@ fn holds_a_password(word: &str) -> bool {
     let Some((_, rest)) = word.split_once("://") else { return false };
     let authority = rest.split(['/', '?']).next().unwrap_or_default();
     authority.rsplit_once('@').is_some_and(|(user, _)| user.contains(':') && !user.contains('$'))
+}
+
+/// What is filled in beside the settings.
+const OF_THE_TRIAL: [&str; 7] = ["trial", "seed", "workers", "instances", "seconds", "warm_up", "file"];
+
+/// What is wrong with a name in braces that would be passed on as it stands, and is like one that would not. Braces stand for much
+/// else (JSON, a shell's words and variables), so that only what is like a name is taken for one.
+fn misspelt<'a>(texts: impl Iterator<Item = &'a str>) -> Option<String> {
+    let known: Vec<&str> = Setting::all().map(|setting| setting.spec().name).chain(OF_THE_TRIAL).collect();
+    for text in texts {
+        for (at, _) in text.match_indices('{') {
+            let Some((name, _)) = text[at + 1..].split_once('}') else { continue };
+            if text[..at].ends_with('$') || known.contains(&name) {
+                continue;
+            }
+            if let Some(nearest) = near(name, known.iter().copied()) {
+                return Some(format!(
+                    "`{{{name}}}` is no name that is filled in, and would be passed on as it stands: did you mean `{{{nearest}}}`?"
+                ));
+            }
+        }
+    }
+    None
 }
 
 /// A program with its arguments, as one text or as a list of words, and what is said of it beside.
@@ -117,6 +143,9 @@ fn call(entry: Entry, map: &mut Map) -> Result<Call, Problem> {
             if words.iter().any(|word| holds_a_password(word)) {
                 let text = "`command` holds a URL with a password, and would be kept with the run: leave it to the environment";
                 return Err(Problem::at(line, text));
+            }
+            if let Some(problem) = misspelt(words.iter().map(String::as_str)) {
+                return Err(Problem::at(line, format!("`command`: {problem}")));
             }
             words
         }
@@ -247,10 +276,49 @@ fn apply(entry: Entry) -> Result<Apply, Problem> {
     } else {
         let mut of = kind.node.map("request")?;
         let method = of.take("method").map_or_else(|| Ok("POST".to_owned()), Entry::text)?;
+        let line = kind.line;
         let read = request(&mut of)?;
         of.end()?;
+        if let Some(problem) = misspelt([read.path.as_str(), &read.body].into_iter()) {
+            return Err(Problem::at(line, format!("`request`: {problem}")));
+        }
         Apply::Request(HttpRequest { method: method.to_uppercase(), ..read })
     };
     map.end()?;
     Ok(apply)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_in_braces_is_misspelt_where_it_is_like_one_that_is_filled_in() {
+        let told = |text: &str| misspelt(std::iter::once(text));
+        for (text, nearest) in [
+            ("--max={max_conections}", "{max_connections}"),
+            ("{max-connections}", "{max_connections}"),
+            ("{MAX_CONNECTIONS}", "{max_connections}"),
+            (r#"{"size": {mx_conections}}"#, "{max_connections}"),
+            ("{second}", "{seconds}"),
+            ("{seeds}", "{seed}"),
+        ] {
+            let problem = told(text).unwrap_or_default();
+            assert!(problem.ends_with(&format!("did you mean `{nearest}`?")), "{text}: {problem}");
+        }
+        for text in [
+            "{max_connections}",
+            "{file}",
+            r#"{"max_conections": 3}"#,
+            "{}",
+            "{time}",
+            "{id}",
+            "awk '{print $1}'",
+            "${seeds}",
+            "{max_conections",
+            "{max}",
+        ] {
+            assert_eq!(told(text), None, "{text}");
+        }
+    }
 }

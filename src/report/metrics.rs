@@ -126,13 +126,19 @@ fn success_rate(of: &[&Measurement]) -> String {
     }
 }
 
+/// Of a program or a service it may be that nothing is known, or only what is in use.
 fn utilisation(of: &[&Measurement]) -> String {
+    let known = |one: &Measurement, figure: f64| (one.utilisation.total > 0.0).then_some(figure);
     let [share, active, total] = [
-        average(of, |one| Some(one.utilisation.mean)),
-        average(of, |one| Some(one.utilisation.active)),
-        average(of, |one| Some(one.utilisation.total)),
+        average(of, |one| known(one, one.utilisation.mean)),
+        average(of, |one| known(one, one.utilisation.active).or(Some(one.utilisation.active).filter(|of| *of > 0.0))),
+        average(of, |one| known(one, one.utilisation.total)),
     ];
-    format!("{:.1} % ({active:.1} / {total:.1})", share * 100.0)
+    match (active.is_finite(), total.is_finite()) {
+        (false, _) => figures::NONE.to_owned(),
+        (true, false) => format!("{0} ({active:.1} / {0})", figures::NONE),
+        (true, true) => format!("{:.1} % ({active:.1} / {total:.1})", share * 100.0),
+    }
 }
 
 type Kind = (ErrorClass, Option<String>);

@@ -23,6 +23,28 @@ fn the_summary_of_better_settings() {
 }
 
 #[test]
+fn what_a_program_does_not_tell_is_not_told_as_nothing() {
+    let mut trials = samples::trials();
+    for (_, _, measurement) in &mut trials {
+        measurement.query = crate::model::Latency::default();
+        measurement.acquire = crate::model::Acquisition::default();
+        measurement.utilisation = crate::model::Utilisation::default();
+    }
+    let page = summary_of(&samples::better(), &trials);
+    for metric in
+        ["query time, mean", "query time, 95th percentile", "connection acquisition, mean", "pool utilisation"]
+    {
+        let row = page.lines().find(|line| line.starts_with(&format!("| {metric}"))).unwrap();
+        assert!(row.contains('–') && !row.chars().skip(metric.len() + 4).any(|c| c == '0'), "{row}");
+    }
+    // What is in use may be known where what is open is not.
+    for (_, _, measurement) in &mut trials {
+        measurement.utilisation.active = 3.2;
+    }
+    assert!(summary_of(&samples::better(), &trials).contains("– (3.2 / –)"));
+}
+
+#[test]
 fn the_summary_of_settings_that_are_better_under_faults() {
     let (recommendation, trials) = samples::better_under_faults();
     let page = summary_of(&recommendation, &trials);

@@ -24,7 +24,7 @@ mod worker;
 use std::time::Duration;
 
 pub use database::DatabaseTarget;
-pub use external::{CommandTarget, ServiceError, ServiceTarget, Surroundings, taken};
+pub use external::{CommandTarget, ServiceError, ServiceTarget, Surroundings, call, contradictions, startable, taken};
 use hdrhistogram::Histogram;
 pub use recorder::UNIT;
 pub use sampler::{Mix, WorkloadError};
@@ -266,6 +266,12 @@ impl Target {
             Self::Service(target) => target.reachable().await,
             Self::Simulated(_) | Self::Simulation(_) | Self::Command(_) => Ok(()),
         }
+    }
+
+    /// Whether it makes its own load, and need not keep to what a trial asks for.
+    #[must_use]
+    pub fn measures_itself(&self) -> bool {
+        matches!(self, Self::Command(_))
     }
 
     /// Leaves the target as it was found: a service has the settings in use again.

@@ -31,7 +31,18 @@ pub(super) fn reason(profile: &Profile, answer: Option<&Answer>, trials: &[Trial
     });
     // Where no request failed, too few were made to show that hardly any fails: then another limit decides.
     let failed = trials.iter().any(|trial| trial.measurement.requests.failed > 0);
-    if rate.interval.low <= success_rate && (failed || !slow) {
+    let most = trials.iter().map(|trial| trial.measurement.requests).map(|of| of.succeeded + of.failed).max();
+    let (most, needed) = (most.unwrap_or_default(), needed(success_rate));
+    // What few requests show is told by themselves: the search's figure is drawn towards that of other settings.
+    let open = trials.iter().any(|trial| trial.measurement.requests.success_interval.high > success_rate);
+    if most < needed && open && rate.interval.low <= success_rate && !slow {
+        text.push_str(&format!(
+            "none could be judged, for too few requests were made. A trial had {most} at most, and it takes {needed} without a failure \
+             to show a success rate above {} %: make trials longer (`trial: {{measure: …}}` in the profile), or have the load make \
+             more requests in the time",
+            success_rate * 100.0
+        ));
+    } else if rate.interval.low <= success_rate && (failed || !slow) {
         let verb = if rate.value <= success_rate { "reach" } else { "cannot be shown to: they reach" };
         text.push_str(&format!(
             "the success rate has to be above {} %, and the best settings found ({place}) {verb} {:.2} % [{:.2}, {:.2}]",
@@ -71,6 +82,16 @@ pub(super) fn reason(profile: &Profile, answer: Option<&Answer>, trials: &[Trial
         );
     }
     text
+}
+
+/// The fewest requests, none of which failed, that show a rate above the limit: the exact 95 % interval of fewer reaches below it.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "below 10^6 for every limit that a profile may have"
+)]
+fn needed(limit: f64) -> u64 {
+    (0.025_f64.ln() / limit.ln()).floor() as u64 + 1
 }
 
 /// The class that most failures are of, and its share.
@@ -116,5 +137,21 @@ fn remedy(class: ErrorClass) -> &'static str {
              circuit_breaker_threshold is too low for this load"
         }
         ErrorClass::Unfinished => "requests did not end",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stats::clopper_pearson;
+
+    #[test]
+    fn so_many_requests_are_needed_as_the_exact_interval_says() {
+        for limit in [0.5, 0.9, 0.99, 0.999, 0.9999] {
+            let low = |requests| clopper_pearson(requests, 0, 0.95).unwrap().low;
+            let needed = needed(limit);
+            assert!(low(needed) > limit && low(needed - 1) <= limit, "{limit}: {needed}");
+        }
+        assert_eq!(needed(0.99), 368);
     }
 }

@@ -134,8 +134,9 @@ fn verdict(profile: &Profile, evidence: &Evidence, best: Option<&Settings>, tria
     match found.verdict {
         Found::Better => Verdict::Better,
         Found::NotBetter => keep(&format!(
-            "{named} looked better in the search, but the verification does not show it: {} throughput{counted}",
-            percent(change)
+            "{named} looked better in the search, but the verification does not show it: {} throughput{counted}{}",
+            percent(change),
+            drowned(found.ratio, evidence.pairs.len())
         )),
         Found::Worse => keep(&format!(
             "{named} looked better in the search, but is worse in the verification: {} throughput{counted}, success rate {:.2} %",
@@ -143,6 +144,22 @@ fn verdict(profile: &Profile, evidence: &Evidence, best: Option<&Settings>, tria
             found.winner_success.value * 100.0
         )),
     }
+}
+
+/// How large a difference would have had to be for such pairs to show it, and what shows smaller ones; nothing where it was not
+/// their noise that left the verification undecided.
+pub(super) fn drowned(ratio: Estimate, pairs: usize) -> String {
+    let Interval { low, high } = ratio.interval;
+    // Of equal trials there is no noise to speak of.
+    if !ratio.interval.contains(1.0) || high <= low {
+        return String::new();
+    }
+    let least = (high / low).sqrt() - 1.0;
+    format!(
+        ". Trials vary so much that these {pairs} pairs show a difference from about {:.1} % on: trials four times as long (`trial: \
+         {{measure: …}}` in the profile) or four times the pairs (--pairs) show about half of it",
+        (least * 1000.0).round() / 10.0
+    )
 }
 
 fn keep(reason: &str) -> Verdict {
@@ -460,6 +477,13 @@ pub(super) fn warnings(disturbances: &Disturbances) -> Vec<String> {
             disturbances.disturbed
         ));
     }
+    if disturbances.short > 0 {
+        warnings.push(format!(
+            "in {} of {of} trials the program measured for less than half of the time that it was asked to: short trials vary more; \
+             have it heed {{seconds}} or POOL_TUNE_SECONDS",
+            disturbances.short
+        ));
+    }
     if 4 * disturbances.unsteady > of {
         warnings.push(format!(
             "in {} of {of} trials throughput was not steady by the end of the warm-up",
@@ -467,4 +491,21 @@ pub(super) fn warnings(disturbances: &Disturbances) -> Vec<String> {
         ));
     }
     warnings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_noise_is_told_to_drown_a_difference() {
+        let told = |low: f64, high: f64| {
+            drowned(Estimate { value: (low * high).sqrt(), interval: Interval { low, high } }, 12)
+        };
+        let noisy = told(0.95, 1.15);
+        assert!(noisy.contains("these 12 pairs show a difference from about 10.0 % on"), "{noisy}");
+        // Better, but its success rate was not shown; equal to the last request.
+        assert_eq!(told(1.02, 1.10), "");
+        assert_eq!(told(1.0, 1.0), "");
+    }
 }

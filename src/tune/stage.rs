@@ -102,10 +102,22 @@ impl Choice {
     pub fn lock_key(&self) -> Option<String> {
         match self {
             Self::Server(server) => Some(server.lock_key()),
+            Self::External { target: External::Http(service), .. } => Some(of_service(&service.url)),
             Self::External { target, .. } => Some(target.to_string()),
             Self::Private(_) | Self::Simulated | Self::Simulation { .. } => None,
         }
     }
+}
+
+/// What is the same for every way to write the URL of the same service; paths are no services of their own, as databases are no
+/// servers.
+fn of_service(url: &str) -> String {
+    let parsed = url::Url::parse(url).ok();
+    let host = parsed.as_ref().and_then(|url| Some((url.host_str()?, url.port_or_known_default()?)));
+    let Some((host, port)) = host else { return url.to_owned() };
+    let host = host.trim_matches(['[', ']']).trim_end_matches('.');
+    let here = matches!(host, "localhost" | "127.0.0.1" | "::1");
+    format!("http {}:{port}", if here { "localhost" } else { host })
 }
 
 /// A target made ready for a run: inspected, guarded, its tables prepared, every statement checked.
@@ -465,6 +477,22 @@ async fn clean_leftovers(events: &mut dyn FnMut(Event)) -> Result<(), TuneError>
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_service_is_the_same_however_its_url_is_written() {
+        for same in [
+            "http://localhost",
+            "http://LOCALHOST:80/",
+            "HTTP://127.0.0.1/app/",
+            "http://[::1]:80",
+            "http://localhost./",
+            "https://localhost:80",
+        ] {
+            assert_eq!(of_service(same), "http localhost:80", "{same}");
+        }
+        assert_eq!(of_service("https://Db.Example.test/"), "http db.example.test:443");
+        assert_ne!(of_service("http://localhost:8000"), of_service("http://localhost:8001"));
+    }
 
     #[test]
     fn sqlite_stands_in_only_where_no_postgresql_is_installed() {

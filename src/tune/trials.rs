@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Event, Phase, Progress, TrialEnded, TuneError, faults};
 use crate::{
-    model::{Ended, FaultPart, Limits, Measurement, Setting, Settings, UnderFaults, Value},
+    model::{Ended, FaultPart, Limits, Measurement, Setting, Settings, UnderFaults, Value, figures::time},
     store::{Store, TrialRecord},
     trial::{Control, Details, Load, Target, TrialError},
 };
@@ -18,6 +18,8 @@ const REPEATS_A_RUN: u32 = 10;
 /// How long a database that has failed is waited for, and how often a trial is begun again because of it.
 const WAIT_FOR_DATABASE: Duration = Duration::from_secs(30);
 const ATTEMPTS_A_TRIAL: u32 = 3;
+/// A program that measures for less than this share of the time that it was asked to does not heed it.
+const SHORT: f64 = 0.5;
 
 /// Runs the trials of a run, one after the other, each stored before the next begins.
 ///
@@ -45,6 +47,8 @@ pub(super) struct Trials<'a> {
     /// The rate of the fault parts, once the run's first trial has shown what can be served.
     rate: Option<f64>,
     best: Option<Best>,
+    /// Whether it was told that trials are short.
+    told_short: bool,
 }
 
 /// What a trial measures.
@@ -81,6 +85,8 @@ pub(super) struct Disturbances {
     pub(super) generator_limited: u32,
     /// Trials whose warm-up ended by its cap.
     pub(super) unsteady: u32,
+    /// Trials in which a program measured for far less than it was asked to.
+    pub(super) short: u32,
     /// All trials.
     pub(super) all: u32,
 }
@@ -118,6 +124,7 @@ impl<'a> Trials<'a> {
             pace: Pace { seconds: 0.0, trials: 0 },
             rate: None,
             best: None,
+            told_short: false,
         }
     }
 
@@ -146,8 +153,15 @@ impl<'a> Trials<'a> {
             disturbed: count(|measurement| measurement.cpu.disturbed),
             generator_limited: count(|measurement| measurement.cpu.generator_limited),
             unsteady: count(|measurement| !measurement.warm_up.steady),
+            short: u32::try_from(of_load.iter().filter(|measurement| self.is_short(measurement)).count())
+                .unwrap_or(u32::MAX),
             all: count(|_| true),
         }
+    }
+
+    /// Whether a program measured for far less than it was asked to.
+    fn is_short(&self, measurement: &Measurement) -> bool {
+        self.target.measures_itself() && measurement.seconds < SHORT * self.load.measure.as_secs_f64()
     }
 
     /// Runs the next trial, or takes it from the store.
@@ -216,6 +230,16 @@ impl<'a> Trials<'a> {
         };
         let measurement = record.measurement.clone();
         self.rate.get_or_insert_with(|| faults::rate(&measurement));
+        if self.is_short(&measurement) && !self.told_short {
+            self.told_short = true;
+            self.tell(Event::Notice(format!(
+                "the program measured for {} in trial {}, and is asked for {}: have it heed {{seconds}} or POOL_TUNE_SECONDS, for short \
+                 trials vary more",
+                time(measurement.seconds),
+                self.sequence,
+                time(self.load.measure.as_secs_f64())
+            )));
+        }
         // Side questions are asked of settings that nobody proposes.
         if Phase::is_of_settings(phase.name()) {
             self.note_best(settings, &measurement);

@@ -1,7 +1,7 @@
 use crate::{
     model::{
         BreakerState, Cpu, Ended, Estimate, Fault, FaultRecord, Finding, Latency, Measurement, MetricUnit, Offered,
-        StressLoad, StressReport, figures::percent,
+        StressLoad, StressReport, Utilisation, figures::percent,
     },
     report::{figures, words},
 };
@@ -111,14 +111,21 @@ fn key_metrics(report: &StressReport) -> Grid {
     }
     row(
         "pool utilisation",
-        format!(
-            "{} ({:.1} of {:.1} connections in use; most {} of {})",
-            figures::share(of.utilisation.mean),
-            of.utilisation.active,
-            of.utilisation.total,
-            of.utilisation.peak_active,
-            of.utilisation.peak_total
-        ),
+        match of.utilisation {
+            known if known.total > 0.0 => format!(
+                "{} ({:.1} of {:.1} connections in use; most {} of {})",
+                figures::share(known.mean),
+                known.active,
+                known.total,
+                known.peak_active,
+                known.peak_total
+            ),
+            // A service may tell less of its pool, or nothing.
+            Utilisation { active, peak_active, .. } if active > 0.0 => {
+                format!("{} ({active:.1} connections in use; most {peak_active})", figures::NONE)
+            }
+            _ => figures::NONE.to_owned(),
+        },
     );
     #[expect(clippy::cast_precision_loss, reason = "counts of requests are far below 2^53")]
     let attempts = if all > 0 { 1.0 + of.requests.retries as f64 / all as f64 } else { 1.0 };

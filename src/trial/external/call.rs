@@ -7,7 +7,7 @@ use std::{
     io::Write as _,
     path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -36,7 +36,11 @@ const BESIDE: Duration = Duration::from_secs(60);
 /// What a program printed, and how long it took.
 pub(super) struct Ended {
     pub(super) stdout: Kept,
+    pub(super) stderr: Kept,
+    pub(super) began: SystemTime,
     pub(super) took: Duration,
+    /// The code that it ended with where that is not 0, and what is told of it then.
+    pub(super) failure: Option<(i32, String)>,
 }
 
 /// What a program may leave behind when it has ended well.
@@ -70,7 +74,7 @@ impl Caller {
     ///
     /// # Errors
     /// [`TrialError::Cancelled`] when `cancel` ended it; [`TrialError::Program`] when it could not be started, took too long,
-    /// or ended with anything but 0.
+    /// or was ended by a signal.
     pub(super) async fn run(
         &self,
         call: &Call,
@@ -103,7 +107,7 @@ impl Caller {
         if let Some(directory) = &call.directory {
             command.current_dir(directory);
         }
-        let started = Instant::now();
+        let (began, started) = (SystemTime::now(), Instant::now());
         let mut child = command.spawn().map_err(|error| {
             failed(format!("`{program}` cannot be started: {error}; see that it is there and executable"))
         })?;
@@ -153,12 +157,16 @@ impl Caller {
         };
         self.keep(trial, &format!("$ {shown}\n{}", listed(&names.environment(&self.around))), &told, &stdout, &stderr);
         match ended {
-            Some(Ok(status)) if status.success() => Ok(Ended { stdout, took }),
+            Some(Ok(status)) if status.success() => Ok(Ended { stdout, stderr, began, took, failure: None }),
             _ if cancel.is_cancelled() => Err(TrialError::Cancelled),
-            _ => {
+            ended => {
                 let last = last_line(&stderr).or_else(|| last_line(&stdout));
                 let last = last.map(|line| format!("; the last that it said: {line}")).unwrap_or_default();
-                Err(failed(format!("`{shown}` {told}{last}{}", self.where_kept(trial))))
+                let told = format!("`{shown}` {told}{last}{}", self.where_kept(trial));
+                match ended.and_then(|status| status.ok()?.code()) {
+                    Some(code) => Ok(Ended { stdout, stderr, began, took, failure: Some((code, told)) }),
+                    None => Err(failed(told)),
+                }
             }
         }
     }
@@ -194,6 +202,47 @@ impl Caller {
             tracing::warn!("the output of trial {trial} could not be kept in {}: {error}", path.display());
         }
     }
+}
+
+/// Whether a program is there to be started, so that a wrong path is told before anything is begun.
+///
+/// # Errors
+/// What is wrong with it, as a fragment that fits after "failed to".
+pub fn startable(call: &Call) -> Result<(), String> {
+    let folder = call.directory.as_deref().map_or_else(PathBuf::new, PathBuf::from);
+    let Some(program) = call.words.first() else { return Ok(()) };
+    let wrong = |problem: String| Err(format!("start the target: `{program}` cannot be started: {problem}"));
+    if call.directory.is_some() && !folder.is_dir() {
+        return wrong(format!(
+            "its `directory` `{}` is not there; a relative one is seen from where pool-tune is started",
+            folder.display()
+        ));
+    }
+    // What is filled in is known only when it is.
+    if program.contains('{') {
+        return Ok(());
+    }
+    let is_executable = |path: &Path| {
+        use std::os::unix::fs::PermissionsExt as _;
+        std::fs::metadata(path).is_ok_and(|of| of.is_file() && of.permissions().mode() & 0o111 != 0)
+    };
+    if program.contains('/') {
+        let path = folder.join(program);
+        return match () {
+            () if is_executable(&path) => Ok(()),
+            () if path.is_dir() => wrong("it is a folder; name a program in it".to_owned()),
+            () if path.exists() => wrong(format!(
+                "it is not executable; `chmod +x {0}`, or name what runs it, such as `sh {0}`",
+                path.display()
+            )),
+            () => wrong(format!("it is not there; see that `{}` is the path that you mean", path.display())),
+        };
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    if std::env::split_paths(&path).any(|folder| is_executable(&folder.join(program))) {
+        return Ok(());
+    }
+    wrong(format!("it is in no folder of PATH; install it, or name its path, such as ./{program}"))
 }
 
 fn failed(cause: impl Into<String>) -> TrialError {

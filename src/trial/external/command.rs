@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 use super::{
     Surroundings,
     call::{Caller, Leaves},
-    summary::{self, Reported},
+    summary::{self, Ran, Reported},
 };
 use crate::{
     model::{Acquisition, Command, Measurement, Settings, WarmUp},
@@ -50,7 +50,14 @@ impl CommandTarget {
                 self.caller.where_kept(control.trial)
             ))
         };
-        let reported = summary::read(*reads, &ended.stdout.text(), &folder).map_err(refused)?;
+        let ran = Ran { folder: &folder, began: ended.began, stderr: &ended.stderr.text() };
+        let reported = summary::read(*reads, &ended.stdout.text(), ran);
+        let reported = match (&ended.failure, reported) {
+            (None, reported) => reported.map_err(refused)?,
+            // What some load generators end with when requests failed is a measurement all the same.
+            (Some((code, _)), Ok(reported)) if reported.may_end_with(*code) => reported,
+            (Some((_, told)), _) => return Err(TrialError::Program(told.clone())),
+        };
         let took = ended.took.as_secs_f64();
         if reported.seconds + reported.warm_up > took + CLOCKS {
             return Err(refused(format!(

@@ -104,9 +104,10 @@ impl ServiceTarget {
         result.map(|mut details| {
             let measurement = &mut details.measurement;
             measurement.acquire = Acquisition { total: self.client.pool.acquire(), ..measurement.acquire };
-            if self.service.metrics.is_none() {
-                measurement.utilisation = Utilisation::default();
-            }
+            measurement.utilisation = match self.service.metrics {
+                Some(_) => self.client.pool.known(measurement.utilisation),
+                None => Utilisation::default(),
+            };
             details
         })
     }
@@ -162,8 +163,8 @@ impl ServiceTarget {
     ) -> Result<(), TrialError> {
         match &self.service.apply {
             Apply::Call(call) => {
-                self.caller.run(call, settings, (trial, seed), Leaves::Running, cancel).await?;
-                Ok(())
+                let ended = self.caller.run(call, settings, (trial, seed), Leaves::Running, cancel).await?;
+                ended.failure.map_or(Ok(()), |(_, told)| Err(TrialError::Program(told)))
             }
             Apply::Request(request) => {
                 let names = Names::of_trial(settings, self.caller.around(), trial, seed);

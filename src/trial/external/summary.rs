@@ -2,7 +2,11 @@
 
 mod generators;
 
-use std::path::Path;
+use std::{
+    fmt,
+    path::Path,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use hdrhistogram::{
     Histogram,
@@ -11,7 +15,13 @@ use hdrhistogram::{
         interval_log::{IntervalLogIterator, LogEntry},
     },
 };
-use serde::Deserialize;
+use serde::{
+    Deserialize, Deserializer as From,
+    de::{
+        MapAccess, SeqAccess, Visitor,
+        value::{MapAccessDeserializer, SeqAccessDeserializer},
+    },
+};
 use serde_json::Value as Json;
 
 use self::generators::{k6, locust, oha, pgbench, wrk};
@@ -24,6 +34,8 @@ use crate::{
 /// What a program measured. Times are seconds.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Reported {
+    /// Whose summary it was.
+    pub(super) by: Summary,
     pub(super) successes: u64,
     pub(super) failures: u64,
     pub(super) seconds: f64,
@@ -34,6 +46,25 @@ pub(super) struct Reported {
     pub(super) query: Latency,
     pub(super) acquire: Latency,
     pub(super) errors: Vec<ErrorCount>,
+}
+
+impl Reported {
+    /// Whether whoever printed it is known to end with this code when requests failed, or when a threshold of its own was missed,
+    /// and not for having measured nothing.
+    pub(super) fn may_end_with(&self, code: i32) -> bool {
+        matches!((self.by, code), (Summary::Pgbench, 2) | (Summary::K6, 99) | (Summary::Locust, 1))
+    }
+}
+
+/// What is known of a program beside its output.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ran<'a> {
+    /// Where it was started, and files that it names lie.
+    pub(super) folder: &'a Path,
+    /// When it was started.
+    pub(super) began: SystemTime,
+    /// What it printed on standard error.
+    pub(super) stderr: &'a str,
 }
 
 /// What a program of one's own prints.
@@ -76,11 +107,32 @@ fn one() -> u64 {
 }
 
 /// Times in seconds: every one of them, or their percentiles.
-#[derive(Deserialize)]
-#[serde(untagged)]
 enum Times {
     Each(Vec<f64>),
     Distribution(Distribution),
+}
+
+/// By hand, since an untagged enum does not tell which field is wrong.
+impl<'de> Deserialize<'de> for Times {
+    fn deserialize<D: From<'de>>(from: D) -> Result<Self, D::Error> {
+        struct OfTimes;
+        impl<'de> Visitor<'de> for OfTimes {
+            type Value = Times;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list of times in seconds, or an object with their percentiles such as {\"p95\": 0.01}")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Times, A::Error> {
+                Vec::deserialize(SeqAccessDeserializer::new(list)).map(Times::Each)
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Times, A::Error> {
+                Distribution::deserialize(MapAccessDeserializer::new(map)).map(Times::Distribution)
+            }
+        }
+        from.deserialize_any(OfTimes)
+    }
 }
 
 #[derive(Deserialize)]
@@ -133,24 +185,26 @@ impl Times {
     }
 }
 
-/// Reads what a program printed; a file that it names is looked for in `folder`.
+/// Reads what a program printed.
 ///
 /// # Errors
 /// What is wrong with it, and what was expected, as text.
-pub(super) fn read(form: Summary, text: &str, folder: &Path) -> Result<Reported, String> {
+pub(super) fn read(form: Summary, text: &str, ran: Ran<'_>) -> Result<Reported, String> {
     let reported = match form {
-        Summary::Any => any(text, folder),
-        Summary::Json => own(text, folder),
+        Summary::Any => any(text, ran),
+        Summary::Json => own(text, ran),
         Summary::Wrk => wrk(text).ok_or_else(|| expected("wrk's summary, with `requests in …s`")),
-        Summary::Pgbench => pgbench(text).ok_or_else(|| expected("pgbench's summary, with `tps = …`")),
-        Summary::K6 => documents(text).find_map(|json| k6(&json)).ok_or_else(|| {
+        Summary::Pgbench => {
+            pgbench(text, ran.stderr).ok_or_else(|| expected("pgbench's summary, with `tps = …`"))
+        }
+        Summary::K6 => documents(text).find_map(|(_, json)| k6(&json.ok()?)).ok_or_else(|| {
             expected("k6's summary: `k6 run --summary-export=/dev/stdout …`, with `metrics.http_reqs` or `metrics.iterations`")
         }),
         Summary::Oha => documents(text)
-            .find_map(|json| oha(&json))
+            .find_map(|(_, json)| oha(&json.ok()?))
             .ok_or_else(|| expected("oha's summary: `oha --no-tui --output-format json …`")),
         Summary::Locust => documents(text)
-            .find_map(|json| locust(&json))
+            .find_map(|(_, json)| locust(&json.ok()?))
             .ok_or_else(|| expected("locust's summary: `locust --headless --json …`")),
     }?;
     checked(reported)
@@ -160,34 +214,72 @@ fn expected(what: &str) -> String {
     format!("it printed no summary that can be read: expected {what}")
 }
 
-fn any(text: &str, folder: &Path) -> Result<Reported, String> {
-    for json in documents(text) {
+fn any(text: &str, ran: Ran<'_>) -> Result<Reported, String> {
+    let last = text.rfind(MARK);
+    for (at, json) in documents(text) {
+        let json = match json {
+            Ok(json) => json,
+            Err(error) if last.is_some_and(|last| at < last) => return Err(broken(&text[at..], &error)),
+            Err(_) => continue,
+        };
         if json.get("successes").is_some() {
-            return of_own(json, folder);
+            return of_own(json, ran);
         }
         if let Some(reported) = k6(&json).or_else(|| oha(&json)).or_else(|| locust(&json)) {
             return Ok(reported);
         }
     }
-    pgbench(text).or_else(|| wrk(text)).ok_or_else(|| {
+    pgbench(text, ran.stderr).or_else(|| wrk(text)).ok_or_else(|| {
         expected(
             "one JSON object with `successes`, `failures` and `seconds`, or the summary of wrk, k6, oha, pgbench or locust",
         )
     })
 }
 
-fn own(text: &str, folder: &Path) -> Result<Reported, String> {
-    let of_ours = documents(text).find(|json| json.get("successes").is_some());
-    let json = of_ours.or_else(|| documents(text).find(Json::is_object));
-    of_own(json.ok_or_else(|| expected("one JSON object with `successes`, `failures` and `seconds`"))?, folder)
+/// What stands in every summary of a program's own.
+const MARK: &str = "\"successes\"";
+
+/// The last object that has `successes`; else the last object, so that what it lacks is told.
+fn own(text: &str, ran: Ran<'_>) -> Result<Reported, String> {
+    let last = text.rfind(MARK);
+    let mut other = None;
+    for (at, json) in documents(text) {
+        match json {
+            Ok(json) if json.get("successes").is_some() => return of_own(json, ran),
+            Ok(json) if json.is_object() => other = other.or(Some(json)),
+            // The mark of a whole document would have been found before.
+            Err(error) if last.is_some_and(|last| at < last) => return Err(broken(&text[at..], &error)),
+            _ => {}
+        }
+    }
+    of_own(other.ok_or_else(|| expected("one JSON object with `successes`, `failures` and `seconds`"))?, ran)
 }
 
-fn of_own(json: Json, folder: &Path) -> Result<Reported, String> {
-    let own: Own = serde_json::from_value(json).map_err(|error| format!("its JSON cannot be used: {error}"))?;
+/// What is wrong with a summary that is no JSON.
+fn broken(text: &str, error: &serde_json::Error) -> String {
+    let line = text.lines().nth(error.line().saturating_sub(1)).unwrap_or_default();
+    let there: String = line.chars().skip(error.column().saturating_sub(1)).take(12).collect();
+    let hint = ["NaN", "Infinity", "nan", "inf"].into_iter().find(|word| there.starts_with(word));
+    match hint {
+        Some(word) => format!("its JSON cannot be read: JSON has no `{word}`; leave out a figure that is not known"),
+        None => format!("its JSON cannot be read: {error}"),
+    }
+}
+
+fn of_own(json: Json, ran: Ran<'_>) -> Result<Reported, String> {
+    let own: Own = serde_path_to_error::deserialize(json).map_err(|error| {
+        let (path, error) = (error.path().to_string(), error.inner().to_string());
+        let place = if path == "." { String::new() } else { format!("`{path}`: ") };
+        // The names of Rust's types say nothing to whoever writes a benchmark.
+        let error = error
+            .replace("expected u64", "expected a whole number, 0 or more")
+            .replace("expected f64", "expected a number");
+        format!("its JSON cannot be used: {place}{error}")
+    })?;
     let count = own.successes;
     let latency = |times: &Option<Times>| times.as_ref().map(|times| times.latency(count)).unwrap_or_default();
     let response = match &own.hdr_log {
-        Some(log) => hdr_log(&folder.join(log), own.hdr_unit.unwrap_or(1e-9))?,
+        Some(log) => hdr_log(&ran.folder.join(log), own.hdr_unit.unwrap_or(1e-9), ran.began)?,
         None => latency(&own.response),
     };
     let error = |error: OwnError| ErrorCount {
@@ -196,7 +288,8 @@ fn of_own(json: Json, folder: &Path) -> Result<Reported, String> {
         example: error.message,
         count: error.count,
     };
-    Ok(Reported {
+    let reported = Reported {
+        by: Summary::Json,
         successes: own.successes,
         failures: own.failures,
         seconds: own.seconds,
@@ -207,7 +300,37 @@ fn of_own(json: Json, folder: &Path) -> Result<Reported, String> {
         acquire: latency(&own.acquire),
         slices: own.slices,
         errors: own.errors.into_iter().map(error).collect(),
-    })
+    };
+    let reported = checked(reported)?;
+    plausible(&reported)?;
+    Ok(reported)
+}
+
+/// What a program that takes milliseconds for seconds, or counts for rates, would tell.
+#[expect(clippy::cast_precision_loss, reason = "counts of requests are far below 2^53")]
+fn plausible(reported: &Reported) -> Result<(), String> {
+    /// How far the mean of rates may be from the rate of the whole: the last slice may be cut short.
+    const SLICES: f64 = 1.25;
+    let Reported { successes, seconds, warm_up, slices, .. } = reported;
+    let all = seconds + warm_up;
+    for (name, of) in [("response", &reported.response), ("query", &reported.query), ("acquire", &reported.acquire)] {
+        // What was under way at the end may have taken longer; most requests cannot have.
+        let usual = [of.mean, of.p50, of.p90, of.p95];
+        if let Some(time) = usual.into_iter().find(|time| *time > all) {
+            return Err(format!(
+                "its `{name}` has a time of {time}, and it measured for {seconds} s: times are in seconds (`hdr_unit` says the unit of \
+                 a log); if this one is, make trials longer than requests take"
+            ));
+        }
+    }
+    let (mean, rate) = (stats::mean(slices), *successes as f64 / seconds);
+    if !slices.is_empty() && !(rate / SLICES..=rate * SLICES).contains(&mean) {
+        return Err(format!(
+            "its `slices` are {mean:.1} on average, and `successes` by `seconds` is {rate:.1}: expected the successes a second in \
+             equal parts of the measured time"
+        ));
+    }
+    Ok(())
 }
 
 /// What no measurement can be.
@@ -230,23 +353,37 @@ fn checked(reported: Reported) -> Result<Reported, String> {
     Ok(reported)
 }
 
-/// Every JSON document in a text, the last first: programs print other things before their summary.
-fn documents(text: &str) -> impl Iterator<Item = Json> + '_ {
+/// Every JSON document in a text and where it begins, the last first: programs print other things before their summary. What
+/// only begins like one is an error.
+fn documents(text: &str) -> impl Iterator<Item = (usize, serde_json::Result<Json>)> + '_ {
     /// Most lines that are tried; a document a line is no summary.
     const TRIED: usize = 2_000;
     let begins = |line: &&str| line.trim_start().starts_with(['{', '[']);
     let lines = text.lines().rev().filter(begins).take(TRIED);
     lines.filter_map(move |line| {
         let from = line.as_ptr() as usize - text.as_ptr() as usize;
-        serde_json::Deserializer::from_str(&text[from..]).into_iter::<Json>().next()?.ok()
+        Some((from, serde_json::Deserializer::from_str(&text[from..]).into_iter::<Json>().next()?))
     })
+}
+
+/// Whether a file was written before a time. Its own clock ticks a hundred times a second, or once on some disks.
+fn is_older(file: &Path, than: SystemTime) -> bool {
+    let since = |time: SystemTime| time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let Ok(written) = std::fs::metadata(file).and_then(|of| of.modified()).map(since) else { return false };
+    let than = since(than).saturating_sub(Duration::from_millis(10));
+    if written.subsec_nanos() == 0 { written.as_secs() < than.as_secs() } else { written < than }
 }
 
 /// The distribution in an `HdrHistogram` log, all its intervals together.
 #[expect(clippy::cast_precision_loss, reason = "counts and units are far below 2^53")]
-fn hdr_log(path: &Path, unit: f64) -> Result<Latency, String> {
+fn hdr_log(path: &Path, unit: f64, began: SystemTime) -> Result<Latency, String> {
     use base64::Engine as _;
     let shown = path.display();
+    if is_older(path, began) {
+        return Err(format!(
+            "its `hdr_log` `{shown}` was written before the trial began: it has to write a new one in each"
+        ));
+    }
     let text = std::fs::read(path).map_err(|error| format!("its `hdr_log` `{shown}` cannot be read: {error}"))?;
     let wrong = |problem: &str| format!("its `hdr_log` `{shown}` is no HdrHistogram log: {problem}");
     let mut all: Option<Histogram<u64>> = None;

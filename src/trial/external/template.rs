@@ -3,7 +3,10 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use super::Surroundings;
-use crate::model::{Setting, Settings, Value};
+use crate::{
+    export::Prefix,
+    model::{Setting, Settings, Value},
+};
 
 /// What may stand in braces, with what is put there.
 #[derive(Clone, Debug, Default)]
@@ -61,8 +64,9 @@ impl Names {
     pub(super) fn environment(&self, around: &Surroundings) -> Vec<(String, String)> {
         let of = |(name, text): (&String, &String)| {
             let is_setting = name.parse::<Setting>().is_ok();
-            let prefix = if is_setting { around.prefix.to_string() } else { "POOL_TUNE".to_owned() };
-            (format!("{prefix}_{}", name.to_uppercase()), text.clone())
+            let variable =
+                if is_setting { variable(&around.prefix, name) } else { format!("POOL_TUNE_{}", name.to_uppercase()) };
+            (variable, text.clone())
         };
         self.0.iter().map(of).collect()
     }
@@ -76,6 +80,11 @@ impl Names {
         };
         settings.iter().map(|(setting, of)| (setting.spec().name.to_owned(), value(of))).collect()
     }
+}
+
+/// A setting's name in a program's environment.
+pub(super) fn variable(prefix: &Prefix, name: &str) -> String {
+    format!("{prefix}_{}", name.to_uppercase())
 }
 
 /// A value as a program reads it: a number in the setting's unit, or a statement.

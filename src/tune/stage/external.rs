@@ -31,7 +31,11 @@ impl Stage {
         events: &mut dyn FnMut(Event),
     ) -> Result<Self, TuneError> {
         let failed = |problem: String| TuneError::External(problem);
-        let takes = trial::taken(external).map_err(|error| failed(format!("write the target's file: {error}")))?;
+        let no_format = |error| failed(format!("write the target's file: {error}"));
+        let takes = trial::taken(external).map_err(no_format)?;
+        if let Some(call) = trial::call(external) {
+            trial::startable(call).map_err(failed)?;
+        }
         let mut warnings = vec![UNKNOWN_CPU.to_owned()];
         if profile.faults.is_some() || profile.day.is_some() {
             warnings.push(NO_FAULTS.to_owned());
@@ -39,6 +43,7 @@ impl Stage {
         if takes.is_none() {
             warnings.push(ALL_HEEDED.to_owned());
         }
+        warnings.extend(trial::contradictions(external, prefix).map_err(no_format)?);
         profile.tune_external(takes.as_ref());
         for warning in &warnings {
             events(Event::Notice(warning.clone()));

@@ -314,7 +314,22 @@ fn a_command_that_cannot_be_started_or_read_is_told() {
     };
     assert!(told("command:", 2).contains("there is no program"));
     assert!(told("command:sh 'x", 2).contains("a quote is not closed"));
-    assert!(told("command:./nowhere.sh", 3).contains("`./nowhere.sh` cannot be started"));
+    let misspelt = told("command:sh bench.sh {max_conections}", 2);
+    assert!(misspelt.contains("did you mean `{max_connections}`?"), "{misspelt}");
+    let told_at_once = |target: &str, why: &str| {
+        let said = told(target, 2);
+        assert!(said.contains(why) && !said.contains("--resume") && !said.contains("void"), "{target}: {said}");
+    };
+    told_at_once("command:./nowhere.sh", "`./nowhere.sh` cannot be started: it is not there");
+    told_at_once("command:no-such-program x", "`no-such-program` cannot be started: it is in no folder of PATH");
+    fs::write(folder.path().join("plain.sh"), GOOD).unwrap();
+    told_at_once("command:./plain.sh", "`./plain.sh` cannot be started: it is not executable");
+    let nowhere = "name: own\nworkers: 2\ntarget: {command: sh x, directory: ./nowhere}\n";
+    fs::write(folder.path().join("p.yaml"), nowhere).unwrap();
+    let output = pool_tune(folder.path(), &["run", "--profile", "./p.yaml"]);
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    assert!(stderr(&output).contains("its `directory` `./nowhere` is not there"), "{}", stderr(&output));
+    assert!(!stdout(&pool_tune(folder.path(), &["runs"])).contains("own"), "no run was begun");
     let output = pool_tune(folder.path(), &["stress", "--target", "command:sh bench.sh"]);
     assert_eq!(output.status.code(), Some(2));
     assert!(stderr(&output).contains("use `pool-tune run`"), "{}", stderr(&output));
@@ -329,11 +344,42 @@ fn an_interrupted_run_of_a_program_goes_on_without_its_target_being_given_again(
     let output = run_command(folder.path(), &breaks, &["--seed", "1"]);
     assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
     fs::write(folder.path().join("mended"), "").unwrap();
-    let output = pool_tune(folder.path(), &["run", "--resume", "run"]);
+    // What the environment has for other programs does not contradict what is stored; a flag does.
+    let resumed = |more: &[&str]| {
+        let mut command = program(folder.path());
+        command.env("DATABASE_URL", "postgres://me@127.0.0.1:1/nowhere");
+        command.args(["run", "--resume", "run"]).args(more).output().unwrap()
+    };
+    let output = resumed(&["--target", "postgres://me@127.0.0.1:1/nowhere"]);
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    assert!(stderr(&output).contains("not on postgres://"), "{}", stderr(&output));
+    let output = resumed(&[]);
     assert!(output.status.success(), "{}", stderr(&output));
     assert!(stderr(&output).contains("7 trials are taken over"), "{}", stderr(&output));
     let summary = read(folder.path(), "run", "summary.md");
     assert!(summary.contains("--target 'command:sh bench.sh {max_connections}'"), "{summary}");
+}
+
+#[test]
+fn a_target_that_is_named_wins_over_the_profiles_also_where_the_environment_has_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(
+        folder.path().join("p.yaml"),
+        "name: own\nworkers: 2\ntarget: {command: 'false'}\nworkload: {operations: [{name: read, sql: select 1}]}\n",
+    )
+    .unwrap();
+    let url = "postgres://me@127.0.0.1:1/nowhere";
+    let told = |target: &[&str]| {
+        let mut command = program(folder.path());
+        command.env("DATABASE_URL", url).args(["run", "--profile", "./p.yaml", "--name", "run"]).args(target);
+        let output = command.output().unwrap();
+        assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
+        stderr(&output)
+    };
+    let told_by_flag = told(&["--target", url]);
+    assert!(told_by_flag.contains("127.0.0.1:1"), "{told_by_flag}");
+    let told_by_profile = told(&[]);
+    assert!(told_by_profile.contains("`false` ended with code 1"), "{told_by_profile}");
 }
 
 #[test]
@@ -343,6 +389,104 @@ fn a_program_says_what_it_cannot_serve_and_no_settings_are_recommended() {
     let output = run_command(folder.path(), script, &[]);
     assert_eq!(output.status.code(), Some(5), "{}", stderr(&output));
     assert!(stdout(&output).contains("No settings keep the limits"), "{}", stdout(&output));
+}
+
+#[test]
+fn what_contradicts_itself_or_waits_for_a_shell_is_told_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = run_command(folder.path(), GOOD, &[]);
+    assert!(!stderr(&output).contains("shell"), "{}", stderr(&output));
+    // Its trials are short, which is told once as it goes and once in the answer.
+    let told = "the program measured for 10.0 ms in trial 1, and is asked for 2.00 s";
+    assert_eq!(stderr(&output).matches(told).count(), 1, "{}", stderr(&output));
+    assert!(stdout(&output).contains("trials the program measured for less than half"), "{}", stdout(&output));
+    fs::remove_dir_all(folder.path().join("results")).unwrap();
+    let profile = "name: own\nworkers: 2\ntarget:\n  command: sh bench.sh {max_connections} {idle_timeout} $PORT > out\n  \
+                   takes: [max_connections, min_connections]\nbudget: {search_trials: 10, verification_pairs: 6}\n";
+    fs::write(folder.path().join("p.yaml"), profile).unwrap();
+    let output = pool_tune(folder.path(), &["run", "--profile", "./p.yaml"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let said = stderr(&output);
+    for text in [
+        "no shell reads the command, and the program is given `$PORT`, `>` as it stands: write sh -c '…' around it",
+        "the command names idle_timeout, not among `takes` and so kept at the value in use",
+        "`takes` has min_connections, told to the command in its environment alone (SUPABASE_MIN_CONNECTIONS)",
+    ] {
+        assert_eq!(said.matches(text).count(), 1, "{text}: {said}");
+    }
+}
+
+#[test]
+fn a_load_generators_code_for_failed_requests_counts_beside_its_summary() {
+    let cluster = Cluster::start("");
+    let folder = tempfile::tempdir().unwrap();
+    // A client gives up at the first error of SQL, and pgbench ends with 2.
+    fs::write(folder.path().join("odd.sql"), "select 1 / (case when random() < 0.0001 then 0 else 1 end);\n").unwrap();
+    let pgbench = binary("pgbench");
+    let script = format!("{} -n -f odd.sql -c 2 -t 5000 '{}'; exit $?", pgbench.display(), url(&cluster));
+    let output = run_command(folder.path(), &script, &[]);
+    assert!(matches!(output.status.code(), Some(0 | 5)), "{}", stderr(&output));
+    let logs = fs::read_dir(folder.path().join("results/run/trials")).unwrap();
+    let log: String = logs.map(|log| fs::read_to_string(log.unwrap().path()).unwrap()).collect();
+    assert!(log.contains("it ended with code 2"), "{log}");
+    let failed: u64 =
+        trials(folder.path()).iter().map(|trial| trial["measurement"]["requests"]["failed"].as_u64().unwrap()).sum();
+    assert!(failed > 0, "clients that gave up are failures");
+
+    fs::remove_dir_all(folder.path().join("results")).unwrap();
+    let k6 =
+        r#"echo '{"metrics": {"iterations": {"count": 3000, "rate": 300000}, "iteration_duration": {"p(95)": 1}}}'; "#;
+    let output = run_command(folder.path(), &format!("{k6} exit 99"), &[]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    fs::remove_dir_all(folder.path().join("results")).unwrap();
+    let output = run_command(folder.path(), &format!("{k6} exit 98"), &[]);
+    assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
+    assert!(stderr(&output).contains("ended with code 98"), "{}", stderr(&output));
+}
+
+#[test]
+fn too_few_requests_to_judge_the_success_rate_are_told_as_such() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = run_command(folder.path(), r#"echo '{"successes": 1, "failures": 0, "seconds": 0.01}'"#, &[]);
+    assert_eq!(output.status.code(), Some(5), "{}", stderr(&output));
+    let said = stdout(&output).replace('\n', " ");
+    assert!(said.contains("too few requests were made"), "{said}");
+    assert!(said.contains("A trial had 1 at most, and it takes 368 without a failure"), "{said}");
+    // What it did not tell is not told as nothing.
+    let shown = stdout(&pool_tune(folder.path(), &["show"]));
+    let row = shown.lines().find(|line| line.contains("baseline")).unwrap();
+    assert_eq!(row.matches('–').count(), 2, "{row}");
+    let summary = read(folder.path(), "run", "summary.md");
+    let row = summary.lines().find(|line| line.starts_with("| pool utilisation")).unwrap();
+    assert!(row.contains('–') && !row.contains('%'), "{row}");
+}
+
+#[test]
+fn a_verification_that_noise_leaves_undecided_tells_what_it_could_have_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    // Pools of more than ten look better to the search, and are as good in the verification; trials differ by the trial's number.
+    let script = "n=$((20000 + POOL_TUNE_SEED * 7919 % 8000)); [ $1 -gt 10 ] && [ $POOL_TUNE_TRIAL -lt 12 ] && n=$((n * 2))\n\
+                  echo \"{\\\"successes\\\": $n, \\\"failures\\\": 0, \\\"seconds\\\": 0.5}\"";
+    let output = run_command(folder.path(), script, &["--seed", "1", "--pin", "min_connections=2"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let said = stdout(&output).replace('\n', " ");
+    assert!(said.contains("the verification does not show it"), "{said}");
+    assert!(said.contains("these 6 pairs show a difference from about"), "{said}");
+    assert!(said.contains("(`trial: {measure: …}` in the profile) or four times the pairs (--pairs)"), "{said}");
+}
+
+#[test]
+fn statements_are_no_requests_to_a_service() {
+    let folder = tempfile::tempdir().unwrap();
+    let profile = "name: own\nworkers: 2\ntarget:\n  http: http://127.0.0.1:1\n  requests: [{path: /}]\n  \
+                   apply: {request: {path: /admin}}\n";
+    fs::write(folder.path().join("p.yaml"), profile).unwrap();
+    fs::write(folder.path().join("q.sql"), "select 1;\n").unwrap();
+    for more in [["--file", "q.sql"], ["--builtin", "tpcb-like"]] {
+        let output = pool_tune(folder.path(), &[&["stress", "--profile", "./p.yaml"], &more[..]].concat());
+        assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+        assert!(stderr(&output).contains("loads a service over HTTP"), "{}", stderr(&output));
+    }
 }
 
 #[test]
@@ -383,6 +527,12 @@ fn profiles_of_programs_and_services_are_checked_with_their_lines() {
         ("  comand: x\n", 4, "did you mean `command`"),
         ("  command: x\n  reads: wrkk\n", 5, "did you mean `wrk`"),
         ("  command: []\n", 4, "`command` is empty"),
+        ("  command: [x, '{max_conections}']\n", 4, "did you mean `{max_connections}`"),
+        (
+            "  http: http://x\n  requests: [{path: /}]\n  apply: {request: {path: /, body: '{max_conections}'}}\n",
+            6,
+            "did you mean `{max_connections}`",
+        ),
         ("  command: x\n  takes: [max_conections]\n", 5, "did you mean `max_connections`"),
         ("  http: localhost\n  requests: [{path: /}]\n", 4, "expected a URL"),
         ("  http: http://me:hunter2@x\n  requests: [{path: /}]\n", 4, "holds a user or a password"),

@@ -8,7 +8,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures_util::StreamExt as _;
 use pool_tune::store::{RunStatus, Store};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
@@ -53,8 +52,7 @@ impl Serving {
         // Whoever writes to a pipe that nobody reads stands still.
         let mut errors = child.stderr.take().unwrap();
         std::thread::spawn(move || std::io::copy(&mut errors, &mut std::io::sink()));
-        pool_tune::http::client();
-        let client = reqwest::Client::builder().timeout(PATIENCE).build().unwrap();
+        let client = pool_tune::http::client().timeout(PATIENCE).build().unwrap();
         Self { child, url: url.to_owned(), client }
     }
 
@@ -160,13 +158,13 @@ async fn an_experiment_is_started_followed_and_exported_over_the_api_as_it_is_de
         check(&document, schema, &answer);
     }
 
-    let mut events = serving.client.get(format!("{}/api/events", serving.url)).send().await.unwrap().bytes_stream();
+    let mut events = serving.client.get(format!("{}/api/events", serving.url)).send().await.unwrap();
     let (status, queued) = serving.post("/api/runs", r#"{"experiment": "quick"}"#).await;
     assert_eq!((status, &queued["before"]), (202, &json!(0)));
     check(&document, "Queued", &queued);
     let mut told = String::new();
     while !told.contains("event: round_ended") {
-        let part = tokio::time::timeout(PATIENCE, events.next()).await.unwrap().unwrap().unwrap();
+        let part = tokio::time::timeout(PATIENCE, events.chunk()).await.unwrap().unwrap().unwrap();
         told.push_str(&String::from_utf8_lossy(&part));
     }
     for line in told.lines().filter_map(|line| line.strip_prefix("data: ")) {
@@ -192,7 +190,7 @@ async fn an_experiment_is_started_followed_and_exported_over_the_api_as_it_is_de
     // A stream is not told what was before it, unless it asks for that.
     let last: u64 = told.lines().filter_map(|line| line.strip_prefix("id: ")).next_back().unwrap().parse().unwrap();
     let again = serving.client.get(format!("{}/api/events", serving.url)).header("last-event-id", last - 1);
-    let part = again.send().await.unwrap().bytes_stream().next().await.unwrap().unwrap();
+    let part = again.send().await.unwrap().chunk().await.unwrap().unwrap();
     assert!(String::from_utf8_lossy(&part).contains("event: round_ended"));
     assert_eq!(serving.end(), Some(0));
 }
@@ -387,9 +385,9 @@ async fn asked_to_end_it_keeps_what_was_measured_and_goes_on_at_the_next_start()
     let live = serving.until("/api/live", |now| now["live"]["trial"].as_u64().is_some_and(|trial| trial >= 2)).await;
     let id = live["live"]["run"].as_str().unwrap().to_owned();
     // A stream that is open does not hold it up.
-    let mut stream = serving.client.get(format!("{}/api/events", serving.url)).send().await.unwrap().bytes_stream();
+    let mut stream = serving.client.get(format!("{}/api/events", serving.url)).send().await.unwrap();
     assert_eq!(serving.end(), Some(0));
-    while let Some(Ok(_)) = stream.next().await {}
+    while let Ok(Some(_)) = stream.chunk().await {}
     let serving = Serving::start(long(folder.path()));
     serving.until(&format!("/api/runs/{id}"), |run| run["status"] == "finished").await;
 }

@@ -3,7 +3,7 @@
 use serde_json::Value as Json;
 
 use super::Reported;
-use crate::model::{ErrorClass, ErrorCount, Latency};
+use crate::model::{ErrorClass, ErrorCount, Latency, Summary};
 
 /// The number after a word in a text.
 fn number_after(text: &str, word: &str) -> Option<f64> {
@@ -65,6 +65,7 @@ pub(super) fn wrk(text: &str) -> Option<Reported> {
         Latency { count: successes, mean: p50, p50, p90, p95: p99, p99, p999: p99, max: p99 }
     });
     Some(Reported {
+        by: Summary::Wrk,
         successes,
         failures: refused + socket,
         seconds,
@@ -77,16 +78,25 @@ pub(super) fn wrk(text: &str) -> Option<Reported> {
     })
 }
 
-pub(super) fn pgbench(text: &str) -> Option<Reported> {
-    let tps = number_after(text, "\ntps").filter(|tps| *tps > 0.0)?;
+/// `stderr` tells of clients that gave up, whose failure stands nowhere else.
+pub(super) fn pgbench(text: &str, stderr: &str) -> Option<Reported> {
     let processed = number_after(text, "number of transactions actually processed")?;
-    let failed = number_after(text, "number of failed transactions").map_or(0, count);
-    Some(Reported {
-        successes: count(processed),
-        failures: failed,
+    let seconds = match number_after(text, "\ntps").filter(|tps| *tps > 0.0) {
         // Without the time to connect, as its own rate.
-        seconds: processed / tps,
-        errors: failures(failed, "transactions that failed", None).into_iter().collect(),
+        Some(tps) => processed / tps,
+        // It tells no rate where it has processed nothing.
+        None => number_after(text, "\nduration").filter(|_| processed == 0.0)?,
+    };
+    let failed = number_after(text, "number of failed transactions").map_or(0, count);
+    let gave_up = |line: &&str| line.contains("error: client ") && line.contains(" aborted");
+    let aborted: Vec<&str> = stderr.lines().chain(text.lines()).filter(gave_up).collect();
+    let gave_up = aborted.first().and_then(|first| failures(aborted.len() as u64, first.trim(), None));
+    Some(Reported {
+        by: Summary::Pgbench,
+        successes: count(processed),
+        failures: failed + aborted.len() as u64,
+        seconds,
+        errors: failures(failed, "transactions that failed", None).into_iter().chain(gave_up).collect(),
         ..Reported::default()
     })
 }
@@ -132,6 +142,7 @@ pub(super) fn k6(json: &Json) -> Option<Reported> {
         }
     });
     Some(Reported {
+        by: Summary::K6,
         successes,
         failures: failed,
         seconds: all / rate,
@@ -175,6 +186,7 @@ pub(super) fn oha(json: &Json) -> Option<Reported> {
         }
     });
     Some(Reported {
+        by: Summary::Oha,
         successes,
         failures: errors.iter().map(|error| error.count).sum(),
         seconds,
@@ -199,6 +211,7 @@ pub(super) fn locust(json: &Json) -> Option<Reported> {
     }
     let successes = all.saturating_sub(failed);
     Some(Reported {
+        by: Summary::Locust,
         successes,
         failures: failed,
         seconds: last - first,

@@ -1,7 +1,11 @@
 use super::*;
 
+fn ran(folder: &Path) -> Ran<'_> {
+    Ran { folder, began: UNIX_EPOCH, stderr: "" }
+}
+
 fn read_any(text: &str) -> Result<Reported, String> {
-    read(Summary::Any, text, Path::new("."))
+    read(Summary::Any, text, ran(Path::new(".")))
 }
 
 #[test]
@@ -40,12 +44,65 @@ fn what_is_no_measurement_is_refused_with_the_reason() {
 }
 
 #[test]
+fn a_field_that_is_wrong_is_named_with_what_it_should_be() {
+    let told = |of: &str| read_any(&format!(r#"{{"successes": 9, "failures": 0, "seconds": 2, {of}}}"#)).unwrap_err();
+    for (of, name, should) in [
+        (r#""retries": "3""#, "`retries`: ", "expected a whole number, 0 or more"),
+        (r#""retries": 1.5"#, "`retries`: ", "expected a whole number, 0 or more"),
+        (r#""slices": [1, "x"]"#, "`slices[1]`: ", "expected a number"),
+        (r#""query": {"p95": "3 ms"}"#, "`query.p95`: ", "expected a number"),
+        (r#""query": {"p50": 0.1}"#, "`query`: ", "missing field `p95`"),
+        (r#""query": 3"#, "`query`: ", "a list of times in seconds, or an object with their percentiles"),
+        (r#""response": [0.1, null]"#, "`response[1]`: ", "expected a number"),
+        (r#""errors": [{"class": "odd"}]"#, "`errors[0].class`: ", "unknown variant `odd`"),
+    ] {
+        let told = told(of);
+        assert!(told.contains(name) && told.contains(should), "{of}: {told}");
+    }
+    for form in [Summary::Any, Summary::Json] {
+        let read = |text: &str| read(form, text, ran(Path::new("."))).unwrap_err();
+        for word in ["NaN", "Infinity", "-Infinity"] {
+            let text = format!(
+                "{{\"note\": 1}}\n{{\"successes\": 9, \"failures\": 0,\n \"seconds\": 2, \"query\": {{\"p95\": {word}}}}}\nend\n"
+            );
+            assert!(read(&text).contains("JSON has no `"), "{}", read(&text));
+            assert!(read(&text).contains("leave out a figure"), "{}", read(&text));
+        }
+        assert!(read("{\"successes\": 9, \"failures\": }").contains("cannot be read: expected value at line 1"));
+        assert!(read("{starting up\n").contains("printed no summary"));
+    }
+}
+
+#[test]
+fn a_whole_summary_counts_whatever_is_printed_after_it() {
+    let text = "{\"successes\": 1, \"failures\": 0, \"seconds\": 1}\n{\"successes\": 2, \"failures\": 0, \"seconds\": 1}\n{bye\n";
+    assert_eq!(read_any(text).unwrap().successes, 2, "the last one counts");
+}
+
+#[test]
+fn what_is_not_plausible_is_refused() {
+    let told = |of: &str| read_any(&format!(r#"{{"successes": 1000, "failures": 0, "seconds": 2, {of}}}"#));
+    // Milliseconds.
+    for of in [r#""query": {"p95": 8.4}"#, r#""response": [3.1, 4.2]"#, r#""acquire": {"mean": 12, "p95": 0.4}"#] {
+        let error = told(of).unwrap_err();
+        assert!(error.contains("times are in seconds"), "{error}");
+    }
+    // A request that was under way at the end may take longer.
+    assert!(told(r#""query": {"p95": 0.4, "p99": 3.0, "max": 5}"#).is_ok());
+    assert!(told(r#""slices": [490, 510, 450]"#).is_ok());
+    for of in [r#""slices": [50, 50, 52]"#, r#""slices": [1000]"#, r#""slices": [0.5]"#] {
+        let error = told(of).unwrap_err();
+        assert!(error.contains("`slices`") && error.contains("500.0"), "{error}");
+    }
+}
+
+#[test]
 fn wrk_is_read() {
     let text = "Running 2s test @ http://127.0.0.1:8000/\n  2 threads and 10 connections\n  Thread Stats   Avg      Stdev     Max   +/- Stdev\n    Latency   635.91us    0.89ms  12.92ms   93.69%\n    Req/Sec    56.20k     8.07k   62.00k    86.54%\n  Latency Distribution\n     50%  250.00us\n     75%  491.00us\n     90%  700.00us\n     99%    5.80ms\n  22464 requests in 2.00s, 17.11MB read\n  Socket errors: connect 0, read 3, write 0, timeout 2\n  Non-2xx or 3xx responses: 64\nRequests/sec:  11232.00\nTransfer/sec:      8.55MB\n";
     let reported = read_any(text).unwrap();
     assert_eq!((reported.successes, reported.failures, reported.seconds), (22_400, 69, 2.0));
     assert!((reported.response.p50 - 250e-6).abs() < 1e-9 && (reported.response.p95 - 5.8e-3).abs() < 1e-9);
-    assert_eq!(reported, read(Summary::Wrk, text, Path::new(".")).unwrap());
+    assert_eq!(reported, read(Summary::Wrk, text, ran(Path::new("."))).unwrap());
 }
 
 #[test]
@@ -55,6 +112,25 @@ fn pgbench_is_read() {
     assert_eq!((reported.successes, reported.failures), (2000, 4));
     assert!((reported.seconds - 2000.0 / 1005.0).abs() < 1e-9);
     assert_eq!(reported.response.count, 0, "it tells no percentiles");
+}
+
+/// As pgbench 15 prints it when its clients give up at an error of SQL.
+#[test]
+fn pgbenchs_clients_that_gave_up_are_failures() {
+    let head = "pgbench (15.18)\nnumber of clients: 4\nduration: 1 s\nnumber of transactions actually processed: ";
+    let stderr = "pgbench: error: client 0 script 0 aborted in command 0 query 0: ERROR:  division by zero\n\
+                  pgbench: error: client 3 script 0 aborted in command 0 query 0: ERROR:  division by zero\n\
+                  pgbench: error: Run was aborted; the above results are incomplete.\n";
+    let read = |text: &str| read(Summary::Any, text, Ran { stderr, ..ran(Path::new(".")) });
+    let some = read(&format!(
+        "{head}10\nnumber of failed transactions: 0 (0.000%)\ntps = 1160.900859 (without initial connection time)\n"
+    ))
+    .unwrap();
+    assert_eq!((some.successes, some.failures, some.by), (10, 2, Summary::Pgbench));
+    assert!(some.errors[0].example.contains("division by zero"));
+    let none = read(&format!("{head}0\nnumber of failed transactions: 0 (NaN%)\n")).unwrap();
+    assert_eq!((none.successes, none.failures, none.seconds), (0, 2, 1.0));
+    assert!(none.may_end_with(2) && !none.may_end_with(1) && !none.may_end_with(99));
 }
 
 #[test]
@@ -107,7 +183,12 @@ fn an_hdr_log_is_read_all_its_intervals_together() {
     }
     std::fs::write(folder.path().join("times.hlog"), bytes).unwrap();
     let text = r#"{"successes": 20, "failures": 0, "seconds": 2, "hdr_log": "times.hlog"}"#;
-    let reported = read(Summary::Any, text, folder.path()).unwrap();
+    let of = |began| read(Summary::Any, text, Ran { began, ..ran(folder.path()) });
+    let written = std::fs::metadata(folder.path().join("times.hlog")).unwrap().modified().unwrap();
+    assert!(of(written).is_ok());
+    let stale = of(written + Duration::from_secs(1)).unwrap_err();
+    assert!(stale.contains("was written before the trial began"), "{stale}");
+    let reported = read(Summary::Any, text, ran(folder.path())).unwrap();
     assert_eq!(reported.response.count, 20);
     assert!((reported.response.p50 - 1e-3).abs() < 1e-6 && (reported.response.p95 - 3e-3).abs() < 5e-6, "{reported:?}");
 }
