@@ -10,7 +10,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{JobError, stored_time};
-use crate::{database::StateFolder, tune::Choice};
+use crate::{database::StateFolder, store::stable_hash, tune::Choice};
 
 /// A results folder that is held: nobody else runs in it.
 #[derive(Debug)]
@@ -82,7 +82,7 @@ impl TargetLock {
         let Some(key) = choice.lock_key() else { return Ok(None) };
         let folder = state.make()?;
         // A file's name can hold neither every path nor every name of a host: it is a hash, and the file tells the rest.
-        let path = folder.join(format!("target-{:016x}.lock", hash(&key)));
+        let path = folder.join(format!("target-{:016x}.lock", stable_hash(&key)));
         let since = stored_time(jiff::Timestamp::now());
         let holder = Holder { pid: std::process::id(), run: run.to_owned(), since, target: choice.shown() };
         let text = serde_json::to_string(&holder).map_err(JobError::answer)?;
@@ -122,12 +122,6 @@ fn held(options: &mut OpenOptions, path: &Path, text: &str) -> io::Result<Result
     file.rewind()?;
     file.write_all(text.as_bytes())?;
     Ok(Ok(file))
-}
-
-/// FNV-1a, 64 bits: the same in every version of the program.
-fn hash(text: &str) -> u64 {
-    let next = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, next)
 }
 
 #[cfg(test)]
