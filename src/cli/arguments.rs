@@ -9,6 +9,7 @@ use super::{
     experiment_arguments::{ExperimentArguments, ScheduleArguments},
     lint_arguments::LintArguments,
     monitor_arguments::{MonitorArguments, MonitoringArguments},
+    store_arguments::StoreArguments,
     stress_arguments::StressArguments,
 };
 
@@ -114,6 +115,8 @@ pub(super) enum Command {
     ///
     /// Shown are the next five times of each, its window, and what became of its last round.
     Schedule(ScheduleArguments),
+    /// Tell what the store of runs holds, back it up, or remove old runs
+    Store(StoreArguments),
     /// List, check, print or write profiles
     Profiles(ProfilesArguments),
 }
@@ -183,6 +186,10 @@ pub(super) struct Results {
     /// The folder that holds all runs
     #[arg(long, value_name = "FOLDER", default_value = "results", env = "POOL_TUNE_RESULTS")]
     pub(super) results: PathBuf,
+    /// Keep runs on this PostgreSQL, which several machines may share, in its schema `pool_tune`: postgres://user:password@host/name;
+    /// files still go to the results folder. `sqlite:FILE` reads a backup [default: pool-tune.db in the results folder]
+    #[arg(long, value_name = "URL", env = "POOL_TUNE_STORE", hide_env_values = true)]
+    pub(super) store: Option<SecretString>,
 }
 
 #[derive(Debug, Args)]

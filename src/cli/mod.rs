@@ -28,6 +28,8 @@ mod runs;
 mod schedule;
 mod simulate;
 mod simulation;
+mod store;
+mod store_arguments;
 mod stress;
 mod stress_arguments;
 mod written;
@@ -67,6 +69,7 @@ pub fn main() -> ExitCode {
             Command::Runs(ref runs) => runs::runs(runs).await,
             Command::Show(ref show) => runs::show(show).await,
             Command::Schedule(ref arguments) => schedule::schedule(arguments).await,
+            Command::Store(ref arguments) => store::store(arguments).await,
             Command::Profiles(ref profiles) => profiles::profiles(profiles).await,
         }
     });

@@ -44,7 +44,9 @@ pub(super) async fn stress(global: &Arguments, arguments: &StressArguments) -> R
     }
     let mut profile = profiles::load(&arguments.profile)?;
     let (results, prefix) = (&arguments.results.results, export::Prefix::default());
-    let choice = job::choice_of(arguments.target.as_ref(), &profile, &prefix, results).await.map_err(job_error)?;
+    let choice = job::choice_of(arguments.target.as_ref(), &profile, &prefix, results, &arguments.results.at()?)
+        .await
+        .map_err(job_error)?;
     if matches!(&choice, Choice::External { target: External::Command(_), .. }) {
         return Err(bad_input(
             "stress makes the load itself, and a `command` target makes its own: use `pool-tune run`, or give a database or \

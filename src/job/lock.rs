@@ -54,7 +54,8 @@ impl FolderLock {
 
 /// A target that is held on this machine, whatever the results folder: nobody else loads it.
 ///
-/// On other machines nobody knows of it; there the guard sees the connections of the other run, and refuses.
+/// Other machines know of it only by a store that they share ([`shared_key`]); without one the guard there sees the connections of
+/// the other run, and refuses.
 #[derive(Debug)]
 pub struct TargetLock {
     _file: File,
@@ -106,6 +107,19 @@ impl TargetLock {
     }
 }
 
+/// What names a target in a store that several machines share, where it needs a lock: a server that is this machine's own bears
+/// the machine's name, since every machine has a `localhost`.
+pub(super) fn shared_key(choice: &Choice) -> Option<String> {
+    let key = choice.lock_key()?;
+    let at_home = ["sqlite ", "command:"].iter().any(|start| key.starts_with(start))
+        || ["localhost", "127.0.0.1", "[::1]"].iter().any(|host| key.contains(host));
+    if !at_home {
+        return Some(key);
+    }
+    let machine = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    Some(format!("{key} of {}", machine.trim()))
+}
+
 /// Locks a file and writes into it who holds it; gives what the holder has written where that is somebody else.
 fn held(options: &mut OpenOptions, path: &Path, text: &str) -> io::Result<Result<File, String>> {
     let mut file = options.create(true).truncate(false).read(true).write(true).open(path)?;
@@ -155,6 +169,15 @@ mod tests {
         drop(held);
         assert!(hold("postgres://me@localhost/app", "two").unwrap().is_some());
         drop(others);
+    }
+
+    #[test]
+    fn in_a_shared_store_every_machine_has_its_own_localhost_and_the_same_servers() {
+        let key = |url: &str| shared_key(&choice(url)).unwrap();
+        assert_eq!(key("postgres://me:hunter2@DB.test/app"), "postgres db.test:5432");
+        let own = key("postgres://me:hunter2@127.0.0.1/app");
+        assert!(own.starts_with("postgres localhost:5432 of ") && !own.contains("hunter2"), "{own}");
+        assert_eq!(shared_key(&Choice::Simulated), None);
     }
 
     #[test]

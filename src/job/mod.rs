@@ -32,6 +32,7 @@ pub fn store_path(results: &Path) -> PathBuf {
 }
 
 /// The time as it is stored: RFC 3339 in UTC, to the second.
-fn stored_time(moment: jiff::Timestamp) -> String {
+#[must_use]
+pub fn stored_time(moment: jiff::Timestamp) -> String {
     moment.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }

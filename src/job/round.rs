@@ -11,11 +11,11 @@ use jiff::{SignedDuration, Timestamp};
 use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 
-use super::{Done, Intent, Job, JobError, Loaded, Stopped, Wishes, choice, read_target, stored_time};
+use super::{Done, Intent, Job, JobError, Loaded, Stopped, Wishes, choice, read_target, run::busy, stored_time};
 use crate::{
     export,
     model::Verdict,
-    store::{self, RunStatus, RunSummary, Store},
+    store::{self, Hold, RunStatus, RunSummary, Store, Task},
     tune::{Choice, Event},
 };
 
@@ -102,15 +102,19 @@ impl Rounds<'_> {
             Some(target) => target.clone(),
             None => read_target(&experiment.target, &experiment.name, loaded.folder())?,
         };
-        let choice = choice(Some(&target), &start.wishes.prefix, self.results).await?;
+        let choice = choice(Some(&target), &start.wishes.prefix, self.results, self.store.at()).await?;
         let due = start.due.map(stored_time);
         let left = self.interrupted(loaded, start, &choice, listen).await?;
-        let (round, runs) = match left {
+        let (round, runs, held) = match left {
             Some((round, runs)) => {
+                let held = self.held(round, &experiment.name).await?;
                 self.store.resume_round(round, due.as_deref()).await?;
-                (round, runs)
+                (round, runs, held)
             }
-            None => (self.store.begin_round(&experiment.name, due.as_deref(), &self.now()).await?, Vec::new()),
+            None => {
+                let round = self.store.begin_round(&experiment.name, due.as_deref(), &self.now()).await?;
+                (round, Vec::new(), self.held(round, &experiment.name).await?)
+            }
         };
         let mut end = RoundEnd { round, target: choice.shown(), done: Vec::new(), stopped: None, window_ended: false };
         let closes = experiment.schedule.as_ref().and_then(|schedule| schedule.window_end((self.clock)()));
@@ -118,14 +122,26 @@ impl Rounds<'_> {
         let (status, error) = match (&result, &end.stopped) {
             (Err(error), _) => (RunStatus::Failed, Some(error.to_string())),
             (Ok(()), Some(stopped)) if stopped.error.is_interruption() => {
-                let why = if end.window_ended { "the window ended" } else { "it was asked to stop" };
-                (RunStatus::Interrupted, Some(why.to_owned()))
+                let why = match &stopped.error {
+                    _ if end.window_ended => "the window ended".to_owned(),
+                    error if error.is_lost_store() => error.to_string(),
+                    _ => "it was asked to stop".to_owned(),
+                };
+                (RunStatus::Interrupted, Some(why))
             }
             (Ok(()), Some(stopped)) => (RunStatus::Failed, Some(stopped.error.to_string())),
             (Ok(()), None) => (RunStatus::Finished, None),
         };
         self.store.end_round(round, status, error.as_deref(), &self.now()).await?;
+        held.let_go().await;
         result.map(|()| end)
+    }
+
+    async fn held(&self, round: i64, experiment: &str) -> Result<Hold, JobError> {
+        match self.store.hold(Task::Round(round)).await? {
+            Some(held) => Ok(held),
+            None => Err(busy(self.store, Task::Round(round), &format!("the round of experiment `{experiment}`")).await),
+        }
     }
 
     fn now(&self) -> String {
@@ -141,10 +157,13 @@ impl Rounds<'_> {
         listen: &mut dyn FnMut(RoundEvent<'_>),
     ) -> Result<Option<(i64, Vec<RunSummary>)>, JobError> {
         let name = &loaded.experiment.name;
-        let Some(round) = self.store.last_round(name).await?.filter(|round| round.status == RunStatus::Interrupted)
-        else {
-            return Ok(None);
-        };
+        let last = self.store.last_round(name).await?;
+        if let Some(round) = &last
+            && self.store.is_held(Task::Round(round.id)).await? == Some(true)
+        {
+            return Err(busy(self.store, Task::Round(round.id), &format!("the round of experiment `{name}`")).await);
+        }
+        let Some(round) = last.filter(|round| round.status == RunStatus::Interrupted) else { return Ok(None) };
         let runs = self.store.runs_of_round(round.id).await?;
         if start.fresh || runs.is_empty() {
             return Ok(None);

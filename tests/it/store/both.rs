@@ -2,7 +2,7 @@
 
 use pool_tune::{
     model::Settings,
-    store::{RunStatus, Store, StoreError},
+    store::{Keep, NewRun, Pruned, RunStatus, Store, StoreError},
 };
 
 use super::{Place, run, trial};
@@ -38,6 +38,8 @@ on_both! {
     runs_are_listed_newest_first_and_found_by_the_beginning_of_their_names
     a_round_goes_on_after_its_holder_died_and_its_due_time_stays_used_up
     one_leads_at_a_time
+    old_runs_are_removed_with_their_trials_but_none_that_is_under_way
+    a_backup_is_a_file_with_all_there_is
 }
 
 async fn many_can_open_a_new_store_at_once(place: Place) {
@@ -68,7 +70,7 @@ async fn a_run_that_was_never_begun_has_no_status(place: Place) {
     let store = place.open().await;
     assert!(matches!(store.set_status("none", RunStatus::Failed).await, Err(StoreError::NoRun { .. })));
     store.begin_run(&run("one")).await.unwrap();
-    let other = pool_tune::store::NewRun { seed: 2, ..run("one") };
+    let other = NewRun { seed: 2, ..run("one") };
     assert!(matches!(store.begin_run(&other).await, Err(StoreError::Exists { .. })));
     store.set_status("one", RunStatus::Failed).await.unwrap();
     let found = store.run("one").await.unwrap();
@@ -159,4 +161,71 @@ async fn one_leads_at_a_time(place: Place) {
         }
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     }
+}
+
+/// Old and new runs, one of them under way, with two trials each.
+async fn filled(place: &Place) -> Store {
+    let store = place.open().await;
+    let round = store.begin_round("nightly", Some(NIGHT), NIGHT).await.unwrap();
+    for (id, started, status) in [
+        ("oldest", "2025-01-01T00:00:00Z", RunStatus::Finished),
+        ("at-work", "2025-02-01T00:00:00Z", RunStatus::Running),
+        ("failed", "2025-03-01T00:00:00Z", RunStatus::Failed),
+        ("cut-off", "2026-01-01T00:00:00Z", RunStatus::Interrupted),
+        ("newest", "2026-01-01T00:00:00Z", RunStatus::Finished),
+    ] {
+        let of_round = (id == "newest").then_some(round);
+        store.begin_run(&NewRun { started_at: started.to_owned(), round: of_round, ..run(id) }).await.unwrap();
+        for sequence in 1..=2 {
+            store.record_trial(id, &trial(sequence)).await.unwrap();
+        }
+        store.set_status(id, status).await.unwrap();
+    }
+    store
+}
+
+fn ids(pruned: &[Pruned]) -> Vec<&str> {
+    pruned.iter().map(|run| run.id.as_str()).collect()
+}
+
+async fn old_runs_are_removed_with_their_trials_but_none_that_is_under_way(place: Place) {
+    let store = filled(&place).await;
+    let keep = Keep::Since("2025-12-01T00:00:00Z".to_owned());
+    assert_eq!(ids(&store.old_runs(&keep).await.unwrap()), ["failed", "oldest"]);
+    assert_eq!(store.runs().await.unwrap().len(), 5);
+    let removed = store.prune(&keep).await.unwrap();
+    assert_eq!((ids(&removed), removed[0].trials), (vec!["failed", "oldest"], 2));
+    let left: Vec<_> = store.runs().await.unwrap().into_iter().map(|run| run.id).collect();
+    assert_eq!(left, ["newest", "cut-off", "at-work"]);
+    assert_eq!((store.trials("oldest").await.unwrap(), store.trials("newest").await.unwrap().len()), (vec![], 2));
+    assert_eq!(store.prune(&keep).await.unwrap(), []);
+    assert_eq!(ids(&store.prune(&Keep::Newest(1)).await.unwrap()), ["cut-off"]);
+    let info = store.info().await.unwrap();
+    assert_eq!((info.runs["running"], info.runs["finished"], info.runs["failed"], info.trials), (1, 1, 0, 4));
+    assert!(info.bytes > 0 && info.version >= 2 && info.place == place.at.to_string());
+}
+
+async fn a_backup_is_a_file_with_all_there_is(place: Place) {
+    let store = filled(&place).await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("backup.db");
+    store.backup(&file).await.unwrap();
+    let copy = Store::open_to_read(&file).await.unwrap().unwrap();
+    assert_eq!(copy.runs().await.unwrap(), store.runs().await.unwrap());
+    for run in store.runs().await.unwrap() {
+        assert_eq!(copy.run(&run.id).await.unwrap(), store.run(&run.id).await.unwrap());
+        assert_eq!(copy.trials(&run.id).await.unwrap(), store.trials(&run.id).await.unwrap());
+    }
+    assert_eq!(copy.last_round("nightly").await.unwrap(), store.last_round("nightly").await.unwrap());
+    copy.close().await;
+    // It can be gone on with as a store.
+    let copy = Store::open(&file).await.unwrap();
+    assert!(copy.begin_round("nightly", None, NEXT).await.unwrap() > 1);
+    copy.close().await;
+    // What is there is not written over, and nothing is left beside it.
+    assert!(matches!(store.backup(&file).await, Err(StoreError::Taken { .. })));
+    let none = folder.path().join("none/backup.db");
+    assert!(store.backup(&none).await.unwrap_err().to_string().contains("none/backup.db"));
+    let beside: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(beside, ["backup.db"]);
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, path::Path, time::Duration};
 
-use pool_tune::store::{RunStatus, Store, StoreError, Task};
+use pool_tune::store::{Keep, RunStatus, Store, StoreError, Task};
 use sqlx::{Connection as _, PgConnection, Row as _, SqliteConnection};
 
 use super::{Place, at, execute, run, trial};
@@ -228,4 +228,19 @@ async fn what_was_held_when_the_server_forgot_it_is_held_again() {
     assert!(!held.is_taken());
     held.let_go().await;
     assert_eq!(store.is_held(Task::Target("postgres db.test:5432")).await.unwrap(), Some(false));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_is_resumed_meanwhile_is_not_removed() {
+    let place = Place::server().await;
+    let (one, two) = (place.open().await, place.open().await);
+    for id in ["resumed", "left"] {
+        one.begin_run(&run(id)).await.unwrap();
+        one.set_status(id, RunStatus::Interrupted).await.unwrap();
+    }
+    // It is held before it is told to be under way.
+    let held = one.hold(Task::Run("resumed")).await.unwrap().unwrap();
+    let removed = two.prune(&Keep::Newest(0)).await.unwrap();
+    assert_eq!(removed.iter().map(|run| run.id.as_str()).collect::<Vec<_>>(), ["left"]);
+    held.let_go().await;
 }
