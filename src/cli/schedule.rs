@@ -95,7 +95,9 @@ async fn told(loaded: &Loaded, store: Option<&Store>, results: &Path, now: Times
         if let Some(round) = &mut last {
             runs = store.runs_of_round(round.id).await?;
             runs::as_they_are(store, results, &mut runs).await?;
-            if round.status == RunStatus::Running && !runs::is_under_way(store, results, Task::Round(round.id)).await? {
+            if round.status == RunStatus::Running
+                && !runs::is_under_way(store, results, Task::Round(&experiment.name)).await?
+            {
                 round.status = RunStatus::Interrupted;
             }
         }

@@ -1,5 +1,3 @@
-#![expect(clippy::doc_markdown, reason = "these comments are the help text, shown as they stand")]
-
 use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Subcommand};

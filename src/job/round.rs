@@ -104,22 +104,19 @@ impl Rounds<'_> {
         };
         let choice = choice(Some(&target), &start.wishes.prefix, self.results, self.store.at()).await?;
         let due = start.due.map(stored_time);
+        let held = self.held(&experiment.name).await?;
         let left = self.interrupted(loaded, start, &choice, listen).await?;
-        let (round, runs, held) = match left {
-            Some((round, runs)) => {
-                let held = self.held(round, &experiment.name).await?;
-                self.store.resume_round(round, due.as_deref()).await?;
-                (round, runs, held)
-            }
-            None => {
-                let round = self.store.begin_round(&experiment.name, due.as_deref(), &self.now()).await?;
-                (round, Vec::new(), self.held(round, &experiment.name).await?)
-            }
+        let (round, runs) = if let Some((round, runs)) = left {
+            self.store.resume_round(round, due.as_deref()).await?;
+            (round, runs)
+        } else {
+            (self.store.begin_round(&experiment.name, due.as_deref(), &self.now()).await?, Vec::new())
         };
         let mut end = RoundEnd { round, target: choice.shown(), done: Vec::new(), stopped: None, window_ended: false };
         let closes = experiment.schedule.as_ref().and_then(|schedule| schedule.window_end((self.clock)()));
-        let result = self.all(loaded, start, &choice, &runs, closes, &mut end, listen).await;
+        let result = Box::pin(self.all(loaded, start, &choice, &runs, closes, &mut end, listen)).await;
         let (status, error) = match (&result, &end.stopped) {
+            (Err(error), _) if error.is_interruption() => (RunStatus::Interrupted, Some(error.to_string())),
             (Err(error), _) => (RunStatus::Failed, Some(error.to_string())),
             (Ok(()), Some(stopped)) if stopped.error.is_interruption() => {
                 let why = match &stopped.error {
@@ -137,10 +134,12 @@ impl Rounds<'_> {
         result.map(|()| end)
     }
 
-    async fn held(&self, round: i64, experiment: &str) -> Result<Hold, JobError> {
-        match self.store.hold(Task::Round(round)).await? {
+    /// Holds the experiment in a store that several machines share, so that it has one round at a time.
+    async fn held(&self, experiment: &str) -> Result<Hold, JobError> {
+        let task = Task::Round(experiment);
+        match self.store.hold(task).await? {
             Some(held) => Ok(held),
-            None => Err(busy(self.store, Task::Round(round), &format!("the round of experiment `{experiment}`")).await),
+            None => Err(busy(self.store, task, &format!("a round of experiment `{experiment}`")).await),
         }
     }
 
@@ -157,13 +156,10 @@ impl Rounds<'_> {
         listen: &mut dyn FnMut(RoundEvent<'_>),
     ) -> Result<Option<(i64, Vec<RunSummary>)>, JobError> {
         let name = &loaded.experiment.name;
-        let last = self.store.last_round(name).await?;
-        if let Some(round) = &last
-            && self.store.is_held(Task::Round(round.id)).await? == Some(true)
-        {
-            return Err(busy(self.store, Task::Round(round.id), &format!("the round of experiment `{name}`")).await);
-        }
-        let Some(round) = last.filter(|round| round.status == RunStatus::Interrupted) else { return Ok(None) };
+        let Some(round) = self.store.last_round(name).await?.filter(|round| round.status == RunStatus::Interrupted)
+        else {
+            return Ok(None);
+        };
         let runs = self.store.runs_of_round(round.id).await?;
         if start.fresh || runs.is_empty() {
             return Ok(None);
@@ -252,7 +248,7 @@ impl Rounds<'_> {
                 }
             };
             let result = {
-                let running = job.run(intent, &mut events);
+                let running = Box::pin(job.run(intent, &mut events));
                 until_closed(running, closes, self.clock, &close).await
             };
             end.window_ended |= closed.load(Ordering::Relaxed);

@@ -18,7 +18,7 @@ pub enum StoreAt {
     /// A file of SQLite's.
     File(PathBuf),
     /// A PostgreSQL, in a schema of its own.
-    Server(Server),
+    Server(Box<Server>),
 }
 
 /// Why a store cannot be where somebody says. A URL is not repeated: it may hold a password.
@@ -51,7 +51,7 @@ impl StoreAt {
             return Err(StoreAtError::Kind);
         }
         let server = Server::from_url(&SecretString::from(text))?;
-        server.for_own_tables(SCHEMA).map(Self::Server).ok_or(StoreAtError::Kind)
+        server.for_own_tables(SCHEMA).map(|server| Self::Server(Box::new(server))).ok_or(StoreAtError::Kind)
     }
 
     /// Whether several programs on several machines can use it at once.

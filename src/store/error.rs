@@ -92,9 +92,13 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// Whether the store's server went away in the middle: what was stored before is there when it is back.
+    /// Whether the store's server went away, or cannot be reached now: what was stored before is there when it is back.
     #[must_use]
     pub fn is_lost(&self) -> bool {
-        matches!(self, Self::Lost { .. })
+        match self {
+            Self::Lost { .. } => true,
+            Self::Server(error) => error.is_temporary(),
+            _ => false,
+        }
     }
 }

@@ -3,7 +3,13 @@
 //! Each thing that is held is an advisory lock of a session of its own, so that whoever dies lets go of it, however it dies. In
 //! a file nothing is held: there the lock on the results folder says that nobody else is at work.
 
-use std::{sync::Arc, sync::atomic::AtomicBool, sync::atomic::Ordering, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
 use sqlx::{Connection as _, PgConnection};
 use tokio::task::JoinSet;
@@ -30,8 +36,8 @@ pub(super) const LOCKS: &str = "SELECT count(*) FROM pg_locks
 pub enum Task<'a> {
     /// A run that is being executed.
     Run(&'a str),
-    /// A round of an experiment.
-    Round(i64),
+    /// A round of the experiment of this name: one at a time.
+    Round(&'a str),
     /// A target that is being loaded, by a key that is the same on every machine.
     Target(&'a str),
 }
@@ -56,7 +62,7 @@ impl Task<'_> {
     fn key(self) -> i64 {
         match self {
             Self::Run(run) => key(&format!("run {run}")),
-            Self::Round(round) => key(&format!("round {round}")),
+            Self::Round(experiment) => key(&format!("round {experiment}")),
             Self::Target(target) => key(&format!("target {target}")),
         }
     }
@@ -82,10 +88,18 @@ impl Store {
     pub async fn hold(&self, task: Task<'_>) -> Result<Option<Hold>, StoreError> {
         let StoreAt::Server(server) = &self.at else { return Ok(Some(Hold { kept: None })) };
         let key = task.key();
-        let Some(connection) = session_with_lock(server, key, TRIES).await? else { return Ok(None) };
+        let begun = Instant::now();
+        let session = loop {
+            match session_with_lock(server, key, TRIES).await {
+                // Between two runs of a night as well as in the middle of one.
+                Err(error) if error.is_lost() && begun.elapsed() < self.patience => tokio::time::sleep(LOOK).await,
+                session => break session?,
+            }
+        };
+        let Some(connection) = session else { return Ok(None) };
         let (let_go, taken) = (CancellationToken::new(), Arc::new(AtomicBool::new(false)));
         let mut keeper = JoinSet::new();
-        keeper.spawn(keep(server.clone(), key, connection, let_go.clone(), Arc::clone(&taken)));
+        keeper.spawn(keep((**server).clone(), key, connection, let_go.clone(), Arc::clone(&taken)));
         Ok(Some(Hold { kept: Some(Kept { keeper, let_go, taken }) }))
     }
 
@@ -144,11 +158,12 @@ impl Store {
             let query = self.query(operation, update).bind(interrupted).bind(running).bind(Task::Run(&run).key());
             query.bind(&*run).run().await?;
         }
-        for row in self.query(operation, "SELECT id FROM rounds WHERE status = $1").bind(running).run().await?.rows {
-            let round: i64 = self.column(operation, &row, "id")?;
-            let update = format!("UPDATE rounds SET status = $1 WHERE id = $4 AND {free}");
-            let query = self.query(operation, update).bind(interrupted).bind(running).bind(Task::Round(round).key());
-            query.bind(round).run().await?;
+        let rounds = "SELECT DISTINCT experiment FROM rounds WHERE status = $1";
+        for row in self.query(operation, rounds).bind(running).run().await?.rows {
+            let experiment: String = self.column(operation, &row, "experiment")?;
+            let update = format!("UPDATE rounds SET status = $1 WHERE experiment = $4 AND {free}");
+            let query = self.query(operation, update).bind(interrupted).bind(running);
+            query.bind(Task::Round(&experiment).key()).bind(&*experiment).run().await?;
         }
         Ok(())
     }
@@ -270,7 +285,7 @@ mod tests {
 
     #[test]
     fn keys_differ_by_what_is_held_and_stay_what_they_are() {
-        let keys = [Task::Run("1"), Task::Round(1), Task::Target("1")].map(Task::key);
+        let keys = [Task::Run("1"), Task::Round("1"), Task::Target("1")].map(Task::key);
         assert!(keys[0] != keys[1] && keys[1] != keys[2] && keys[0] != keys[2]);
         // Programs of two versions must agree.
         assert_eq!(stable_hash("pool-tune run 1"), 0xf99e_6493_6bba_d4ae);

@@ -9,7 +9,7 @@ use sqlx::{
 };
 
 use super::{StoreError, migrations};
-use crate::database::{Connection, Server};
+use crate::database::{Connection, DatabaseError, Server};
 
 /// A run asks for one thing at a time; whoever lists runs does so beside it.
 const CONNECTIONS: u32 = 2;
@@ -52,9 +52,31 @@ pub(super) async fn open_to_read(server: &Server) -> Result<Option<PgPool>, Stor
 
 /// A connection of one's own, outside the pool.
 pub(super) async fn connect(server: &Server) -> Result<PgConnection, StoreError> {
-    match server.connect_control().await? {
-        Connection::Postgres(connection) => Ok(connection),
-        Connection::MySql(_) | Connection::Sqlite(_) => Err(no_postgres(server)),
+    let mut connection = match server.connect_control().await {
+        Ok(Connection::Postgres(connection)) => connection,
+        Ok(Connection::MySql(_) | Connection::Sqlite(_)) => return Err(no_postgres(server)),
+        Err(DatabaseError::Pooler { message, .. }) => return Err(pooler(server, &message)),
+        Err(error) => return Err(error.into()),
+    };
+    // A pooler may drop what a session asks for; then the tables would be made somewhere else.
+    let path: String = sqlx::query_scalar("SELECT current_setting('search_path')")
+        .fetch_one(&mut connection)
+        .await
+        .map_err(|error| opening(server, &error))?;
+    if path.trim_matches('"') != "pool_tune" {
+        return Err(pooler(server, "something in between drops the session's `search_path`"));
+    }
+    Ok(connection)
+}
+
+fn pooler(server: &Server, message: &str) -> StoreError {
+    StoreError::Failed {
+        operation: "open the runs",
+        place: server.to_string(),
+        problem: format!(
+            "{message}; this looks like a pooler (PgBouncer): give the URL of the PostgreSQL server behind it, since locks of sessions \
+             do not go through one"
+        ),
     }
 }
 
@@ -146,12 +168,10 @@ pub(super) fn failed(operation: &'static str, server: &Server, error: &sqlx::Err
     if code(error).as_deref() == Some("53100") {
         return StoreError::Full { operation, place: server.to_string() };
     }
-    if is_lost(error) {
-        return StoreError::Lost { operation, place: server.to_string(), problem: message(error), waited: 0 };
-    }
     let remedy = match code(error).as_deref() {
         Some("42501") => "; grant the user of --store the rights on the schema `pool_tune`",
         Some("25006") => "; it takes no writes: it is a standby or read-only, so give the URL of the primary",
+        _ if is_lost(error) => "; the connection was lost: see that the server of --store runs, then start again",
         _ => "",
     };
     StoreError::Failed { operation, place: server.to_string(), problem: format!("{}{remedy}", message(error)) }

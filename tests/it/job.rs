@@ -181,7 +181,7 @@ async fn a_round_that_another_machine_is_at_work_on_is_left_to_it() {
     let night = Setting::with(tempfile::tempdir().unwrap(), Store::connect(&at).await.unwrap());
     let other = Store::connect(&at).await.unwrap();
     let round = other.begin_round("night", None, "2026-06-30T23:00:00Z").await.unwrap();
-    let held = other.hold(Task::Round(round)).await.unwrap().unwrap();
+    let held = other.hold(Task::Round("night")).await.unwrap().unwrap();
     let clock = || Timestamp::from_second(at_night()).unwrap();
     let cancel = CancellationToken::new();
     let rounds = Rounds { store: &night.store, results: night.results(), clock: &clock, cancel: &cancel };

@@ -102,8 +102,7 @@ async fn runs_are_listed_newest_first_and_found_by_the_beginning_of_their_names(
     for id in ["b-two", "a-one", "c-three", "c-four"] {
         store.begin_run(&run(id)).await.unwrap();
     }
-    let mut old = run("old");
-    old.started_at = "2025-01-01T00:00:00Z".to_owned();
+    let old = NewRun { started_at: "2025-01-01T00:00:00Z".to_owned(), ..run("old") };
     store.begin_run(&old).await.unwrap();
     store.record_trial("a-one", &trial(1)).await.unwrap();
     let runs = store.runs().await.unwrap();

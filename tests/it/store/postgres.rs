@@ -1,12 +1,12 @@
 //! What is a PostgreSQL's own.
 
-use std::{collections::BTreeMap, path::Path, time::Duration};
+use std::{collections::BTreeMap, net::TcpListener, path::Path, time::Duration};
 
 use pool_tune::store::{Keep, RunStatus, Store, StoreError, Task};
 use sqlx::{Connection as _, PgConnection, Row as _, SqliteConnection};
 
 use super::{Place, at, execute, run, trial};
-use crate::support::cluster::Cluster;
+use crate::{exports::pgbouncer::Bouncer, support::cluster::Cluster};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn other_programs_tables_are_left_alone() {
@@ -94,7 +94,9 @@ fn grouped(columns: impl Iterator<Item = (String, String)>) -> Tables {
     for (table, column) in columns {
         tables.entry(table).or_default().push(column);
     }
-    tables.values_mut().for_each(|columns| columns.sort());
+    for columns in tables.values_mut() {
+        columns.sort();
+    }
     tables
 }
 
@@ -178,9 +180,9 @@ async fn only_the_dead_are_buried() {
     for id in ["alive", "dead"] {
         one.begin_run(&run(id)).await.unwrap();
     }
-    let round = one.begin_round("nightly", None, "2026-01-02T03:04:05Z").await.unwrap();
+    one.begin_round("nightly", None, "2026-01-02T03:04:05Z").await.unwrap();
     let alive = one.hold(Task::Run("alive")).await.unwrap().unwrap();
-    let held_round = one.hold(Task::Round(round)).await.unwrap().unwrap();
+    let held_round = one.hold(Task::Round("nightly")).await.unwrap().unwrap();
     assert!(two.hold(Task::Run("alive")).await.unwrap().is_none());
     assert_eq!(two.is_held(Task::Run("alive")).await.unwrap(), Some(true));
     assert_eq!(two.is_held(Task::Run("dead")).await.unwrap(), Some(false));
@@ -243,4 +245,53 @@ async fn a_run_that_is_resumed_meanwhile_is_not_removed() {
     let removed = two.prune(&Keep::Newest(0)).await.unwrap();
     assert_eq!(removed.iter().map(|run| run.id.as_str()).collect::<Vec<_>>(), ["left"]);
     held.let_go().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_and_a_standby_are_told() {
+    let place = Place::server().await;
+    let store = place.open().await;
+    store.begin_run(&run("one")).await.unwrap();
+    for (code, says) in [("53100", "the disk is full; make room"), ("25006", "give the URL of the primary")] {
+        let fails = format!(
+            "CREATE OR REPLACE FUNCTION fails() RETURNS trigger LANGUAGE plpgsql AS
+             $$ BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '{code}'; END $$;
+             CREATE OR REPLACE TRIGGER fails BEFORE INSERT ON pool_tune.trials EXECUTE FUNCTION fails()"
+        );
+        execute(place.url(), &fails).await;
+        let error = store.record_trial("one", &trial(1)).await.unwrap_err().to_string();
+        assert!(error.starts_with("store a trial in `postgres://") && error.contains(says), "{error}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pooler_in_between_is_refused_whatever_it_does_with_what_a_session_asks_for() {
+    let place = Place::server().await;
+    let (server, database) = place.url().rsplit_once('/').unwrap();
+    let server_port = server.rsplit_once(':').unwrap().1;
+    for ignored in ["extra_float_digits", "extra_float_digits, options"] {
+        let folder = tempfile::Builder::new().prefix("pool-tune-test-").tempdir().unwrap();
+        // The port names the socket only; nothing listens on the network.
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let settings = format!("[pgbouncer]\nignore_startup_parameters = {ignored}\npool_mode = transaction\n");
+        let databases = format!("{database} = host=127.0.0.1 port={server_port} user=postgres");
+        let _bouncer = Bouncer::of(folder.path(), port, &settings, &databases);
+        let pooled = at(&format!("postgres://postgres@/{database}?host={}&port={port}", folder.path().display()));
+        let error = loop {
+            match Store::connect(&pooled).await {
+                // It takes a moment to come up.
+                Err(StoreError::Server(_)) => tokio::time::sleep(Duration::from_millis(50)).await,
+                opened => break opened.unwrap_err().to_string(),
+            }
+        };
+        assert!(error.contains("looks like a pooler"), "{error}");
+    }
+    // Nothing was made, neither there nor elsewhere.
+    assert!(Store::connect_to_read(&place.at).await.unwrap().is_none());
+    let mut connection = PgConnection::connect(place.url()).await.unwrap();
+    let made: i64 = sqlx::query_scalar("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'")
+        .fetch_one(&mut connection)
+        .await
+        .unwrap();
+    assert_eq!(made, 0);
 }
