@@ -128,7 +128,11 @@ pub(super) fn answer_in_short(verdict: &Verdict) -> String {
 /// Tells one run.
 pub(super) async fn show(arguments: &ShowArguments) -> Result<ExitCode> {
     let store = open(&arguments.results).await?;
-    let run = store.run(&arguments.run).await?;
+    let mut run = store.run(&arguments.run).await?;
+    let task = Task::Run(&run.intent.id);
+    if run.status == RunStatus::Running && !is_under_way(&store, &arguments.results.results, task).await? {
+        run.status = RunStatus::Interrupted;
+    }
     let intent = &run.intent;
     let trials = store.trials(&intent.id).await?;
     if arguments.json {

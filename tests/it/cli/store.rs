@@ -171,6 +171,8 @@ fn a_target_is_loaded_by_one_machine_at_a_time_and_a_killed_run_is_gone_on_with_
     while status() != "interrupted" {
         std::thread::sleep(Duration::from_millis(20));
     }
+    let shown = stdout(&machine(&two).args(["show", "run"]).output().unwrap());
+    assert!(shown.contains("run run · interrupted"), "{shown}");
     let stored = trials();
     let log = fs::File::create(two.path().join("log")).unwrap();
     let mut second = machine(&two);
