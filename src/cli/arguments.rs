@@ -10,6 +10,7 @@ use super::{
     lint_arguments::LintArguments,
     monitor_arguments::{MonitorArguments, MonitoringArguments},
     serve_arguments::ServeArguments,
+    store_arguments::StoreArguments,
     stress_arguments::StressArguments,
 };
 
@@ -124,6 +125,8 @@ pub(super) enum Command {
     /// programs (described at /api/openapi.json), /metrics for Prometheus. Whatever changes something needs a token; without one
     /// the service is read-only, and listens on this machine alone. Ctrl-C or SIGTERM ends it.
     Serve(ServeArguments),
+    /// Tell what the store of runs holds, back it up, or remove old runs
+    Store(StoreArguments),
     /// List, check, print or write profiles
     Profiles(ProfilesArguments),
 }
@@ -194,6 +197,10 @@ pub(super) struct Results {
     /// The folder that holds all runs
     #[arg(long, value_name = "FOLDER", default_value = "results", env = "POOL_TUNE_RESULTS")]
     pub(super) results: PathBuf,
+    /// Keep runs on this PostgreSQL, which several machines may share, in its schema `pool_tune`: postgres://user:password@host/name;
+    /// files still go to the results folder. `sqlite:FILE` reads a backup [default: pool-tune.db in the results folder]
+    #[arg(long, value_name = "URL", env = "POOL_TUNE_STORE", hide_env_values = true)]
+    pub(super) store: Option<SecretString>,
 }
 
 #[derive(Debug, Args)]

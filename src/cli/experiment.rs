@@ -14,7 +14,7 @@ use super::{
     schedule::when,
 };
 use crate::{
-    job::{self, FolderLock, Loaded, RoundEnd, RoundEvent, Rounds, Start, Stopped, store_path},
+    job::{self, FolderLock, Loaded, RoundEnd, RoundEvent, Rounds, Start, Stopped},
     schedule::Schedule,
     store::Store,
 };
@@ -22,6 +22,7 @@ use crate::{
 /// Runs an experiment.
 pub(super) async fn run(global: &Arguments, arguments: &RunArguments) -> Result<ExitCode> {
     let folder = &arguments.results.results;
+    let at = arguments.results.to_write()?;
     let loaded = load(arguments.experiment.name_or_file.as_deref().unwrap_or_default())?;
     let now = Timestamp::now();
     let schedule = loaded.experiment.schedule.as_ref();
@@ -42,8 +43,8 @@ pub(super) async fn run(global: &Arguments, arguments: &RunArguments) -> Result<
         errln!("{note}");
     }
     let _lock = FolderLock::hold(folder).map_err(job_error)?;
-    let store = Store::open(&store_path(folder)).await?;
-    // The folder is ours: whoever was at work in it before has died.
+    let store = Store::connect(&at).await?;
+    // The folder is ours: whoever was at work in it before has died. On a server those whose locks are free have.
     store.bury_the_dead().await?;
     let cancel = CancellationToken::new();
     let signals = tokio::task::JoinSet::from_iter([run::stop_on_signal(cancel.clone())?]);
@@ -116,10 +117,12 @@ fn ended(end: RoundEnd, loaded: &Loaded, arguments: &RunArguments) -> Result<Exi
         return Ok(infeasible.fold(ExitCode::SUCCESS, |all, one| if all == ExitCode::SUCCESS { one } else { all }));
     };
     if !error.is_interruption() {
-        return Err(run::told(run, error, &end.target, &arguments.results.results));
+        return Err(run::told(run, error, &end.target, &arguments.results));
     }
     let (code, why) = if end.window_ended {
         (code::WINDOW, format!("the window of experiment `{name}` has ended"))
+    } else if error.is_lost_store() {
+        (code::STORE, error.to_string())
     } else {
         (code::INTERRUPTED, "interrupted".to_owned())
     };

@@ -30,6 +30,8 @@ mod serve;
 mod serve_arguments;
 mod simulate;
 mod simulation;
+mod store;
+mod store_arguments;
 mod stress;
 mod stress_arguments;
 mod written;
@@ -70,6 +72,7 @@ pub fn main() -> ExitCode {
             Command::Show(ref show) => runs::show(show).await,
             Command::Schedule(ref arguments) => schedule::schedule(arguments).await,
             Command::Serve(ref arguments) => serve::serve(arguments).await,
+            Command::Store(ref arguments) => store::store(arguments).await,
             Command::Profiles(ref profiles) => profiles::profiles(profiles).await,
         }
     });

@@ -11,7 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    arguments::{Arguments, RunArguments},
+    arguments::{Arguments, Results, RunArguments},
     exit::{WithCode, bad_input, code, job_error},
     import, profiles,
     progress::Display,
@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     export::Prefix,
-    job::{self, FolderLock, Intent, Job, JobError, Wishes, simulation, store_path},
+    job::{self, FolderLock, Intent, Job, JobError, Wishes, simulation},
     model::{Recommendation, Verdict},
     profile::ExperimentBudget,
     store::Store,
@@ -32,6 +32,7 @@ pub(super) async fn run(global: &Arguments, arguments: &RunArguments) -> Result<
         return Box::pin(super::experiment::run(global, arguments)).await;
     }
     let folder = &arguments.results.results;
+    let at = arguments.results.to_write()?;
     let wishes = wishes(arguments)?;
     // A bad profile or target is told before anything is made on disk.
     let fresh = match arguments.resume {
@@ -39,15 +40,15 @@ pub(super) async fn run(global: &Arguments, arguments: &RunArguments) -> Result<
             let intent = new_intent(arguments, wishes)?;
             let target = arguments.target.as_ref();
             let choice =
-                job::choice_of(target, arguments.target_is_flag, intent.profile(), intent.prefix(), folder).await;
+                job::choice_of(target, arguments.target_is_flag, intent.profile(), intent.prefix(), folder, &at).await;
             let choice = choice.map_err(job_error)?;
             Some((intent, choice))
         }
         Some(_) => None,
     };
     let _lock = FolderLock::hold(folder).map_err(job_error)?;
-    let store = Store::open(&store_path(folder)).await?;
-    // The folder is ours: whoever was at work in it before has died.
+    let store = Store::connect(&at).await?;
+    // The folder is ours: whoever was at work in it before has died. On a server those whose locks are free have.
     store.bury_the_dead().await?;
     let (mut intent, choice) = match (fresh, &arguments.resume) {
         (Some((mut intent, choice)), _) => {
@@ -66,7 +67,7 @@ pub(super) async fn run(global: &Arguments, arguments: &RunArguments) -> Result<
     let result = Box::pin(job.run(intent, &mut events)).await;
     drop(signals);
     display.clear();
-    let done = result.map_err(|stopped| told(stopped.run, stopped.error, &choice.shown(), folder))?;
+    let done = result.map_err(|stopped| told(stopped.run, stopped.error, &choice.shown(), &arguments.results))?;
     store.close().await;
     show(arguments, global.quiet, &done.recommendation, &done.files)?;
     Ok(exit_code(&done.recommendation))
@@ -89,7 +90,8 @@ async fn resumed(store: &Store, arguments: &RunArguments, run: &str) -> Result<(
         None => arguments.target.clone(),
     };
     let results = &arguments.results.results;
-    let choice = job::choice_of(named.as_ref(), named.is_some(), profile, intent.prefix(), results).await;
+    let choice =
+        job::choice_of(named.as_ref(), named.is_some(), profile, intent.prefix(), results, store.at()).await;
     let choice = choice.map_err(job_error)?;
     intent.is_made_on(&choice).map_err(job_error)?;
     Ok((intent, choice))
@@ -141,14 +143,22 @@ fn needs_no_secret(target: &str) -> bool {
 }
 
 /// The command that goes on with a run.
-pub(super) fn resume_command(run: &str, target: &str, results: &Path) -> String {
+pub(super) fn resume_command(run: &str, target: &str, results: &Results) -> String {
     let mut command = format!("pool-tune run --resume {run}");
     // What is stored of a URL has no password: a person has to put theirs in, or has it in the environment.
     if !needs_no_secret(target) && std::env::var_os("DATABASE_URL").is_none() {
         command.push_str(&format!(" --target '{target}'"));
     }
-    if results != Path::new("results") && std::env::var_os("POOL_TUNE_RESULTS").is_none() {
-        command.push_str(&format!(" --results '{}'", results.display()));
+    let folder = &results.results;
+    if folder != Path::new("results") && std::env::var_os("POOL_TUNE_RESULTS").is_none() {
+        command.push_str(&format!(" --results '{}'", folder.display()));
+    }
+    // As with the target: without its password.
+    if results.store.is_some()
+        && std::env::var_os("POOL_TUNE_STORE").is_none()
+        && let Ok(at) = results.at()
+    {
+        command.push_str(&format!(" --store '{at}'"));
     }
     command
 }
@@ -176,10 +186,14 @@ pub(super) fn stop_on_signal(cancel: CancellationToken) -> Result<impl Future<Ou
 }
 
 /// What a person is told of a run that stopped, with how to go on.
-pub(super) fn told(run: Option<String>, error: JobError, target: &str, folder: &Path) -> anyhow::Error {
+pub(super) fn told(run: Option<String>, error: JobError, target: &str, results: &Results) -> anyhow::Error {
     let Some(run) = run else { return job_error(error) };
-    let command = resume_command(&run, target, folder);
+    let command = resume_command(&run, target, results);
     match error {
+        error if error.is_lost_store() => anyhow::Error::new(WithCode {
+            code: code::STORE,
+            message: format!("{error}. The trials before that are stored: go on with `{command}`"),
+        }),
         error if error.is_interruption() => anyhow::Error::new(WithCode {
             code: code::INTERRUPTED,
             message: format!("interrupted; go on with `{command}`"),

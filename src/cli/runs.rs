@@ -10,32 +10,68 @@ use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, pr
 
 use super::{
     arguments::{Results, RunsArguments, ShowArguments},
-    exit::{WithCode, code},
+    exit::{WithCode, bad_input, code},
 };
 use crate::{
     job::{FolderLock, store_path},
     model::{Latency, Recommendation, Setting, Verdict},
     report,
-    store::{RunStatus, Store, TrialRecord},
+    store::{RunStatus, RunSummary, Store, StoreAt, Task, TrialRecord},
     tune::Phase,
 };
 
 /// Whether a run is under way in a folder.
-pub(super) fn is_busy(folder: &Path) -> bool {
+fn is_busy(folder: &Path) -> bool {
     File::open(FolderLock::path(folder))
         .is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
 
+impl Results {
+    /// Where runs are kept: what `--store` says, or else a file of the results folder.
+    pub(super) fn at(&self) -> Result<StoreAt> {
+        StoreAt::parse(self.store.as_ref(), &store_path(&self.results)).map_err(bad_input)
+    }
+
+    /// The same for who makes runs or removes them: who does so in a file holds the results folder that it lies in.
+    pub(super) fn to_write(&self) -> Result<StoreAt> {
+        let at = self.at()?;
+        if matches!(&at, StoreAt::File(path) if *path != store_path(&self.results)) {
+            return Err(bad_input(
+                "--store sqlite:FILE is for reading a backup: to write, give postgres://…, or leave it out and name the folder with --results",
+            ));
+        }
+        Ok(at)
+    }
+}
+
+/// Whether somebody is at work on something: on a server its lock says so, and for a file that of the results folder.
+pub(super) async fn is_under_way(store: &Store, folder: &Path, task: Task<'_>) -> Result<bool> {
+    Ok(store.is_held(task).await?.unwrap_or_else(|| is_busy(folder)))
+}
+
+/// Tells of each run that is told to be under way, and has died, that it is interrupted.
+pub(super) async fn as_they_are(store: &Store, folder: &Path, runs: &mut [RunSummary]) -> Result<()> {
+    for run in runs.iter_mut().filter(|run| run.status == RunStatus::Running) {
+        if !is_under_way(store, folder, Task::Run(&run.id)).await? {
+            run.status = RunStatus::Interrupted;
+        }
+    }
+    Ok(())
+}
+
 /// Opens a store to read it.
 pub(super) async fn open(results: &Results) -> Result<Store> {
-    Store::open_to_read(&store_path(&results.results)).await?.ok_or_else(|| {
-        anyhow::Error::new(WithCode {
-            code: code::STORE,
-            message: format!(
-                "there are no runs in `{}` yet: make one with `pool-tune run`, or name another folder with --results",
-                results.results.display()
-            ),
-        })
+    let at = results.at()?;
+    Store::connect_to_read(&at).await?.ok_or_else(|| {
+        let (place, other) = match at {
+            StoreAt::File(_) if results.store.is_none() => {
+                (results.results.display().to_string(), "folder with --results")
+            }
+            at => (at.to_string(), "store with --store"),
+        };
+        let message =
+            format!("there are no runs in `{place}` yet: make one with `pool-tune run`, or name another {other}");
+        anyhow::Error::new(WithCode { code: code::STORE, message })
     })
 }
 
@@ -45,22 +81,17 @@ pub(super) fn without_answer(id: &str, status: RunStatus, target: &str, results:
         code: code::STORE,
         message: format!(
             "run {id} has no recommendation: it is {status}; finish it with `{}`, or name another (`pool-tune runs` lists them)",
-            super::run::resume_command(id, target, &results.results)
+            super::run::resume_command(id, target, results)
         ),
     })
 }
 
 /// Lists runs, newest first.
 pub(super) async fn runs(arguments: &RunsArguments) -> Result<ExitCode> {
-    let mut runs = match Store::open_to_read(&store_path(&arguments.results.results)).await? {
-        Some(store) => store.runs().await?,
-        None => Vec::new(),
-    };
-    // Whoever is at work holds the folder; if nobody does, what is told to go on has died.
-    if !is_busy(&arguments.results.results) {
-        for run in runs.iter_mut().filter(|run| run.status == RunStatus::Running) {
-            run.status = RunStatus::Interrupted;
-        }
+    let mut runs = Vec::new();
+    if let Some(store) = Store::connect_to_read(&arguments.results.at()?).await? {
+        runs = store.runs().await?;
+        as_they_are(&store, &arguments.results.results, &mut runs).await?;
     }
     if arguments.json {
         outln!("{}", serde_json::to_string_pretty(&runs).context("failed to write JSON")?);
@@ -97,7 +128,11 @@ pub(super) fn answer_in_short(verdict: &Verdict) -> String {
 /// Tells one run.
 pub(super) async fn show(arguments: &ShowArguments) -> Result<ExitCode> {
     let store = open(&arguments.results).await?;
-    let run = store.run(&arguments.run).await?;
+    let mut run = store.run(&arguments.run).await?;
+    let task = Task::Run(&run.intent.id);
+    if run.status == RunStatus::Running && !is_under_way(&store, &arguments.results.results, task).await? {
+        run.status = RunStatus::Interrupted;
+    }
     let intent = &run.intent;
     let trials = store.trials(&intent.id).await?;
     if arguments.json {
@@ -111,7 +146,7 @@ pub(super) async fn show(arguments: &ShowArguments) -> Result<ExitCode> {
         Some(recommendation) => out!("{}", answer(recommendation)),
         None => outln!(
             "no answer yet; go on with `{}`",
-            super::run::resume_command(run.intent.id.as_str(), &run.intent.target, &arguments.results.results)
+            super::run::resume_command(run.intent.id.as_str(), &run.intent.target, &arguments.results)
         ),
     }
     if !trials.is_empty() {

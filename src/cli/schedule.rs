@@ -12,6 +12,7 @@ use jiff::{Timestamp, Zoned};
 use serde::Serialize;
 
 use super::{
+    arguments::Results,
     exit::{bad_input, code, job_error},
     experiment::load,
     experiment_arguments::ScheduleArguments,
@@ -19,10 +20,10 @@ use super::{
     runs,
 };
 use crate::{
-    job::{self, Loaded, store_path},
+    job::{self, Loaded},
     profile::TargetSource,
     schedule::{self, Command, Missed, Schedule},
-    store::{self, RoundRecord, RunStatus, RunSummary, Store},
+    store::{self, RoundRecord, RunStatus, RunSummary, Store, Task},
 };
 
 /// Due times that are shown.
@@ -57,16 +58,16 @@ pub(super) async fn schedule(arguments: &ScheduleArguments) -> Result<ExitCode> 
     }
     let loaded = names.iter().map(|name| load(name)).collect::<Result<Vec<_>>>()?;
     if let Some(folder) = &arguments.systemd {
-        return write_units(folder, &loaded, &arguments.results.results);
+        return write_units(folder, &loaded, &arguments.results);
     }
     if arguments.crontab {
         for loaded in &loaded {
             let schedule = scheduled(loaded)?;
-            out!("{}", schedule::crontab(schedule, &command(loaded, &arguments.results.results)?).map_err(bad_input)?);
+            out!("{}", schedule::crontab(schedule, &command(loaded, &arguments.results)?).map_err(bad_input)?);
         }
         return Ok(ExitCode::SUCCESS);
     }
-    let store = Store::open_to_read(&store_path(&arguments.results.results)).await?;
+    let store = Store::connect_to_read(&arguments.results.at()?).await?;
     let now = Timestamp::now();
     let mut all = Vec::new();
     for loaded in &loaded {
@@ -93,12 +94,11 @@ async fn told(loaded: &Loaded, store: Option<&Store>, results: &Path, now: Times
         last = store.last_round(&experiment.name).await?;
         if let Some(round) = &mut last {
             runs = store.runs_of_round(round.id).await?;
-            // Whoever is at work holds the folder; if nobody does, what is told to go on has died.
-            if !runs::is_busy(results) {
-                let statuses = runs.iter_mut().map(|run| &mut run.status).chain([&mut round.status]);
-                statuses
-                    .filter(|status| **status == RunStatus::Running)
-                    .for_each(|status| *status = RunStatus::Interrupted);
+            runs::as_they_are(store, results, &mut runs).await?;
+            if round.status == RunStatus::Running
+                && !runs::is_under_way(store, results, Task::Round(&experiment.name)).await?
+            {
+                round.status = RunStatus::Interrupted;
             }
         }
     }
@@ -191,7 +191,7 @@ fn scheduled(loaded: &Loaded) -> Result<&Schedule> {
 }
 
 /// The command that a unit or a crontab starts: all paths whole, since nobody knows the folder.
-fn command(loaded: &Loaded, results: &Path) -> Result<Command> {
+fn command(loaded: &Loaded, results: &Results) -> Result<Command> {
     let whole = |path: &Path| -> Result<String> {
         let path = std::path::absolute(path).with_context(|| format!("failed to find `{}`", path.display()))?;
         path.into_os_string().into_string().map_err(|path| {
@@ -200,11 +200,18 @@ fn command(loaded: &Loaded, results: &Path) -> Result<Command> {
     };
     let name = &loaded.experiment.name;
     let program = env::current_exe().context("failed to find the program's own file")?;
-    let words = ["run", "--experiment", &whole(&loaded.path)?, "--scheduled", "--results", &whole(results)?, "--quiet"];
-    let environment = match loaded.experiment.target {
-        TargetSource::Environment(_) => Some(format!("/etc/pool-tune/{name}.env")),
-        TargetSource::File(_) | TargetSource::Plain(_) => None,
-    };
+    let words = [
+        "run",
+        "--experiment",
+        &whole(&loaded.path)?,
+        "--scheduled",
+        "--results",
+        &whole(&results.results)?,
+        "--quiet",
+    ];
+    // The store's URL may hold a password, and so stands in no unit.
+    let is_secret = matches!(loaded.experiment.target, TargetSource::Environment(_)) || results.store.is_some();
+    let environment = is_secret.then(|| format!("/etc/pool-tune/{name}.env"));
     Ok(Command {
         about: format!("pool-tune experiment {name}"),
         program: whole(&program)?,
@@ -215,7 +222,7 @@ fn command(loaded: &Loaded, results: &Path) -> Result<Command> {
     })
 }
 
-fn write_units(folder: &Path, loaded: &[Loaded], results: &Path) -> Result<ExitCode> {
+fn write_units(folder: &Path, loaded: &[Loaded], results: &Results) -> Result<ExitCode> {
     let mut files = Vec::new();
     for loaded in loaded {
         let units = schedule::systemd(scheduled(loaded)?, &command(loaded, results)?).map_err(bad_input)?;
@@ -232,6 +239,11 @@ fn write_units(folder: &Path, loaded: &[Loaded], results: &Path) -> Result<ExitC
         let name = &loaded.experiment.name;
         if let TargetSource::Environment(variable) = &loaded.experiment.target {
             errln!("note: put a line `{variable}=…` into /etc/pool-tune/{name}.env, readable by root only (chmod 600)");
+        }
+        if results.store.is_some() {
+            errln!(
+                "note: put a line `POOL_TUNE_STORE=…` into /etc/pool-tune/{name}.env, readable by root only (chmod 600)"
+            );
         }
         errln!("note: start it with `systemctl daemon-reload && systemctl enable --now pool-tune-{name}.timer`");
     }

@@ -13,8 +13,10 @@ use super::{
     serve_arguments::ServeArguments,
 };
 use crate::{
+    job,
     profile::{ServiceConfig, TargetSource},
     service::{self, Service, ServiceError},
+    store::StoreAt,
 };
 
 /// Where the token is when no configuration says otherwise.
@@ -29,13 +31,19 @@ pub(super) async fn serve(arguments: &ServeArguments) -> Result<ExitCode> {
     let config = config(arguments)?;
     let read_only = config.token.is_none();
     let (experiments, results) = (config.experiments.clone(), config.results.clone());
-    let service = Service::open(config).await.map_err(service_error)?;
+    let store = match (&arguments.store, &config.store) {
+        (Some(store), _) => Some(store.clone()),
+        (None, Some(source)) => Some(job::read_secret(source, "the store's address").map_err(job_error)?),
+        (None, None) => None,
+    };
+    let at = StoreAt::parse(store.as_ref(), &job::store_path(&config.results)).map_err(bad_input)?;
+    let service = Service::open(config, &at).await.map_err(service_error)?;
     for problem in service.problems() {
         errln!("note: {problem}");
     }
     let names = service.names();
     let what = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
-    errln!("experiments in {}: {what}; results in {}", experiments.display(), results.display());
+    errln!("experiments in {}: {what}; results in {}; runs in {at}", experiments.display(), results.display());
     if read_only {
         errln!("note: there is no token, so that runs cannot be started or stopped from outside: set {TOKEN} to allow it");
     }

@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf};
 
 use clap::Args;
+use secrecy::SecretString;
 
 #[derive(Debug, Args)]
 pub(super) struct ServeArguments {
@@ -18,6 +19,9 @@ pub(super) struct ServeArguments {
     /// The results folder, in place of what the configuration says
     #[arg(long, value_name = "FOLDER", env = "POOL_TUNE_RESULTS")]
     pub(super) results: Option<PathBuf>,
+    /// Keep runs on this PostgreSQL, which several services may share: one of them at a time runs what is due
+    #[arg(long, value_name = "URL", env = "POOL_TUNE_STORE", hide_env_values = true)]
+    pub(super) store: Option<SecretString>,
     /// The folder of the experiments, in place of what the configuration says
     #[arg(long, value_name = "FOLDER")]
     pub(super) experiments: Option<PathBuf>,

@@ -3,15 +3,12 @@
 use anyhow::Result;
 
 use super::{
-    arguments::{Results, SimulateArguments},
+    arguments::SimulateArguments,
     exit::{bad_input, job_error},
     runs,
 };
 use crate::{
-    job::{
-        simulation::{latest, of_file, sample},
-        store_path,
-    },
+    job::simulation::{latest, of_file, sample},
     model::{OperatingDay, Settings},
     simulate::Sample,
     store::Store,
@@ -36,10 +33,9 @@ pub(super) async fn base(arguments: &SimulateArguments) -> Result<Base> {
         let sample = of_file(path).map_err(|problem| bad_input(format!("failed to {problem}")))?;
         return Ok(of_sample(path.display().to_string(), sample, None));
     }
-    let Results { results } = &arguments.results;
     let store = match &arguments.run {
         Some(_) => Some(runs::open(&arguments.results).await?),
-        None => Store::open_to_read(&store_path(results)).await?,
+        None => Store::connect_to_read(&arguments.results.at()?).await?,
     };
     if let Some(store) = store {
         let run = match &arguments.run {
@@ -57,7 +53,7 @@ pub(super) async fn base(arguments: &SimulateArguments) -> Result<Base> {
     let note = format!(
         "no run on a database has finished in `{}`: this is simulated from what {} measured, and says nothing of your \
          database; `pool-tune run` measures yours",
-        results.display(),
+        arguments.results.at()?,
         sample.source
     );
     Ok(of_sample("shipped".to_owned(), sample, Some(note)))

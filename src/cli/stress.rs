@@ -44,7 +44,8 @@ pub(super) async fn stress(global: &Arguments, arguments: &StressArguments) -> R
     }
     let mut profile = profiles::load(&arguments.profile)?;
     let (results, prefix) = (&arguments.results.results, export::Prefix::default());
-    let choice = job::choice_of(arguments.target.as_ref(), arguments.target_is_flag, &profile, &prefix, results)
+    let at = arguments.results.at()?;
+    let choice = job::choice_of(arguments.target.as_ref(), arguments.target_is_flag, &profile, &prefix, results, &at)
         .await
         .map_err(job_error)?;
     if matches!(&choice, Choice::External { target: External::Command(_), .. }) {

@@ -114,6 +114,31 @@ impl Server {
         Self { way, ..self.clone() }
     }
 
+    /// The same PostgreSQL with tables looked up in `schema` alone, where the program keeps tables of its own; none for another
+    /// kind of database.
+    #[must_use]
+    pub fn for_own_tables(&self, schema: &str) -> Option<Self> {
+        match &self.way {
+            Way::Postgres(way) => Some(Self { way: Way::Postgres(way.only_in_schema(schema)), ..self.clone() }),
+            Way::MySql(_) | Way::Sqlite(_) => None,
+        }
+    }
+
+    /// What a pool of the program's own connections to a PostgreSQL is made of; none for another kind of database.
+    #[must_use]
+    pub fn postgres_options(&self) -> Option<&sqlx::postgres::PgConnectOptions> {
+        match &self.way {
+            Way::Postgres(way) => Some(way.options()),
+            Way::MySql(_) | Way::Sqlite(_) => None,
+        }
+    }
+
+    /// Why a statement of the program itself failed, with what to do; `action` is what it was about to do.
+    #[must_use]
+    pub fn explain(&self, action: &str, error: &sqlx::Error) -> DatabaseError {
+        DatabaseError::statement(self, action, error)
+    }
+
     /// The same kind of database in another file.
     pub(super) fn in_file(&self, way: sqlite::Way) -> Self {
         Self { way: Way::Sqlite(way), ..self.clone() }

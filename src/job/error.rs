@@ -44,9 +44,15 @@ impl JobError {
         Self::Answer(error.to_string())
     }
 
-    /// Whether it was asked to stop, and can go on.
+    /// Whether it was asked to stop, or its store went away, and it can go on.
     #[must_use]
     pub fn is_interruption(&self) -> bool {
-        matches!(self, Self::Tune(TuneError::Interrupted))
+        matches!(self, Self::Tune(TuneError::Interrupted)) || self.is_lost_store()
+    }
+
+    /// Whether the server with the store went away and did not come back in time.
+    #[must_use]
+    pub fn is_lost_store(&self) -> bool {
+        matches!(self, Self::Store(error) | Self::Tune(TuneError::Store(error)) if error.is_lost())
     }
 }

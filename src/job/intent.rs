@@ -1,4 +1,4 @@
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 use jiff::Timestamp;
 use rand::RngExt as _;
@@ -7,7 +7,7 @@ use super::JobError;
 use crate::{
     export::Prefix,
     profile::{ExperimentBudget, Profile},
-    store::{RunRecord, RunStatus, Store, TrialRecord},
+    store::{Hold, RunRecord, RunStatus, Store, Task, TrialRecord},
     tune::Choice,
 };
 
@@ -24,6 +24,8 @@ pub struct Intent {
     pub(super) stored: Vec<TrialRecord>,
     /// The target of an interrupted run, as it is stored; `None` for a new one.
     pub(super) target: Option<String>,
+    /// The run's name, held in a store that several share.
+    pub(super) claim: Option<Arc<Hold>>,
 }
 
 /// What is asked of a run beside its profile.
@@ -64,7 +66,7 @@ impl Intent {
             None => usual_id(&profile.name, now),
         };
         let seed = wishes.seed.unwrap_or_else(|| u64::from(rand::rng().random::<u32>()));
-        Ok(Self { id, profile, profile_file, wishes, flags, seed, stored: Vec::new(), target: None })
+        Ok(Self { id, profile, profile_file, wishes, flags, seed, stored: Vec::new(), target: None, claim: None })
     }
 
     /// The profile, as the wishes have changed it.
@@ -117,7 +119,15 @@ impl Intent {
         }
         let id = self.id.clone();
         let mut number = 1;
-        while results.join(&self.id).exists() || store.run(&self.id).await.is_ok() {
+        loop {
+            if !results.join(&self.id).exists() && store.run(&self.id).await.is_err() {
+                // Two machines may begin within a second, too. A store that does not answer is told when the run begins.
+                match store.hold(Task::Run(&self.id)).await {
+                    Ok(None) => {}
+                    Ok(held) => return self.claim = held.map(Arc::new),
+                    Err(_) => return,
+                }
+            }
             number += 1;
             self.id = format!("{id}-{number}");
         }
@@ -153,7 +163,17 @@ impl Intent {
         let flags = wishes.change(&mut profile)?;
         let stored = store.trials(&run.id).await?;
         let (profile_file, seed) = (run.profile_file, run.seed);
-        Ok(Self { id: run.id, profile, profile_file, wishes, flags, seed, stored, target: Some(run.target) })
+        Ok(Self {
+            id: run.id,
+            profile,
+            profile_file,
+            wishes,
+            flags,
+            seed,
+            stored,
+            target: Some(run.target),
+            claim: None,
+        })
     }
 }
 

@@ -10,7 +10,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{JobError, stored_time};
-use crate::{database::StateFolder, tune::Choice};
+use crate::{database::StateFolder, store::stable_hash, tune::Choice};
 
 /// A results folder that is held: nobody else runs in it.
 #[derive(Debug)]
@@ -72,7 +72,8 @@ impl FolderLock {
 
 /// A target that is held on this machine, whatever the results folder: nobody else loads it.
 ///
-/// On other machines nobody knows of it; there the guard sees the connections of the other run, and refuses.
+/// Other machines know of it only by a store that they share ([`shared_key`]); without one the guard there sees the connections of
+/// the other run, and refuses.
 #[derive(Debug)]
 pub struct TargetLock {
     _file: File,
@@ -100,7 +101,7 @@ impl TargetLock {
         let Some(key) = choice.lock_key() else { return Ok(None) };
         let folder = state.make()?;
         // A file's name can hold neither every path nor every name of a host: it is a hash, and the file tells the rest.
-        let path = folder.join(format!("target-{:016x}.lock", hash(&key)));
+        let path = folder.join(format!("target-{:016x}.lock", stable_hash(&key)));
         let since = stored_time(jiff::Timestamp::now());
         let holder = Holder { pid: std::process::id(), run: run.to_owned(), since, target: choice.shown() };
         let text = serde_json::to_string(&holder).map_err(JobError::answer)?;
@@ -124,6 +125,19 @@ impl TargetLock {
     }
 }
 
+/// What names a target in a store that several machines share, where it needs a lock: a server that is this machine's own bears
+/// the machine's name, since every machine has a `localhost`.
+pub(super) fn shared_key(choice: &Choice) -> Option<String> {
+    let key = choice.lock_key()?;
+    let at_home = ["sqlite ", "command:"].iter().any(|start| key.starts_with(start))
+        || ["localhost", "127.0.0.1", "[::1]"].iter().any(|host| key.contains(host));
+    if !at_home {
+        return Some(key);
+    }
+    let machine = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    Some(format!("{key} of {}", machine.trim()))
+}
+
 /// Locks a file and writes into it who holds it; gives what the holder has written where that is somebody else.
 fn held(options: &mut OpenOptions, path: &Path, text: &str) -> io::Result<Result<File, String>> {
     let mut file = options.create(true).truncate(false).read(true).write(true).open(path)?;
@@ -140,12 +154,6 @@ fn held(options: &mut OpenOptions, path: &Path, text: &str) -> io::Result<Result
     file.rewind()?;
     file.write_all(text.as_bytes())?;
     Ok(Ok(file))
-}
-
-/// FNV-1a, 64 bits: the same in every version of the program.
-fn hash(text: &str) -> u64 {
-    let next = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, next)
 }
 
 #[cfg(test)]
@@ -179,6 +187,15 @@ mod tests {
         drop(held);
         assert!(hold("postgres://me@localhost/app", "two").unwrap().is_some());
         drop(others);
+    }
+
+    #[test]
+    fn in_a_shared_store_every_machine_has_its_own_localhost_and_the_same_servers() {
+        let key = |url: &str| shared_key(&choice(url)).unwrap();
+        assert_eq!(key("postgres://me:hunter2@DB.test/app"), "postgres db.test:5432");
+        let own = key("postgres://me:hunter2@127.0.0.1/app");
+        assert!(own.starts_with("postgres localhost:5432 of ") && !own.contains("hunter2"), "{own}");
+        assert_eq!(shared_key(&Choice::Simulated), None);
     }
 
     #[test]

@@ -12,12 +12,12 @@ use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Done, Intent, Job, JobError, Loaded, Stopped, TargetLock, Wishes, choice as choice_of_target, read_target, stored_time,
+    Done, Intent, Job, JobError, Loaded, Stopped, TargetLock, Wishes, choice as choice_of_target, read_target, run::busy, stored_time,
 };
 use crate::{
     export,
     model::Verdict,
-    store::{self, RunStatus, RunSummary, Store},
+    store::{self, Hold, RunStatus, RunSummary, Store, Task},
     tune::{Choice, Event},
 };
 
@@ -104,39 +104,54 @@ impl Rounds<'_> {
             Some(target) => target.clone(),
             None => read_target(&experiment.target, &experiment.name, loaded.folder())?,
         };
-        let mut choice = choice_of_target(Some(&target), &start.wishes.prefix, self.results).await?;
+        let mut choice = choice_of_target(Some(&target), &start.wishes.prefix, self.results, self.store.at()).await?;
         let due = start.due.map(stored_time);
         // Where somebody else loads the target nothing is begun, so that no due time is used up.
         drop(TargetLock::hold(&choice, &experiment.name)?);
+        let held = self.held(&experiment.name).await?;
         let left = self.interrupted(loaded, start, &choice, listen).await?;
-        let (round, runs) = match left {
-            Some((round, runs)) => {
-                self.store.resume_round(round, due.as_deref()).await?;
-                (round, runs)
-            }
-            None => (self.store.begin_round(&experiment.name, due.as_deref(), &self.now()).await?, Vec::new()),
+        let (round, runs) = if let Some((round, runs)) = left {
+            self.store.resume_round(round, due.as_deref()).await?;
+            (round, runs)
+        } else {
+            (self.store.begin_round(&experiment.name, due.as_deref(), &self.now()).await?, Vec::new())
         };
         let mut wishes = start.wishes.clone();
         // A program reads its settings under the names that the round began with.
         if let Some(run) = runs.first() {
             wishes.prefix =
                 export::Prefix::parse(&self.store.run(&run.id).await?.intent.prefix).map_err(JobError::input)?;
-            choice = choice_of_target(Some(&target), &wishes.prefix, self.results).await?;
+            choice = choice_of_target(Some(&target), &wishes.prefix, self.results, self.store.at()).await?;
         }
         let mut end = RoundEnd { round, target: choice.shown(), done: Vec::new(), stopped: None, window_ended: false };
         let closes = experiment.schedule.as_ref().and_then(|schedule| schedule.window_end((self.clock)()));
-        let result = self.all(loaded, start, wishes, &choice, &runs, closes, &mut end, listen).await;
+        let result = Box::pin(self.all(loaded, start, wishes, &choice, &runs, closes, &mut end, listen)).await;
         let (status, error) = match (&result, &end.stopped) {
+            (Err(error), _) if error.is_interruption() => (RunStatus::Interrupted, Some(error.to_string())),
             (Err(error), _) => (RunStatus::Failed, Some(error.to_string())),
             (Ok(()), Some(stopped)) if stopped.error.is_interruption() => {
-                let why = if end.window_ended { "the window ended" } else { "it was asked to stop" };
-                (RunStatus::Interrupted, Some(why.to_owned()))
+                let why = match &stopped.error {
+                    _ if end.window_ended => "the window ended".to_owned(),
+                    error if error.is_lost_store() => error.to_string(),
+                    _ => "it was asked to stop".to_owned(),
+                };
+                (RunStatus::Interrupted, Some(why))
             }
             (Ok(()), Some(stopped)) => (RunStatus::Failed, Some(stopped.error.to_string())),
             (Ok(()), None) => (RunStatus::Finished, None),
         };
         self.store.end_round(round, status, error.as_deref(), &self.now()).await?;
+        held.let_go().await;
         result.map(|()| end)
+    }
+
+    /// Holds the experiment in a store that several machines share, so that it has one round at a time.
+    async fn held(&self, experiment: &str) -> Result<Hold, JobError> {
+        let task = Task::Round(experiment);
+        match self.store.hold(task).await? {
+            Some(held) => Ok(held),
+            None => Err(busy(self.store, task, &format!("a round of experiment `{experiment}`")).await),
+        }
     }
 
     fn now(&self) -> String {
@@ -246,7 +261,7 @@ impl Rounds<'_> {
                 }
             };
             let result = {
-                let running = job.run(intent, &mut events);
+                let running = Box::pin(job.run(intent, &mut events));
                 until_closed(running, closes, self.clock, &close).await
             };
             end.window_ended |= closed.load(Ordering::Relaxed);

@@ -1,18 +1,19 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
-use super::{Intent, JobError, TargetLock, stored_time};
+use super::{Intent, JobError, TargetLock, lock::shared_key, stored_time};
 use crate::{
     export,
     model::{Provenance, Recommendation},
     profile::Profile,
     report::{self, ReportedTrial},
-    store::{self, NewRun, RunStatus, Store, TrialRecord},
+    store::{self, Hold, NewRun, RunStatus, Store, Task, TrialRecord},
     tune::{self, Choice, Event, Session, Stage, TuneError},
 };
 
@@ -61,9 +62,10 @@ impl Job<'_> {
     ///
     /// # Errors
     /// [`Stopped`]; whatever was measured before is stored.
-    pub async fn run(&self, intent: Intent, events: &mut dyn FnMut(Event)) -> Result<Done, Stopped> {
+    pub async fn run(&self, mut intent: Intent, events: &mut dyn FnMut(Event)) -> Result<Done, Stopped> {
         let folder = self.results.join(&intent.id);
         let _held = TargetLock::hold(self.choice, &intent.id)?;
+        let holds = self.hold(&mut intent).await?;
         store::check_writable(&folder)?;
         let result = Box::pin(self.tuned(intent, &folder, events)).await;
         if let Err(Stopped { run, error }) = &result {
@@ -73,11 +75,40 @@ impl Job<'_> {
                 self.note(run, error).await;
             }
         }
+        for hold in holds {
+            // Whoever is next need not wait for this connection to be missed.
+            hold.let_go().await;
+        }
         result
+    }
+
+    /// Holds the run and its target in a store that several machines share.
+    async fn hold(&self, intent: &mut Intent) -> Result<Vec<Hold>, JobError> {
+        let claimed = intent.claim.take().and_then(Arc::into_inner);
+        let run = match claimed {
+            Some(run) => run,
+            None => self.held(Task::Run(&intent.id), &format!("run {}", intent.id)).await?,
+        };
+        let mut holds = vec![run];
+        if let Some(key) = shared_key(self.choice) {
+            holds.push(self.held(Task::Target(&key), &self.choice.shown()).await?);
+        }
+        Ok(holds)
+    }
+
+    async fn held(&self, task: Task<'_>, what: &str) -> Result<Hold, JobError> {
+        match self.store.hold(task).await? {
+            Some(hold) => Ok(hold),
+            None => Err(busy(self.store, task, what).await),
+        }
     }
 
     /// Notes in the store how a run stopped.
     async fn note(&self, run: &str, error: &JobError) {
+        // Whoever looks next sees that nobody is at work on it.
+        if error.is_lost_store() {
+            return;
+        }
         let status = if error.is_interruption() { RunStatus::Interrupted } else { RunStatus::Failed };
         let unfinished = self.store.run(run).await.is_ok_and(|run| run.status != RunStatus::Finished);
         if unfinished && let Err(store_error) = self.store.set_status(run, status).await {
@@ -161,6 +192,16 @@ impl Job<'_> {
         let files = write(store, intent, &recommendation, folder).await?;
         Ok(Done { recommendation, files })
     }
+}
+
+/// What is told when another program is at work on something; the server may tell who.
+pub(super) async fn busy(store: &Store, task: Task<'_>, what: &str) -> JobError {
+    let holder = store.holder(task).await.ok().flatten().map_or(String::new(), |holder| format!(" (from {holder})"));
+    JobError::Busy(format!(
+        "{what} is held by another process{holder}, as the store `{}` says: two runs would disturb each other's measurements; \
+         wait for it, or stop it there with Ctrl-C, after which it can be resumed",
+        store.at()
+    ))
 }
 
 /// Writes a run's files from what the store holds.

@@ -2,11 +2,11 @@
 
 use std::{fs, path::Path};
 
-use super::{JobError, store_path};
+use super::JobError;
 use crate::{
     model::{OperatingDay, Settings},
     simulate::Sample,
-    store::{RunStatus, Store},
+    store::{RunStatus, Store, StoreAt},
     trial::SimulationTarget,
     tune::{self, Choice},
 };
@@ -28,13 +28,13 @@ pub(super) fn named(target: &str) -> Option<&str> {
 }
 
 /// The target that is made of a run, of a file, or of what comes with the program.
-pub(super) async fn choice(name: &str, results: &Path) -> Result<Choice, JobError> {
+pub(super) async fn choice(name: &str, store: &StoreAt) -> Result<Choice, JobError> {
     let failed = |problem: String| JobError::Input(format!("failed to use the target `{NAME}:{name}`: {problem}"));
     let (shown, sample) = match name {
         "" => (NAME.to_owned(), Sample::shipped()),
         file if is_file(file) => (format!("{NAME}:{file}"), of_file(Path::new(file)).map_err(failed)?),
         run => {
-            let (run, sample) = of_run(run, results).await.map_err(failed)?;
+            let (run, sample) = of_run(run, store).await.map_err(failed)?;
             (format!("{NAME}:{run}"), sample)
         }
     };
@@ -59,15 +59,15 @@ pub fn of_file(path: &Path) -> Result<Sample, String> {
     })
 }
 
-/// A run of a results folder: its id and what it has measured.
-async fn of_run(run: &str, results: &Path) -> Result<(String, Sample), String> {
+/// A run of a store: its id and what it has measured.
+async fn of_run(run: &str, at: &StoreAt) -> Result<(String, Sample), String> {
     let remedy = "`pool-tune runs` lists runs, and `--target simulation` needs none";
-    let store = Store::open_to_read(&store_path(results)).await.map_err(|error| error.to_string())?;
-    let Some(store) = store else { return Err(format!("there are no runs in `{}` yet; {remedy}", results.display())) };
+    let store = Store::connect_to_read(at).await.map_err(|error| error.to_string())?;
+    let Some(store) = store else { return Err(format!("there are no runs in `{at}` yet; {remedy}")) };
     let run = match run {
-        "latest" => latest(&store)
-            .await?
-            .ok_or_else(|| format!("no run on a database has finished in `{}`; {remedy}", results.display()))?,
+        "latest" => {
+            latest(&store).await?.ok_or_else(|| format!("no run on a database has finished in `{at}`; {remedy}"))?
+        }
         run => run.to_owned(),
     };
     let found = sample(&store, &run).await.map(|found| (found.0, found.1));

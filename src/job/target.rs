@@ -8,11 +8,12 @@ use crate::{
     export::Prefix,
     model::{Dialect, External},
     profile::{Profile, TargetSource, command_target},
+    store::StoreAt,
     tune::{Choice, Private},
 };
 
 /// What is loaded: the target that was named, or else the profile's own. That of the environment (`DATABASE_URL`), which was not
-/// asked for, is for profiles that have none of their own.
+/// asked for, is for profiles that have none of their own. A run that a simulation is made of is looked for in `store`.
 ///
 /// # Errors
 /// [`JobError::Input`], which never repeats a URL.
@@ -22,11 +23,12 @@ pub async fn choice_of(
     profile: &Profile,
     prefix: &Prefix,
     results: &Path,
+    store: &StoreAt,
 ) -> Result<Choice, JobError> {
     let named = target.filter(|_| asked_for || profile.target.is_none());
     match (named, &profile.target) {
         (None, Some(target)) => Ok(external(target.clone(), prefix, results)),
-        (named, _) => choice(named, prefix, results).await,
+        (named, _) => choice(named, prefix, results, store).await,
     }
 }
 
@@ -39,7 +41,12 @@ fn external(target: External, prefix: &Prefix, results: &Path) -> Choice {
 ///
 /// # Errors
 /// [`JobError::Input`], which never repeats a URL.
-pub async fn choice(target: Option<&SecretString>, prefix: &Prefix, results: &Path) -> Result<Choice, JobError> {
+pub async fn choice(
+    target: Option<&SecretString>,
+    prefix: &Prefix,
+    results: &Path,
+    store: &StoreAt,
+) -> Result<Choice, JobError> {
     Ok(match target.map(ExposeSecret::expose_secret) {
         None | Some("" | "private") => Choice::Private(Private::any()),
         Some("postgres:private" | "postgresql:private") => Choice::Private(Private::Server(Dialect::Postgres)),
@@ -49,7 +56,7 @@ pub async fn choice(target: Option<&SecretString>, prefix: &Prefix, results: &Pa
         Some(name) if let Some(command) = name.strip_prefix("command:") => {
             external(command_target(command).map_err(JobError::input)?, prefix, results)
         }
-        Some(name) if let Some(name) = simulation::named(name) => simulation::choice(name, results).await?,
+        Some(name) if let Some(name) = simulation::named(name) => simulation::choice(name, store).await?,
         Some(_) => {
             Choice::Server(Server::from_url(target.unwrap_or(&SecretString::default())).map_err(JobError::input)?)
         }

@@ -29,6 +29,8 @@ pub struct ServiceConfig {
     pub token: Option<TargetSource>,
     /// The results folder.
     pub results: PathBuf,
+    /// Where the store's address is; in a file of the results folder without a word.
+    pub store: Option<TargetSource>,
     /// The folder of the experiments.
     pub experiments: PathBuf,
     /// Databases and pools to watch.
@@ -71,6 +73,7 @@ impl Default for ServiceConfig {
             bind: BIND,
             token: None,
             results: PathBuf::from("results"),
+            store: None,
             experiments: PathBuf::from("experiments"),
             monitors: Vec::new(),
             alerts: Vec::new(),
@@ -95,7 +98,7 @@ impl ServiceConfig {
         }
         let watched = self.monitors.iter_mut().filter_map(|watched| watched.target.as_mut());
         let alerts = self.alerts.iter_mut().flat_map(|alert| [Some(&mut alert.url), alert.secret.as_mut()]).flatten();
-        for source in watched.chain(alerts).chain(self.token.as_mut()) {
+        for source in watched.chain(alerts).chain(self.token.as_mut()).chain(self.store.as_mut()) {
             if let TargetSource::File(path) = source {
                 *path = folder.join(&path);
             }
@@ -114,6 +117,7 @@ fn service(root: Node) -> Result<ServiceConfig, Problem> {
         };
     }
     config.token = map.take("token").map(token).transpose()?;
+    config.store = map.take("store").map(store).transpose()?;
     for (key, path) in [("results", &mut config.results), ("experiments", &mut config.experiments)] {
         if let Some(entry) = map.take(key) {
             *path = entry.text()?.into();
@@ -202,6 +206,17 @@ fn token(entry: Entry) -> Result<TargetSource, Problem> {
         _ => Err(Problem::at(
             entry.line,
             "`token` is a secret and does not stand here: expected {env: POOL_TUNE_TOKEN} or {file: /run/secrets/token}",
+        )),
+    }
+}
+
+fn store(entry: Entry) -> Result<TargetSource, Problem> {
+    match entry.node.kind {
+        Kind::Map(_) => hidden(entry, "POOL_TUNE_STORE"),
+        // Its URL has a password, which is not repeated.
+        _ => Err(Problem::at(
+            entry.line,
+            "`store` has a password and does not stand here: expected {env: POOL_TUNE_STORE} or {file: /run/secrets/store-url}",
         )),
     }
 }

@@ -100,7 +100,7 @@ async fn held(hub: &Hub, order: &Order, loaded: &Loaded, cancel: &CancellationTo
 
 async fn once(hub: &Hub, order: &Order, loaded: &Loaded, cancel: &CancellationToken) -> Result<(), JobError> {
     let results = &hub.config.results;
-    let store = Store::open(&job::store_path(results)).await?;
+    let store = Store::connect(hub.store.at()).await?;
     // The folder is ours: whoever was at work in it before has died.
     store.bury_the_dead().await?;
     let rounds = Rounds { store: &store, results, clock: &Timestamp::now, cancel };

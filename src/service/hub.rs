@@ -4,7 +4,7 @@ use std::{
     collections::VecDeque,
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::SystemTime,
 };
@@ -71,6 +71,8 @@ pub(super) struct Hub {
     /// Who sends alerts, once it has begun.
     alerts: Mutex<Option<Sender>>,
     told: Told24,
+    /// Whether this service runs what is due, and no other that shares its store.
+    leads: AtomicBool,
     engine: CancellationToken,
     work: Mutex<Work>,
     wake: Condvar,
@@ -109,6 +111,7 @@ impl Hub {
             streams: AtomicUsize::new(0),
             alerts: Mutex::default(),
             told: Told24::default(),
+            leads: AtomicBool::new(false),
             engine: CancellationToken::new(),
             work: Mutex::default(),
             wake: Condvar::new(),
@@ -218,6 +221,16 @@ impl Hub {
         // Whoever has just looked must be asleep before it is woken.
         drop(lock(&self.work));
         self.wake.notify_all();
+    }
+
+    pub(super) fn note_lead(&self, leads: bool) {
+        if self.leads.swap(leads, Ordering::Relaxed) != leads {
+            tracing::info!(leads, "whether this service runs what is due");
+        }
+    }
+
+    pub(super) fn leads(&self) -> bool {
+        self.leads.load(Ordering::Relaxed)
     }
 
     pub(super) fn note_engine_end(&self) {

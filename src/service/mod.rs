@@ -28,7 +28,11 @@ pub use api::document;
 pub use bus::Told;
 pub use error::ServiceError;
 
-use crate::{job, profile::ServiceConfig, store::Store};
+use crate::{
+    job,
+    profile::ServiceConfig,
+    store::{Store, StoreAt},
+};
 use hub::Hub;
 
 /// The shortest token that is taken: what is shorter is guessed.
@@ -48,11 +52,11 @@ impl Service {
     ///
     /// # Errors
     /// [`ServiceError`] when one of them cannot be done, or it would be open to others without a token.
-    pub async fn open(config: ServiceConfig) -> Result<Self, ServiceError> {
+    pub async fn open(config: ServiceConfig, at: &StoreAt) -> Result<Self, ServiceError> {
         let token = config.token.as_ref().map(|source| job::read_secret(source, "the token")).transpose()?;
         check(&config, token.as_ref())?;
         let lock = job::FolderLock::hold_for_service(&config.results)?;
-        let store = Store::open(&job::store_path(&config.results)).await?;
+        let store = Store::connect(at).await?;
         let failed = |error: std::io::Error| ServiceError::Bind { bind: config.bind, problem: error.to_string() };
         let listener = TcpListener::bind(config.bind).await.map_err(failed)?;
         let bind = listener.local_addr().map_err(failed)?;

@@ -11,11 +11,13 @@ use super::{
 };
 use crate::{
     schedule::Due,
-    store::{RunStatus, StoreError},
+    store::{Leadership, RunStatus, StoreError},
 };
 
 /// How often the clock is looked at: clocks are set, and machines sleep.
 const TICK: Duration = Duration::from_secs(1);
+/// What services that share a store lead one at a time.
+const NAME: &str = "service";
 /// How often the folder is looked at, in ticks.
 const LOOK: u64 = 5;
 
@@ -26,10 +28,31 @@ pub(super) async fn run(hub: Arc<Hub>) {
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut last = BTreeMap::new();
     let mut asked = Vec::new();
+    let mut lead: Option<Leadership> = None;
     for tick in 0_u64.. {
         ticks.tick().await;
         if tick % LOOK == 0 && hub.reload() {
             hub.tell(&Told::ExperimentsChanged);
+        }
+        if tick % LOOK == 0 {
+            let leads = match &lead {
+                Some(lead) => lead.is_held().await,
+                None => false,
+            };
+            if !leads {
+                drop(lead.take());
+                lead = hub.store.lead(NAME).await.unwrap_or_else(|error| {
+                    tracing::warn!(%error, "the store cannot be asked who runs what is due");
+                    None
+                });
+                // Another one may have run what was due meanwhile.
+                last.clear();
+                asked.clear();
+                hub.note_lead(lead.is_some());
+            }
+        }
+        if lead.is_none() {
+            continue;
         }
         if let Err(error) = round(&hub, &mut last, &mut asked, Timestamp::now()).await {
             // It is asked again at the next tick; what is due stays due for a minute.

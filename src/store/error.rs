@@ -1,6 +1,8 @@
 use std::path::PathBuf;
 
-/// Why something could not be stored or read.
+use crate::database::DatabaseError;
+
+/// Why something could not be stored or read. A place is a file, or a server's URL without its password.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The file cannot be opened or made.
@@ -19,33 +21,59 @@ pub enum StoreError {
         /// What is wrong with it.
         problem: String,
     },
+    /// The server of --store cannot be reached or used.
+    #[error("open the store of runs: {0}")]
+    Server(#[from] DatabaseError),
+    /// The schema on the server is not ours, or was made by a newer version.
+    #[error("read the runs in `{place}`: {problem}; choose another database with --store")]
+    ForeignSchema {
+        /// The server.
+        place: String,
+        /// What is wrong with the schema.
+        problem: String,
+    },
+    /// The connection to the server was lost, and it did not come back in time.
+    #[error(
+        "{operation} in `{place}`: the connection was lost ({problem}), and the store did not come back within {waited} s; see that \
+         the server of --store runs and can be reached"
+    )]
+    Lost {
+        /// What was being done.
+        operation: &'static str,
+        /// The server.
+        place: String,
+        /// What was said last.
+        problem: String,
+        /// For how many seconds it was tried.
+        waited: u64,
+    },
     /// The disk is full.
     #[error(
-        "{operation} in `{path}`: the disk is full; make room, then start again, or go on with --resume if `pool-tune runs` lists the run"
+        "{operation} in `{place}`: the disk is full; make room, then start again, or go on with --resume if `pool-tune runs` lists the run"
     )]
     Full {
         /// What was being done.
         operation: &'static str,
-        /// The file.
-        path: PathBuf,
+        /// The file or the server.
+        place: String,
     },
     /// Reading or writing failed.
-    #[error("{operation} in `{path}`: {problem}")]
+    #[error("{operation} in `{place}`: {problem}")]
     Failed {
         /// What was being done.
         operation: &'static str,
-        /// The file.
-        path: PathBuf,
+        /// The file or the server.
+        place: String,
         /// What the system says.
         problem: String,
     },
     /// There is no such run.
-    #[error("find run `{run}` in `{path}`: {hint}")]
+    #[error("find run `{run}` in `{place}`: {hint}")]
     NoRun {
         /// What was asked for.
         run: String,
-        /// The file.
-        path: PathBuf,
+        /// The file or the server.
+        place: String,
         /// What there is.
         hint: String,
     },
@@ -55,4 +83,22 @@ pub enum StoreError {
         /// The id.
         run: String,
     },
+    /// A file that is not to be written over is there.
+    #[error("write the backup `{path}`: there is a file of that name already; choose another name, or move it away")]
+    Taken {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+impl StoreError {
+    /// Whether the store's server went away, or cannot be reached now: what was stored before is there when it is back.
+    #[must_use]
+    pub fn is_lost(&self) -> bool {
+        match self {
+            Self::Lost { .. } => true,
+            Self::Server(error) => error.is_temporary(),
+            _ => false,
+        }
+    }
 }

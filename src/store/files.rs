@@ -65,11 +65,13 @@ fn write(folder: &Path, contents: &str) -> std::io::Result<NamedTempFile> {
 fn problem(operation: &'static str, path: &Path, error: &std::io::Error) -> StoreError {
     let path = path.to_owned();
     match error.kind() {
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => StoreError::Full { operation, path },
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+            StoreError::Full { operation, place: path.display().to_string() }
+        }
         ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
             StoreError::Open { path, problem: error.to_string() }
         }
-        _ => StoreError::Failed { operation, path, problem: error.to_string() },
+        _ => StoreError::Failed { operation, place: path.display().to_string(), problem: error.to_string() },
     }
 }
 

@@ -4,15 +4,19 @@ use std::{
     fs,
     path::Path,
     sync::atomic::{AtomicI64, Ordering},
+    time::Duration,
 };
 
 use jiff::Timestamp;
 use pool_tune::{
     job::{self, Loaded, RoundEnd, RoundEvent, Rounds, Start, Wishes},
-    store::{RunStatus, Store},
+    store::{RunStatus, Store, StoreAt, Task},
     tune::Event,
 };
+use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
+
+use crate::support::cluster::Cluster;
 
 const NIGHT: &str = "
 name: night
@@ -37,10 +41,14 @@ struct Setting {
 impl Setting {
     async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&job::store_path(folder.path())).await.unwrap();
+        Self::with(folder, store)
+    }
+
+    fn with(folder: tempfile::TempDir, store: Store) -> Self {
         let path = folder.path().join("night.yaml");
         fs::write(&path, NIGHT).unwrap();
         let loaded = job::load_experiment(&path.to_string_lossy()).unwrap();
-        let store = Store::open(&job::store_path(folder.path())).await.unwrap();
         Self { folder, loaded, store, clock: AtomicI64::new(0) }
     }
 
@@ -114,4 +122,74 @@ async fn a_round_stops_at_its_windows_end_and_goes_on_the_next_nights() {
     let (end, _) = cut.start("2026-07-03T23:00:05Z", Some(5), usize::MAX, "2026-07-04T03:00:00Z").await;
     assert!(end.stopped.is_none() && end.round != stored.id);
     assert_eq!(cut.answers().await, expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_round_stops_as_interrupted_when_its_store_goes_away_and_goes_on_when_it_is_back() {
+    // On a server of its own, which is stopped in the middle.
+    let cluster = Cluster::start("");
+    let url = SecretString::from(format!("postgres://postgres@127.0.0.1:{}/postgres", cluster.port()));
+    let at = StoreAt::parse(Some(&url), Path::new("none")).unwrap();
+    let store = Store::connect(&at).await.unwrap().with_patience(Duration::ZERO);
+    let night = Setting::with(tempfile::tempdir().unwrap(), store);
+    let clock = || Timestamp::from_second(at_night()).unwrap();
+    let cancel = CancellationToken::new();
+    let rounds = Rounds { store: &night.store, results: night.results(), clock: &clock, cancel: &cancel };
+    let (mut trials, mut stopped, mut frozen) = (0, None, None);
+    let mut listen = |event: RoundEvent<'_>| match event {
+        RoundEvent::Of(Event::TrialEnded(_)) => {
+            trials += 1;
+            if trials == 3 {
+                frozen = Some(cluster.freeze());
+            }
+        }
+        RoundEvent::Stopped(error) => {
+            stopped = Some((error.run.clone(), error.error.is_interruption(), error.error.to_string()));
+            frozen = None;
+        }
+        _ => {}
+    };
+    let start = Start { wishes: Wishes { seed: Some(5), ..Wishes::default() }, ..Start::default() };
+    let end = Box::pin(rounds.run(&night.loaded, &start, &mut listen)).await.unwrap();
+    let (run, interruption, text) = stopped.unwrap();
+    assert!(interruption && text.contains("store a trial in") && text.contains("did not come back"), "{text}");
+    let round = night.store.last_round("night").await.unwrap().unwrap();
+    assert_eq!((round.id, round.status), (end.round, RunStatus::Interrupted));
+    assert!(round.error.unwrap().contains("did not come back"));
+    // Nobody holds the run any more: whoever comes next sees that it is interrupted, with the trials before.
+    let run = run.unwrap();
+    assert_eq!(night.store.run(&run).await.unwrap().status, RunStatus::Running);
+    assert_eq!(night.store.is_held(Task::Run(&run)).await.unwrap(), Some(false));
+    night.store.bury_the_dead().await.unwrap();
+    assert_eq!(night.store.run(&run).await.unwrap().status, RunStatus::Interrupted);
+    assert_eq!(night.store.trials(&run).await.unwrap().len(), 3);
+    let mut listen = |_: RoundEvent<'_>| {};
+    let end = Box::pin(rounds.run(&night.loaded, &Start::default(), &mut listen)).await.unwrap();
+    assert!(end.stopped.is_none() && end.round == round.id && end.done.len() == 2);
+}
+
+fn at_night() -> i64 {
+    at("2026-06-30T23:00:05Z")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_round_that_another_machine_is_at_work_on_is_left_to_it() {
+    let url = SecretString::from(format!("postgres://postgres@127.0.0.1:{}/rounds", Cluster::shared().port()));
+    let made = sqlx::PgPool::connect(&Cluster::shared().url("postgres")).await.unwrap();
+    sqlx::raw_sql("CREATE DATABASE rounds").execute(&made).await.unwrap();
+    let at = StoreAt::parse(Some(&url), Path::new("none")).unwrap();
+    let night = Setting::with(tempfile::tempdir().unwrap(), Store::connect(&at).await.unwrap());
+    let other = Store::connect(&at).await.unwrap();
+    let round = other.begin_round("night", None, "2026-06-30T23:00:00Z").await.unwrap();
+    let held = other.hold(Task::Round("night")).await.unwrap().unwrap();
+    let clock = || Timestamp::from_second(at_night()).unwrap();
+    let cancel = CancellationToken::new();
+    let rounds = Rounds { store: &night.store, results: night.results(), clock: &clock, cancel: &cancel };
+    let mut listen = |_: RoundEvent<'_>| {};
+    let refused = Box::pin(rounds.run(&night.loaded, &Start::default(), &mut listen)).await.unwrap_err();
+    assert!(matches!(&refused, job::JobError::Busy(text) if text.contains("experiment `night`")), "{refused}");
+    assert_eq!(night.store.last_round("night").await.unwrap().unwrap().id, round);
+    held.let_go().await;
+    let end = Box::pin(rounds.run(&night.loaded, &Start::default(), &mut listen)).await.unwrap();
+    assert!(end.stopped.is_none() && end.done.len() == 2);
 }

@@ -24,7 +24,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("scrape", &["model"]),
     ("http", &[]),
     ("trial", &["model", "stats", "pool", "database", "simulate", "fault", "export", "scrape", "http"]),
-    ("store", &["model"]),
+    ("store", &["model", "database"]),
     (
         "tune",
         &[

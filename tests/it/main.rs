@@ -9,5 +9,6 @@ mod fault;
 mod job;
 mod layering;
 mod pool;
+mod store;
 mod support;
 mod trial;

@@ -73,6 +73,16 @@ impl Way {
         let path = [("search_path", format!("{schema},public"))];
         Self { options: self.options.clone().options(path.clone()), pooled: self.pooled.clone().options(path) }
     }
+
+    /// With tables looked up in `schema` and nowhere else.
+    pub(super) fn only_in_schema(&self, schema: &str) -> Self {
+        let path = [("search_path", schema)];
+        Self { options: self.options.clone().options(path), pooled: self.pooled.clone().options(path) }
+    }
+
+    pub(super) fn options(&self) -> &PgConnectOptions {
+        &self.options
+    }
 }
 
 /// The way as a URL without a password.

@@ -34,6 +34,8 @@ pub(super) async fn alive(State(hub): Shared) -> Json<Health> {
 pub(super) struct Readiness {
     /// Whether it has all of it.
     ready: bool,
+    /// Whether this service runs what is due: of several that share a store one does.
+    leads: bool,
     /// What is missing, each as a sentence.
     problems: Vec<String>,
 }
@@ -54,5 +56,5 @@ pub(super) async fn ready(State(hub): Shared) -> Response {
     }
     let ready = problems.is_empty();
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(Readiness { ready, problems })).into_response()
+    (status, Json(Readiness { ready, leads: hub.leads(), problems })).into_response()
 }

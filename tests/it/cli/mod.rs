@@ -17,6 +17,7 @@ mod serve;
 mod simulate;
 mod simulated;
 mod simulation;
+mod store;
 mod stress;
 
 use std::{
@@ -27,7 +28,7 @@ use std::{
 /// The program, with a results folder and a state folder of the test's own and no settings from outside.
 fn program(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_pool-tune"));
-    command.current_dir(folder).env_remove("DATABASE_URL").env_remove("POOL_TUNE_LOG");
+    command.current_dir(folder).env_remove("DATABASE_URL").env_remove("POOL_TUNE_LOG").env_remove("POOL_TUNE_STORE");
     command.env("POOL_TUNE_RESULTS", folder.join("results")).env("POOL_TUNE_STATE", folder.join("state"));
     command
 }

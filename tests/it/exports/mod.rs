@@ -4,7 +4,7 @@ mod files;
 mod into;
 mod into_yaml;
 mod node;
-mod pgbouncer;
+pub(crate) mod pgbouncer;
 mod python;
 mod rust;
 

@@ -17,7 +17,7 @@ use sqlx::{Connection as _, Row as _, postgres::PgConnectOptions};
 use super::{exported, installed};
 
 /// A running `PgBouncer`; dropped, it is killed.
-struct Bouncer(Child);
+pub(crate) struct Bouncer(Child);
 
 impl Drop for Bouncer {
     fn drop(&mut self) {
@@ -28,14 +28,19 @@ impl Drop for Bouncer {
 
 impl Bouncer {
     fn start(folder: &Path, port: u16, export: &str) -> Self {
+        // PgBouncer forgets what it has read of a section when another of the same name begins, so that ours goes on.
+        let own = format!("{export}admin_users = admin\nignore_startup_parameters = extra_float_digits\n");
+        Self::of(folder, port, &own, "x = host=127.0.0.1 port=1")
+    }
+
+    /// One with these lines of its section `[pgbouncer]`, in front of these databases.
+    pub(crate) fn of(folder: &Path, port: u16, settings: &str, databases: &str) -> Self {
         let program = std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())
             .map(|folder| folder.join("pgbouncer"))
             .find(|program| program.exists())
             .unwrap_or_else(|| installed(PathBuf::from("/usr/sbin/pgbouncer")));
-        // PgBouncer forgets what it has read of a section when another of the same name begins, so that ours goes on.
         let own = format!(
-            "{export}unix_socket_dir = {}\nlisten_port = {port}\nauth_type = any\nadmin_users = admin\n\
-             ignore_startup_parameters = extra_float_digits\n[databases]\nx = host=127.0.0.1 port=1\n",
+            "{settings}unix_socket_dir = {}\nlisten_port = {port}\nauth_type = any\n[databases]\n{databases}\n",
             folder.display()
         );
         let file = folder.join("pgbouncer.ini");

@@ -119,6 +119,11 @@ impl Cluster {
         self.port
     }
 
+    /// The superuser's URL of a database on it.
+    pub(crate) fn url(&self, database: &str) -> String {
+        format!("postgres://postgres@127.0.0.1:{}/{database}", self.port)
+    }
+
     /// The folder of the server's socket.
     pub(crate) fn folder(&self) -> &Path {
         &self.folder
