@@ -206,7 +206,8 @@ impl Post {
 
     async fn once(&self, body: &str) -> Result<(), Failure> {
         let now = Timestamp::now().as_second();
-        let mut request = self.client.post(self.url.clone()).header(header::CONTENT_TYPE, "application/json").body(body.to_owned());
+        let mut request =
+            self.client.post(self.url.clone()).header(header::CONTENT_TYPE, "application/json").body(body.to_owned());
         if let Some(secret) = &self.webhook.secret {
             let signed = signature(secret.expose_secret().as_bytes(), now, body);
             request = request.header("x-pool-tune-timestamp", now).header("x-pool-tune-signature", signed);
@@ -222,7 +223,8 @@ impl Post {
         }
         let wait = response.headers().get(header::RETRY_AFTER).and_then(|wait| wait.to_str().ok()?.parse().ok());
         // What is wrong with the message is wrong with it the next time too.
-        let again = status.is_server_error() || matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT);
+        let again =
+            status.is_server_error() || matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT);
         Err(Failure { problem: format!("it answered {status}"), again, wait: wait.map(Duration::from_secs) })
     }
 }

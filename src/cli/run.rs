@@ -90,8 +90,7 @@ async fn resumed(store: &Store, arguments: &RunArguments, run: &str) -> Result<(
         None => arguments.target.clone(),
     };
     let results = &arguments.results.results;
-    let choice =
-        job::choice_of(named.as_ref(), named.is_some(), profile, intent.prefix(), results, store.at()).await;
+    let choice = job::choice_of(named.as_ref(), named.is_some(), profile, intent.prefix(), results, store.at()).await;
     let choice = choice.map_err(job_error)?;
     intent.is_made_on(&choice).map_err(job_error)?;
     Ok((intent, choice))

@@ -45,7 +45,9 @@ pub(super) async fn serve(arguments: &ServeArguments) -> Result<ExitCode> {
     let what = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
     errln!("experiments in {}: {what}; results in {}; runs in {at}", experiments.display(), results.display());
     if read_only {
-        errln!("note: there is no token, so that runs cannot be started or stopped from outside: set {TOKEN} to allow it");
+        errln!(
+            "note: there is no token, so that runs cannot be started or stopped from outside: set {TOKEN} to allow it"
+        );
     }
     // On standard output, so that whoever starts it with port 0 learns the port.
     outln!("listening on http://{}", service.address());

@@ -12,7 +12,8 @@ use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Done, Intent, Job, JobError, Loaded, Stopped, TargetLock, Wishes, choice as choice_of_target, read_target, run::busy, stored_time,
+    Done, Intent, Job, JobError, Loaded, Stopped, TargetLock, Wishes, choice as choice_of_target, read_target,
+    run::busy, stored_time,
 };
 use crate::{
     export,

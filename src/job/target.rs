@@ -97,8 +97,8 @@ pub fn read_secret(source: &TargetSource, what: &str) -> Result<SecretString, Jo
         },
         TargetSource::File(path) => {
             let shown = path.display();
-            let text = fs::read_to_string(path)
-                .map_err(|error| failed(format!("read `{shown}`: {error}; put it there")))?;
+            let text =
+                fs::read_to_string(path).map_err(|error| failed(format!("read `{shown}`: {error}; put it there")))?;
             let target = text.trim();
             if target.is_empty() || target.contains('\n') {
                 return Err(failed(format!("`{shown}` has to hold it in one line, and nothing else")));

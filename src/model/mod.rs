@@ -25,8 +25,8 @@ mod stress;
 mod threshold;
 mod workload;
 
-pub use alert::{Alert, AlertKind};
 pub use activity::{Activity, Counters, SessionState, Sessions, Waits};
+pub use alert::{Alert, AlertKind};
 pub use day::{Costs, Incident, IncidentKind, Incidents, OperatingDay, Shape};
 pub use dialect::{Dialect, is_conflict};
 pub use external::{Apply, Call, Command, External, HttpRequest, Ready, Service, Summary, settings_named};

@@ -172,7 +172,10 @@ fn alert(item: Entry) -> Result<AlertTo, Problem> {
     let secret = match map.take("secret") {
         Some(entry) if matches!(entry.node.kind, Kind::Map(_)) => Some(hidden(entry, "ALERT_SECRET")?),
         Some(entry) => {
-            return Err(Problem::at(entry.line, "`secret` does not stand here: expected {env: ALERT_SECRET} or {file: …}"));
+            return Err(Problem::at(
+                entry.line,
+                "`secret` does not stand here: expected {env: ALERT_SECRET} or {file: …}",
+            ));
         }
         None => None,
     };
@@ -258,9 +261,15 @@ mod tests {
         assert_eq!(config.token, Some(TargetSource::File("/srv/token".into())));
         assert_eq!((config.results.to_str(), config.experiments.to_str()), (Some("/srv/out"), Some("/etc/pool-tune")));
         let alert = &config.alerts[0];
-        assert_eq!((&alert.url, alert.slack, &alert.kinds[..]), (&TargetSource::File("/srv/hook".into()), true, &[AlertKind::Drift][..]));
+        assert_eq!(
+            (&alert.url, alert.slack, &alert.kinds[..]),
+            (&TargetSource::File("/srv/hook".into()), true, &[AlertKind::Drift][..])
+        );
         let watched = &config.monitors[0];
-        assert_eq!((watched.every, &watched.target), (Duration::from_secs(5), &Some(TargetSource::File("/srv/url".into()))));
+        assert_eq!(
+            (watched.every, &watched.target),
+            (Duration::from_secs(5), &Some(TargetSource::File("/srv/url".into())))
+        );
     }
 
     #[test]
@@ -268,7 +277,10 @@ mod tests {
         for (text, told) in [
             ("bind: 8099", "line 1: `bind` is 8099: expected an address and a port"),
             ("results: out\ntoken: hunter2", "line 2: `token` is a secret and does not stand here"),
-            ("token: {env: hun ter2}", "line 1: expected `env` to be the name of an environment variable, such as POOL_TUNE_TOKEN"),
+            (
+                "token: {env: hun ter2}",
+                "line 1: expected `env` to be the name of an environment variable, such as POOL_TUNE_TOKEN",
+            ),
             ("monitors: [{name: app}]", "line 1: it names nothing to watch"),
             ("monitors: [{name: ../x, metrics: y}]", "letters, digits"),
             ("monitors: [{name: a, metrics: one}, {name: a, metrics: two}]", "`monitors` has `a` twice"),

@@ -23,7 +23,8 @@ const LEAST: f64 = 0.99;
 /// Reads addresses and keys, and begins to send.
 pub(super) fn start(hub: &Arc<Hub>) -> Result<Sender, ServiceError> {
     let webhook = |to: &AlertTo| {
-        let secret = to.secret.as_ref().map(|source| job::read_secret(source, &format!("the secret of alert `{}`", to.name)));
+        let secret =
+            to.secret.as_ref().map(|source| job::read_secret(source, &format!("the secret of alert `{}`", to.name)));
         Ok::<_, ServiceError>(Webhook {
             name: to.name.clone(),
             url: job::read_secret(&to.url, &format!("the address of alert `{}`", to.name))?,
@@ -74,22 +75,34 @@ fn of(told: &Told, now: Timestamp) -> Option<Alert> {
             format!("{:.2} % of requests succeed with the settings in use", success * 100.0),
             format!("Fewer than 99 %. {verdict}"),
         ),
-        Told::RunFinished { run, experiment, change: true, verdict, .. } => {
-            make(AlertKind::Recommendation, experiment, Some(run), "other settings are recommended".to_owned(), verdict.clone())
-        }
-        Told::RunStopped { run, experiment, interrupted: false, error } => {
-            make(AlertKind::RunFailed, experiment, run.as_ref(), "a run ended without an answer".to_owned(), error.clone())
-        }
+        Told::RunFinished { run, experiment, change: true, verdict, .. } => make(
+            AlertKind::Recommendation,
+            experiment,
+            Some(run),
+            "other settings are recommended".to_owned(),
+            verdict.clone(),
+        ),
+        Told::RunStopped { run, experiment, interrupted: false, error } => make(
+            AlertKind::RunFailed,
+            experiment,
+            run.as_ref(),
+            "a run ended without an answer".to_owned(),
+            error.clone(),
+        ),
         Told::RoundEnded { experiment, error: Some(error) } => {
             make(AlertKind::RunFailed, experiment, None, "an experiment could not be run".to_owned(), error.clone())
         }
-        Told::Trial { run, experiment, phase, breaker_opened, trial, .. } if phase == "baseline" && *breaker_opened > 0 => make(
-            AlertKind::Breaker,
-            experiment,
-            Some(run),
-            "the circuit breaker opens with the settings in use".to_owned(),
-            format!("It opened {breaker_opened} times in trial {trial}, in which nothing was broken on purpose."),
-        ),
+        Told::Trial { run, experiment, phase, breaker_opened, trial, .. }
+            if phase == "baseline" && *breaker_opened > 0 =>
+        {
+            make(
+                AlertKind::Breaker,
+                experiment,
+                Some(run),
+                "the circuit breaker opens with the settings in use".to_owned(),
+                format!("It opened {breaker_opened} times in trial {trial}, in which nothing was broken on purpose."),
+            )
+        }
         Told::FindingBegan { monitor, finding } if finding.severity == Severity::Serious => make(
             AlertKind::Finding,
             monitor,
@@ -124,8 +137,12 @@ mod tests {
     #[test]
     fn an_interruption_and_a_keep_are_no_alerts() {
         let told = Told24::default();
-        let interrupted =
-            Told::RunStopped { run: None, experiment: "n".to_owned(), interrupted: true, error: "interrupted".to_owned() };
+        let interrupted = Told::RunStopped {
+            run: None,
+            experiment: "n".to_owned(),
+            interrupted: true,
+            error: "interrupted".to_owned(),
+        };
         let keep = |success| Told::RunFinished {
             run: "r".to_owned(),
             experiment: "n".to_owned(),
@@ -137,6 +154,9 @@ mod tests {
             assert_eq!(told.alert(&event, at(0)), None);
         }
         let low = told.alert(&keep(Some(0.981)), at(0)).unwrap();
-        assert_eq!((low.kind, low.title.as_str()), (AlertKind::Success, "98.10 % of requests succeed with the settings in use"));
+        assert_eq!(
+            (low.kind, low.title.as_str()),
+            (AlertKind::Success, "98.10 % of requests succeed with the settings in use")
+        );
     }
 }

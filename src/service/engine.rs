@@ -63,7 +63,8 @@ fn round(hub: &Hub, order: &Order, cancel: &CancellationToken) -> Result<(), Job
         None => return Err(JobError::Input(format!("there is no experiment `{}` any more", order.experiment))),
     };
     // One for each round: a service that waits needs no threads for load.
-    let runtime = runtime::Builder::new_multi_thread().thread_name("load").enable_all().build().map_err(JobError::input)?;
+    let runtime =
+        runtime::Builder::new_multi_thread().thread_name("load").enable_all().build().map_err(JobError::input)?;
     runtime.block_on(held(hub, order, &loaded, cancel))
 }
 

@@ -26,7 +26,9 @@ pub enum ServiceError {
     #[error("failed to serve: {0}")]
     Serve(String),
     /// The thread that runs experiments ended.
-    #[error("the thread that runs experiments ended by itself: this is a fault of pool-tune; start the service again, it goes on")]
+    #[error(
+        "the thread that runs experiments ended by itself: this is a fault of pool-tune; start the service again, it goes on"
+    )]
     Engine,
     /// A secret, an experiment or the results folder.
     #[error(transparent)]

@@ -97,20 +97,42 @@ impl Default for Metrics {
             }
             family
         };
-        let connections = gauge("db_client_connection_count", "Connections of the pool under test, mean of its last trial", None);
-        let connections_max = gauge("db_client_connection_max", "Most connections of the pool under test in its last trial", None);
-        let utilisation = gauge("pool_tune_pool_utilisation", "Share of connections in use, mean of the last trial", Some(Unit::Other("ratio".to_owned())));
-        let acquisition =
-            gauge("pool_tune_acquisition", "Time to get a connection in the last trial, by quantile", Some(Unit::Seconds));
-        let query = gauge("pool_tune_query", "Time of a request's queries in the last trial, by quantile", Some(Unit::Seconds));
-        let breaker_open =
-            gauge("pool_tune_circuit_breaker_open", "Share of the last trial in which the circuit breaker was not closed", Some(Unit::Other("ratio".to_owned())));
-        let throughput = gauge("pool_tune_trial_requests_per_second", "Successful requests a second in the last trial", None);
-        let success = gauge("pool_tune_trial_success", "Share of requests that succeeded in the last trial", Some(Unit::Other("ratio".to_owned())));
+        let connections =
+            gauge("db_client_connection_count", "Connections of the pool under test, mean of its last trial", None);
+        let connections_max =
+            gauge("db_client_connection_max", "Most connections of the pool under test in its last trial", None);
+        let utilisation = gauge(
+            "pool_tune_pool_utilisation",
+            "Share of connections in use, mean of the last trial",
+            Some(Unit::Other("ratio".to_owned())),
+        );
+        let acquisition = gauge(
+            "pool_tune_acquisition",
+            "Time to get a connection in the last trial, by quantile",
+            Some(Unit::Seconds),
+        );
+        let query =
+            gauge("pool_tune_query", "Time of a request's queries in the last trial, by quantile", Some(Unit::Seconds));
+        let breaker_open = gauge(
+            "pool_tune_circuit_breaker_open",
+            "Share of the last trial in which the circuit breaker was not closed",
+            Some(Unit::Other("ratio".to_owned())),
+        );
+        let throughput =
+            gauge("pool_tune_trial_requests_per_second", "Successful requests a second in the last trial", None);
+        let success = gauge(
+            "pool_tune_trial_success",
+            "Share of requests that succeeded in the last trial",
+            Some(Unit::Other("ratio".to_owned())),
+        );
         let running = gauge("pool_tune_run_in_progress", "Whether a run of an experiment is under way", None);
         let planned = gauge("pool_tune_run_trials_planned", "Most trials of the run that is under way", None);
         let done = gauge("pool_tune_run_trial", "The number of the last trial of the run that is under way", None);
-        let due = gauge("pool_tune_experiment_next_due_timestamp", "When an experiment is next due, without jitter", Some(Unit::Seconds));
+        let due = gauge(
+            "pool_tune_experiment_next_due_timestamp",
+            "When an experiment is next due, without jitter",
+            Some(Unit::Seconds),
+        );
         let up = gauge("pool_tune_monitor_up", "Whether all that a monitor watches can be read", None);
         let findings = gauge("pool_tune_monitor_findings", "What a monitor shows now, by severity", None);
         let streams = gauge("pool_tune_event_streams", "Streams of events that are open", None);
@@ -123,7 +145,8 @@ impl Default for Metrics {
         };
         let timeouts = counter("db_client_connection_timeouts", "Acquisitions of the pool under test that gave up");
         let errors = counter("pool_tune_errors", "Failed attempts in trials, by class");
-        let breaker_opened = counter("pool_tune_circuit_breaker_opened", "How often the circuit breaker opened in trials");
+        let breaker_opened =
+            counter("pool_tune_circuit_breaker_opened", "How often the circuit breaker opened in trials");
         let trials = counter("pool_tune_trials", "Trials, by phase");
         let runs = counter("pool_tune_runs", "Runs, by experiment and how they ended");
         let requests = counter("pool_tune_http_requests", "Requests to the service, by status code");

@@ -145,9 +145,9 @@ fn newest(runs: &[RunSummary]) -> Vec<&RunSummary> {
 }
 
 async fn history(hub: &Hub, runs: &[RunSummary], of: &RunSummary) -> Result<Vec<Past>, StoreError> {
-    let alike = runs.iter().filter(|run| {
-        run.status == RunStatus::Finished && run.profile == of.profile && run.target == of.target
-    });
+    let alike = runs
+        .iter()
+        .filter(|run| run.status == RunStatus::Finished && run.profile == of.profile && run.target == of.target);
     let mut past = Vec::new();
     for run in alike.take(DRAWN) {
         let Some(recommendation) = hub.store.run(&run.id).await?.recommendation else { continue };
@@ -343,7 +343,9 @@ fn monitors(seen: &[Seen]) -> Markup {
 
 fn pool_in_words(pool: &crate::monitor::PoolReading) -> String {
     let mut words = String::from("Pool:");
-    for (name, figure) in [("in use", pool.active), ("idle", pool.idle), ("waiting", pool.pending), ("at most", pool.max)] {
+    for (name, figure) in
+        [("in use", pool.active), ("idle", pool.idle), ("waiting", pool.pending), ("at most", pool.max)]
+    {
         if let Some(figure) = figure {
             write!(words, " {figure:.0} {name},").ok();
         }

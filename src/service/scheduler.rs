@@ -177,7 +177,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_round_whose_process_died_goes_on_and_one_that_was_stopped_does_not() {
-        for (error, goes_on) in [(None, true), (Some(super::super::engine::ENDED), true), (Some("it was asked to stop"), false)] {
+        for (error, goes_on) in
+            [(None, true), (Some(super::super::engine::ENDED), true), (Some("it was asked to stop"), false)]
+        {
             let folder = tempfile::tempdir().unwrap();
             let hub = hub(folder.path(), "").await;
             let round = hub.store.begin_round("quick", None, "2026-10-24T12:00:00Z").await.unwrap();

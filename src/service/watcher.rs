@@ -98,10 +98,8 @@ async fn watch(hub: Arc<Hub>, place: usize, watched: Watched, mut monitor: Monit
             let seen = &mut seen[place];
             seen.sources.clone_from(&reading.sources);
             seen.pool.clone_from(&reading.pool);
-            seen.sessions = reading.database.as_ref().map(|activity| Sessions {
-                open: activity.connected,
-                limit: activity.limit,
-            });
+            seen.sessions =
+                reading.database.as_ref().map(|activity| Sessions { open: activity.connected, limit: activity.limit });
             seen.findings = watch.open().into_iter().map(|(finding, _)| finding.clone()).collect();
         });
         for change in changes {

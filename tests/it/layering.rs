@@ -38,7 +38,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     (
         "service",
         &[
-            "model", "stats", "schedule", "profile", "export", "report", "database", "store", "tune", "job", "monitor", "alert",
+            "model", "stats", "schedule", "profile", "export", "report", "database", "store", "tune", "job", "monitor",
+            "alert",
         ],
     ),
     (

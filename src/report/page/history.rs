@@ -89,7 +89,12 @@ mod tests {
     #[test]
     fn two_runs_make_a_history() {
         let of = |value: f64| Estimate { value, interval: Interval { low: value - 1.0, high: value + 1.0 } };
-        let run = |day: u32, now| Past { run: format!("r{day}"), began: format!("2026-11-{day:02} 01:30"), was: of(100.0), now };
+        let run = |day: u32, now| Past {
+            run: format!("r{day}"),
+            began: format!("2026-11-{day:02} 01:30"),
+            was: of(100.0),
+            now,
+        };
         assert_eq!(history_html("h", &[run(1, None)]), None);
         let html = history_html("h", &[run(1, None), run(2, Some(of(120.0)))]).unwrap();
         assert!(html.contains("2026-11-02") && html.contains("recommended settings"), "{html}");

@@ -2,7 +2,10 @@
 
 use std::sync::LazyLock;
 
-use axum::{http::header, response::{IntoResponse as _, Response}};
+use axum::{
+    http::header,
+    response::{IntoResponse as _, Response},
+};
 use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Value, json};
 

@@ -140,7 +140,10 @@ pub(super) fn unknown(name: &str, experiments: &[Known]) -> Problem {
     let names: Vec<&str> = experiments.iter().map(|known| known.name.as_str()).collect();
     // What was asked for is shown as data, shortened.
     let asked: String = name.chars().take(60).collect();
-    let near = names.iter().filter(|known| strsim::osa_distance(known, &asked) <= 3).min_by_key(|known| strsim::osa_distance(known, &asked));
+    let near = names
+        .iter()
+        .filter(|known| strsim::osa_distance(known, &asked) <= 3)
+        .min_by_key(|known| strsim::osa_distance(known, &asked));
     Problem::not_found(match near {
         Some(near) => format!("there is no experiment {asked:?}: did you mean `{near}`?"),
         None if names.is_empty() => format!("there is no experiment {asked:?}: there are none"),

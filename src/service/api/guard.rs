@@ -43,7 +43,8 @@ impl Guard {
             limit.retain_recent();
         }
         if limit.check_key(&from).is_err() {
-            let mut problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, "too many requests from one address: wait a second");
+            let mut problem =
+                Problem::new(StatusCode::TOO_MANY_REQUESTS, "too many requests from one address: wait a second");
             problem.retry_after = Some(1);
             return Err(problem);
         }
@@ -65,7 +66,10 @@ impl Guard {
         if is_loopback || name.eq_ignore_ascii_case("localhost") {
             return Ok(());
         }
-        Err(Problem::new(StatusCode::MISDIRECTED_REQUEST, "the service listens on this machine alone: ask for it by localhost"))
+        Err(Problem::new(
+            StatusCode::MISDIRECTED_REQUEST,
+            "the service listens on this machine alone: ask for it by localhost",
+        ))
     }
 
     fn token(&self, request: &Request) -> Result<(), Problem> {
@@ -111,7 +115,8 @@ pub(super) async fn guard(
     let status = response.status();
     if status == StatusCode::PAYLOAD_TOO_LARGE {
         let limit = super::BODY / 1024;
-        response = Problem::new(status, format!("the body is larger than {limit} KiB: expected a line of JSON")).into_response();
+        response = Problem::new(status, format!("the body is larger than {limit} KiB: expected a line of JSON"))
+            .into_response();
     }
     guard.hub.metrics.count_request(status.as_u16());
     if !matches!(method, Method::GET | Method::HEAD) {

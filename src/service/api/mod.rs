@@ -74,11 +74,18 @@ pub(super) fn app(hub: &Arc<Hub>) -> Router {
 }
 
 async fn nothing(request: Request) -> Problem {
-    Problem::not_found(format!("there is nothing at {}; GET /api/openapi.json says what there is", request.uri().path()))
+    Problem::not_found(format!(
+        "there is nothing at {}; GET /api/openapi.json says what there is",
+        request.uri().path()
+    ))
 }
 
 async fn other_method(request: Request) -> Problem {
-    Problem::method(format!("{} is not for {}; GET /api/openapi.json says what is", request.uri().path(), request.method()))
+    Problem::method(format!(
+        "{} is not for {}; GET /api/openapi.json says what is",
+        request.uri().path(),
+        request.method()
+    ))
 }
 
 async fn metrics(State(hub): Shared, headers: HeaderMap) -> Result<Response, Problem> {

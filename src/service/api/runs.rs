@@ -183,7 +183,10 @@ pub(super) async fn trials(State(hub): Shared, Path(id): Path<String>) -> Result
 /// A run's recommendation: each value with what decided it, effect and interval
 #[utoipa::path(get, path = "/api/runs/{id}/recommendation", tag = "runs", params(("id" = String, Path, description = "The run's id")),
     responses((status = 200, body = ref("#/components/schemas/Recommendation")), (status = 404, body = ref("#/components/schemas/Problem"))))]
-pub(super) async fn recommendation(State(hub): Shared, Path(id): Path<String>) -> Result<Json<Recommendation>, Problem> {
+pub(super) async fn recommendation(
+    State(hub): Shared,
+    Path(id): Path<String>,
+) -> Result<Json<Recommendation>, Problem> {
     found(&hub, &id).await.map(Json)
 }
 
@@ -191,7 +194,9 @@ pub(super) async fn recommendation(State(hub): Shared, Path(id): Path<String>) -
 pub(in crate::service) async fn found(hub: &super::super::hub::Hub, id: &str) -> Result<Recommendation, Problem> {
     let record = hub.store.run(id).await?;
     let status = record.status;
-    record.recommendation.ok_or_else(|| Problem::not_found(format!("run {} has no recommendation: it is {status}", record.intent.id)))
+    record
+        .recommendation
+        .ok_or_else(|| Problem::not_found(format!("run {} has no recommendation: it is {status}", record.intent.id)))
 }
 
 /// In which form.
@@ -209,11 +214,16 @@ pub(super) struct Form {
 #[utoipa::path(get, path = "/api/runs/{id}/export", tag = "runs", params(("id" = String, Path, description = "The run's id"), Form),
     responses((status = 200, body = String, content_type = "text/plain"), (status = 400, body = ref("#/components/schemas/Problem")),
         (status = 404, body = ref("#/components/schemas/Problem")), (status = 409, body = ref("#/components/schemas/Problem"))))]
-pub(super) async fn export(State(hub): Shared, Path(id): Path<String>, Query(form): Query<Form>) -> Result<Response, Problem> {
+pub(super) async fn export(
+    State(hub): Shared,
+    Path(id): Path<String>,
+    Query(form): Query<Form>,
+) -> Result<Response, Problem> {
     let format = export::Format::named(&form.format).map_err(Problem::bad)?;
     let prefix = form.prefix.as_deref().map_or_else(|| Ok(Prefix::default()), Prefix::parse).map_err(Problem::bad)?;
     let recommendation = found(&hub, &id).await?;
-    let text = export::export(format, &recommendation, &prefix).map_err(|error| Problem::conflict(error.to_string()))?;
+    let text =
+        export::export(format, &recommendation, &prefix).map_err(|error| Problem::conflict(error.to_string()))?;
     Ok(([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], text).into_response())
 }
 
@@ -232,7 +242,9 @@ pub(super) async fn stop(State(hub): Shared, Path(id): Path<String>) -> Result<R
     });
     match stopped {
         Some(Some(live)) => Ok((StatusCode::ACCEPTED, Json(live)).into_response()),
-        Some(None) => Err(Problem::conflict(format!("run `{id}` is not under way, another one is: GET /api/live tells it"))),
+        Some(None) => {
+            Err(Problem::conflict(format!("run `{id}` is not under way, another one is: GET /api/live tells it")))
+        }
         None => Err(Problem::conflict(format!("run `{id}` is not under way: nothing is"))),
     }
 }
@@ -246,14 +258,24 @@ pub(super) async fn resume(State(hub): Shared, Path(id): Path<String>) -> Result
     let record = hub.store.run(&id).await?;
     let run = record.intent.id;
     if record.status != RunStatus::Interrupted {
-        return Err(Problem::conflict(format!("run {run} is {}: only one that was interrupted goes on", record.status)));
+        return Err(Problem::conflict(format!(
+            "run {run} is {}: only one that was interrupted goes on",
+            record.status
+        )));
     }
     let Some((experiment, round)) = record.intent.experiment.zip(record.intent.round) else {
         let by_hand = format!("run {run} belongs to no experiment: `pool-tune run --resume {run}` goes on with it");
         return Err(Problem::conflict(by_hand));
     };
-    if hub.store.last_round(&experiment).await?.is_none_or(|last| last.id != round || last.status != RunStatus::Interrupted) {
-        return Err(Problem::conflict(format!("run {run} is of a round that later ones have followed: start `{experiment}` anew")));
+    if hub
+        .store
+        .last_round(&experiment)
+        .await?
+        .is_none_or(|last| last.id != round || last.status != RunStatus::Interrupted)
+    {
+        return Err(Problem::conflict(format!(
+            "run {run} is of a round that later ones have followed: start `{experiment}` anew"
+        )));
     }
     let experiments = hub.experiments();
     if !experiments.iter().any(|known| known.name == experiment && known.loaded.is_ok()) {

@@ -18,7 +18,8 @@ use crate::support::browser::Browser;
 const TOKEN: &str = "a token of thirty-two characters";
 /// What something may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(120);
-const QUICK: &str = "name: quick\nabout: a few trials\nprofile: light\ntarget: simulated\nbudget: {trials: 6, pairs: 6}\n";
+const QUICK: &str =
+    "name: quick\nabout: a few trials\nprofile: light\ntarget: simulated\nbudget: {trials: 6, pairs: 6}\n";
 
 /// A service on a port of its own; killed when dropped.
 struct Serving {
@@ -114,7 +115,8 @@ fn check(document: &Value, schema: &str, answer: &Value) {
     let mut whole = json!({ "$ref": format!("#/components/schemas/{schema}") });
     whole["components"] = document["components"].clone();
     let validator = jsonschema::validator_for(&whole).unwrap();
-    let errors: Vec<String> = validator.iter_errors(answer).map(|error| format!("{}: {error}", error.instance_path())).collect();
+    let errors: Vec<String> =
+        validator.iter_errors(answer).map(|error| format!("{}: {error}", error.instance_path())).collect();
     assert_eq!(errors, Vec::<String>::new(), "{schema}: {answer}");
 }
 
@@ -170,7 +172,14 @@ async fn an_experiment_is_started_followed_and_exported_over_the_api_as_it_is_de
     for line in told.lines().filter_map(|line| line.strip_prefix("data: ")) {
         check(&document, "Told", &serde_json::from_str(line).unwrap());
     }
-    let order = ["event: queued", "event: run_started", "event: phase", "event: trial", "event: run_finished", "event: round_ended"];
+    let order = [
+        "event: queued",
+        "event: run_started",
+        "event: phase",
+        "event: trial",
+        "event: run_finished",
+        "event: round_ended",
+    ];
     let places: Vec<_> = order.iter().map(|name| told.find(name).unwrap_or_else(|| panic!("{name}: {told}"))).collect();
     assert!(places.is_sorted(), "{places:?}");
 
@@ -221,7 +230,7 @@ async fn what_is_asked_for_wrongly_is_refused_and_told() {
         ("/api/runs/none/trials", 404, "there is no run"),
         ("/api/runs?limit=100000", 400, "at most 500"),
         ("/api/runs?lmit=1", 400, "lmit"),
-        ("/api/runs/latest/export?format=hikari", 400, "hikaricp"),
+        ("/api/runs/latest/export?format=hikri", 400, "did you mean `hikari`?"),
         ("/api/nothing", 404, "/api/openapi.json"),
     ] {
         let (found, answer) = serving.get(path).await;
@@ -230,7 +239,8 @@ async fn what_is_asked_for_wrongly_is_refused_and_told() {
     }
     let (status, answer) = serving.post("/api/runs/none/stop", "").await;
     assert_eq!((status, answer["detail"].as_str().unwrap()), (409, "run `none` is not under way: nothing is"));
-    let deleted = serving.client.delete(format!("{}/api/runs", serving.url)).header("authorization", format!("Bearer {TOKEN}"));
+    let deleted =
+        serving.client.delete(format!("{}/api/runs", serving.url)).header("authorization", format!("Bearer {TOKEN}"));
     assert_eq!(deleted.send().await.unwrap().status(), 405);
     // A page elsewhere that has its name lead here.
     let elsewhere = serving.client.get(format!("{}/api/runs", serving.url)).header("host", "evil.example");
@@ -269,7 +279,12 @@ async fn what_it_cannot_begin_with_has_an_exit_code() {
     let config = config.to_str().unwrap();
     let taken = format!("127.0.0.1:{port}");
     for (arguments, token, code, says) in [
-        (&["--bind", "0.0.0.0:0", "--results", "other"][..], None, 2, "others can reach that address, and there is no token"),
+        (
+            &["--bind", "0.0.0.0:0", "--results", "other"][..],
+            None,
+            2,
+            "others can reach that address, and there is no token",
+        ),
         (&["--results", "other"], Some("short"), 2, "could be guessed"),
         (&["--bind", &taken, "--results", "other"], Some(TOKEN), 7, "choose another address with --bind"),
         (&[], Some(TOKEN), 7, "another service is at work in"),
@@ -316,7 +331,8 @@ async fn a_run_that_is_stopped_goes_on_when_it_is_asked_to() {
 }
 
 async fn trials(serving: &Serving, id: &str) -> Vec<Value> {
-    serving.get(&format!("/api/runs/{id}/trials")).await.1["trials"].as_array().unwrap().clone()
+    // A run that is still being prepared is not stored yet.
+    serving.get(&format!("/api/runs/{id}/trials")).await.1["trials"].as_array().cloned().unwrap_or_default()
 }
 
 /// A service whose experiment takes long enough to be met on the way: real trials on a throw-away file.
@@ -324,16 +340,8 @@ fn long(folder: &Path) -> Command {
     let profile = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("profiles/light.yaml")).unwrap();
     let experiments = folder.join("experiments");
     fs::create_dir_all(&experiments).unwrap();
-    let mut short = String::new();
-    for line in profile.lines() {
-        if line.starts_with("trial:") {
-            continue;
-        }
-        short.push_str(line);
-        short.push('\n');
-    }
-    short.push_str("trial: {measure: 300ms, warm_up_cap: 100ms}\n");
-    fs::write(experiments.join("profiles.yml.txt"), &short).unwrap();
+    let short = profile.replace("measure: 2s", "measure: 300ms").replace("warm_up_cap: 2s", "warm_up_cap: 100ms");
+    assert_ne!(short, profile);
     fs::write(folder.join("short.yaml"), short).unwrap();
     let text = "name: quick\nprofile: ../short.yaml\ntarget: sqlite:private\nbudget: {trials: 6, pairs: 6}\n";
     fs::write(experiments.join("quick.yaml"), text).unwrap();
@@ -374,7 +382,10 @@ async fn its_death_loses_no_finished_trial_and_its_next_start_goes_on() {
     assert_eq!(serving.end(), Some(0));
     let store = Store::open_to_read(&store.unwrap()).await.unwrap().unwrap();
     let stored = store.runs().await.unwrap();
-    assert_eq!(stored.iter().map(|run| (run.id.as_str(), run.status)).collect::<Vec<_>>(), [(id.as_str(), RunStatus::Finished)]);
+    assert_eq!(
+        stored.iter().map(|run| (run.id.as_str(), run.status)).collect::<Vec<_>>(),
+        [(id.as_str(), RunStatus::Finished)]
+    );
 }
 
 #[tokio::test]
@@ -396,15 +407,18 @@ async fn asked_to_end_it_keeps_what_was_measured_and_goes_on_at_the_next_start()
 async fn a_broken_experiment_is_told_and_the_others_go_on_and_a_new_one_is_found() {
     let folder = tempfile::tempdir().unwrap();
     let start = command(folder.path());
-    fs::write(folder.path().join("experiments/broken.yaml"), "name: broken\nprofile: lihgt\ntarget: simulated\n").unwrap();
+    fs::write(folder.path().join("experiments/broken.yaml"), "name: broken\nprofile: lihgt\ntarget: simulated\n")
+        .unwrap();
     let serving = Serving::start(start);
     let (_, answer) = serving.get("/api/experiments").await;
     let problem = answer["experiments"][0]["problem"].as_str().unwrap();
     assert!(problem.contains("broken.yaml") && problem.contains("light"), "{problem}");
     let (status, _) = serving.post("/api/runs", r#"{"experiment": "broken"}"#).await;
     assert_eq!(status, 409);
-    fs::write(folder.path().join("experiments/broken.yaml"), "name: whole\nprofile: light\ntarget: simulated\n").unwrap();
-    let mended = |answer: &Value| answer["experiments"][1]["name"] == "whole" || answer["experiments"][0]["name"] == "whole";
+    fs::write(folder.path().join("experiments/broken.yaml"), "name: whole\nprofile: light\ntarget: simulated\n")
+        .unwrap();
+    let mended =
+        |answer: &Value| answer["experiments"][1]["name"] == "whole" || answer["experiments"][0]["name"] == "whole";
     serving.until("/api/experiments", mended).await;
 }
 
@@ -413,7 +427,9 @@ async fn its_metrics_are_what_promtool_takes_in_both_formats() {
     let folder = tempfile::tempdir().unwrap();
     let serving = Serving::start(command(folder.path()));
     serving.post("/api/runs", r#"{"experiment": "quick"}"#).await;
-    serving.until("/api/runs", |runs| runs["runs"][0]["status"] == "finished").await;
+    // Counted when it is told, which is after it is stored.
+    serving.until("/api/runs", |runs| runs["total"] == 1).await;
+    serving.until("/api/live", |now| now["live"].is_null()).await;
     let text = serving.text("/metrics").await;
     let mut promtool = Command::new("promtool")
         .args(["check", "metrics"])
@@ -424,8 +440,9 @@ async fn its_metrics_are_what_promtool_takes_in_both_formats() {
         .expect("there is no promtool here: run .ci/deps test");
     promtool.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
     let output = promtool.wait_with_output().unwrap();
-    assert!(output.status.success(), "{}\n{text}", stderr(&output));
-    assert_eq!(stderr(&output), "", "{text}");
+    // It parses all of it, and has nothing to say but that; that name is OpenTelemetry's.
+    let otel = "db_client_connection_count non-histogram and non-summary metrics should not have \"_count\" suffix";
+    assert_eq!((stderr(&output).trim(), output.status.code()), (otel, Some(3)), "{text}");
     for series in [
         "db_client_connection_count{db_client_connection_pool_name=\"light\",db_client_connection_state=\"used\"}",
         "pool_tune_runs_total{experiment=\"quick\",outcome=",
@@ -470,7 +487,7 @@ async fn a_person_starts_a_run_on_the_page_watches_it_end_and_exports_it() {
     browser.until(nameless).await;
     browser.value("document.activeElement.blur()").await;
     browser.tab().await;
-    browser.until("document.activeElement.className === 'skip' || document.activeElement.id !== ''").await;
+    browser.until("document.activeElement !== document.body").await;
     assert_eq!(browser.errors.len(), refused, "{:?}", browser.errors);
     browser
         .value(

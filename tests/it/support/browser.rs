@@ -41,7 +41,8 @@ impl Browser {
             .spawn()
             .expect("there is no chromium here: run .ci/deps test");
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        let address = lines.find_map(|line| line.unwrap().strip_prefix("DevTools listening on ").map(str::to_owned)).unwrap();
+        let address =
+            lines.find_map(|line| line.unwrap().strip_prefix("DevTools listening on ").map(str::to_owned)).unwrap();
         // Whoever writes to a pipe that nobody reads stands still.
         std::thread::spawn(move || lines.for_each(drop));
         let (socket, _) = tokio_tungstenite::connect_async(address).await.unwrap();
@@ -103,7 +104,8 @@ impl Browser {
 
     /// The value of an expression.
     pub(crate) async fn value(&mut self, expression: &str) -> Value {
-        let parameters = json!({ "expression": expression, "awaitPromise": true, "returnByValue": true, "userGesture": true });
+        let parameters =
+            json!({ "expression": expression, "awaitPromise": true, "returnByValue": true, "userGesture": true });
         let result = self.call("Runtime.evaluate", parameters).await;
         assert!(result["exceptionDetails"].is_null(), "{expression}: {result}");
         result["result"]["value"].clone()
