@@ -11,3 +11,5 @@ mod sender;
 pub use body::{Form, signature};
 pub use dead::{DeadLetter, DeadLetters};
 pub use sender::{AlertError, Outcome, Patience, Sender, Webhook};
+#[cfg(test)]
+mod tests;
