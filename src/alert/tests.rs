@@ -88,9 +88,13 @@ async fn outcomes(url: &str, titles: &[&str]) -> (Vec<Outcome>, Vec<DeadLetter>)
 
 #[tokio::test]
 async fn a_message_is_signed_and_tried_again_until_it_is_taken() {
-    let (url, script, _server) =
-        server(&[Some(StatusCode::INTERNAL_SERVER_ERROR), None, Some(StatusCode::TOO_MANY_REQUESTS), Some(StatusCode::OK)])
-            .await;
+    let (url, script, _server) = server(&[
+        Some(StatusCode::INTERNAL_SERVER_ERROR),
+        None,
+        Some(StatusCode::TOO_MANY_REQUESTS),
+        Some(StatusCode::OK),
+    ])
+    .await;
     let (outcomes, dead) = outcomes(&url, &["one"]).await;
     assert_eq!((outcomes, dead), (vec![Outcome::Sent], Vec::new()));
     let sent = script.sent.lock().unwrap();
@@ -108,7 +112,10 @@ async fn what_is_never_taken_is_kept_and_the_next_one_is_sent_all_the_same() {
     let (url, script, _server) = server(&[&failing[..], &[Some(StatusCode::OK)]].concat()).await;
     let (outcomes, dead) = outcomes(&url, &["one", "two"]).await;
     assert_eq!(outcomes, [Outcome::Dead, Outcome::Sent]);
-    assert_eq!((dead.len(), dead[0].webhook.as_str(), dead[0].problem.as_str()), (1, "ops", "it answered 502 Bad Gateway"));
+    assert_eq!(
+        (dead.len(), dead[0].webhook.as_str(), dead[0].problem.as_str()),
+        (1, "ops", "it answered 502 Bad Gateway")
+    );
     assert!(dead[0].body.contains("\"title\":\"one\"") && !dead[0].problem.contains("http://"), "{dead:?}");
     assert_eq!(script.sent.lock().unwrap().len(), 5);
 }
@@ -138,7 +145,10 @@ async fn one_that_hangs_holds_up_nobody_and_what_waits_at_the_end_is_kept() {
     sender.close(Duration::from_millis(100)).await;
     let dead = DeadLetters::of(folder.path()).read().unwrap();
     assert_eq!(dead.len(), 3, "{dead:?}");
-    assert!(dead.iter().all(|letter| letter.webhook == "hangs" && letter.problem.contains("the service ended")), "{dead:?}");
+    assert!(
+        dead.iter().all(|letter| letter.webhook == "hangs" && letter.problem.contains("the service ended")),
+        "{dead:?}"
+    );
 }
 
 #[tokio::test]

@@ -21,13 +21,15 @@ use crate::{
     job,
     model::{Recommendation, Severity, Verdict},
     report::{self, Past},
-    store::{RunStatus, RunSummary, StoreError},
+    store::{NewRun, RunAnswer, RunRecord, RunStatus, RunSummary, StoreError},
 };
 
 /// Runs that are listed.
-const LISTED: usize = 20;
+const LISTED: u32 = 20;
+/// Recommendations that are shown: one for each profile on each target.
+const STANDING: usize = 10;
 /// Runs whose throughput is drawn.
-const DRAWN: usize = 60;
+const DRAWN: u32 = 60;
 const SCRIPT: &str = include_str!("page.js");
 const STYLE: &str = include_str!("page.css");
 
@@ -95,17 +97,13 @@ pub(super) async fn parts(State(hub): State<Arc<Hub>>) -> Result<Html<String>, P
 
 async fn main(hub: &Hub) -> Result<Markup, StoreError> {
     let experiments = all(hub).await?;
-    let runs = hub.store.runs().await?;
-    let mut standing = Vec::new();
-    for run in newest(&runs) {
-        if let Some(recommendation) = hub.store.run(&run.id).await?.recommendation {
-            standing.push((run, recommendation));
-        }
-    }
-    let mut past = Vec::new();
-    for (run, _) in &standing {
-        let name = format!("{} on {}", run.profile, run.target);
-        past.push((name, history(hub, &runs, run).await?));
+    let (runs, total) = hub.store.page(None, LISTED, 0).await?;
+    let (mut standing, mut past) = (Vec::new(), Vec::new());
+    for id in hub.store.newest_answers().await?.iter().take(STANDING) {
+        let RunRecord { intent, recommendation, .. } = hub.store.run(id).await?;
+        let Some(recommendation) = recommendation else { continue };
+        past.push((kind(&intent), history(hub, &intent).await?));
+        standing.push((intent, recommendation));
     }
     let can_change = hub.token.is_some();
     Ok(html! {
@@ -124,7 +122,7 @@ async fn main(hub: &Hub) -> Result<Markup, StoreError> {
             @for (name, past) in &past {
                 @if let Some(chart) = report::history_html("past", past) { h3 { (name) } (PreEscaped(chart)) }
             }
-            (runs_table(&runs, can_change))
+            (runs_table(&runs, total, can_change))
         }
         section #monitors aria-labelledby="monitors-title" {
             h2 #monitors-title { "Monitors" }
@@ -133,34 +131,20 @@ async fn main(hub: &Hub) -> Result<Markup, StoreError> {
     })
 }
 
-/// The newest run with an answer of each profile on each target.
-fn newest(runs: &[RunSummary]) -> Vec<&RunSummary> {
-    let mut found: Vec<&RunSummary> = Vec::new();
-    for run in runs.iter().filter(|run| run.status == RunStatus::Finished) {
-        if !found.iter().any(|other| other.profile == run.profile && other.target == run.target) {
-            found.push(run);
-        }
-    }
-    found
+/// What a run is of.
+fn kind(run: &NewRun) -> String {
+    format!("{} on {}", run.profile_name, run.target)
 }
 
-async fn history(hub: &Hub, runs: &[RunSummary], of: &RunSummary) -> Result<Vec<Past>, StoreError> {
-    let alike = runs
-        .iter()
-        .filter(|run| run.status == RunStatus::Finished && run.profile == of.profile && run.target == of.target);
-    let mut past = Vec::new();
-    for run in alike.take(DRAWN) {
-        let Some(recommendation) = hub.store.run(&run.id).await?.recommendation else { continue };
-        let changed = matches!(recommendation.verdict, Verdict::Better);
-        past.push(Past {
-            run: run.id.clone(),
-            began: shown(&run.started_at),
-            was: recommendation.throughput.was,
-            now: changed.then_some(recommendation.throughput.now),
-        });
-    }
-    past.reverse();
-    Ok(past)
+async fn history(hub: &Hub, of: &NewRun) -> Result<Vec<Past>, StoreError> {
+    let answers = hub.store.answers(&of.profile_name, &of.target, DRAWN).await?;
+    let past = |RunAnswer { id, started_at, verdict, throughput }| Past {
+        run: id,
+        began: shown(&started_at),
+        was: throughput.was,
+        now: matches!(verdict, Verdict::Better).then_some(throughput.now),
+    };
+    Ok(answers.into_iter().rev().map(past).collect())
 }
 
 fn now(hub: &Hub, experiments: &[About], can_change: bool) -> Markup {
@@ -215,8 +199,8 @@ fn under_way(live: &Live, can_change: bool) -> Markup {
     }
 }
 
-fn recommended(run: &RunSummary, recommendation: &Recommendation) -> Markup {
-    let name = format!("{} on {}", run.profile, run.target);
+fn recommended(run: &NewRun, recommendation: &Recommendation) -> Markup {
+    let name = kind(run);
     let rows = report::table(recommendation);
     html! {
         article aria-label=(name) {
@@ -291,13 +275,13 @@ fn listed(hub: &Hub, experiments: &[About], can_change: bool) -> Markup {
     }
 }
 
-fn runs_table(runs: &[RunSummary], can_change: bool) -> Markup {
+fn runs_table(runs: &[RunSummary], total: u32, can_change: bool) -> Markup {
     html! {
         @if runs.is_empty() { p { "There are no runs yet." } }
         @else { div.wide tabindex="0" { table {
-            caption { "The last " (runs.len().min(LISTED)) " of " (runs.len()) " runs" }
+            caption { "The last " (runs.len()) " of " (total) " runs" }
             thead { tr { @for head in ["run", "began", "experiment", "status", "trials", "answer"] { th scope="col" { (head) } } } }
-            tbody { @for run in runs.iter().take(LISTED) { tr {
+            tbody { @for run in runs { tr {
                 th scope="row" { @if run.verdict.is_some() { a href={ "/runs/" (run.id) } { (run.id) } } @else { (run.id) } }
                 td.figure { (shown(&run.started_at)) }
                 td { (run.experiment.as_deref().unwrap_or("by hand")) }

@@ -28,6 +28,6 @@ pub use hold::{Hold, Task, stable_hash};
 pub use in_place::{FileError, OwnFile};
 pub use leadership::Leadership;
 pub use prune::{Keep, Pruned, StoreInfo};
-pub use record::{NewRun, RunRecord, RunStatus, RunSummary, TrialRecord};
+pub use record::{NewRun, RunAnswer, RunRecord, RunStatus, RunSummary, TrialRecord};
 pub use rounds::RoundRecord;
 pub use store::Store;

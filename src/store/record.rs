@@ -3,7 +3,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Measurement, Recommendation, Settings, Verdict};
+use crate::model::{Measurement, Recommendation, Settings, Throughput, Verdict};
 
 /// What is known of a run when it begins; enough to go on with it later.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -120,6 +120,19 @@ pub struct RunSummary {
     pub trials: u32,
     /// The answer, once it has one.
     pub verdict: Option<Verdict>,
+}
+
+/// The answer of a run in a list.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RunAnswer {
+    /// The run's id.
+    pub id: String,
+    /// When it began, RFC 3339 in UTC.
+    pub started_at: String,
+    /// What it says.
+    pub verdict: Verdict,
+    /// Throughput before and after.
+    pub throughput: Throughput,
 }
 
 /// A trial as it is stored.

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{RunStatus, RunSummary, Store, StoreError};
+use super::{RunStatus, RunSummary, Store, StoreError, runs::Which};
 
 /// One time through an experiment's profiles, over as many starts as that takes.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
@@ -103,6 +103,6 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when they cannot be read.
     pub async fn runs_of_round(&self, round: i64) -> Result<Vec<RunSummary>, StoreError> {
-        self.summaries(Some(round)).await
+        self.summaries(&Which { round: Some(round), ..Which::default() }).await
     }
 }

@@ -1,9 +1,27 @@
 //! Runs and their trials.
 
-use serde::{Serialize, de::DeserializeOwned};
+use std::collections::BTreeSet;
 
-use super::{NewRun, RunRecord, RunStatus, RunSummary, Store, StoreError, TrialRecord, query::Row};
-use crate::model::Recommendation;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use super::{NewRun, RunAnswer, RunRecord, RunStatus, RunSummary, Store, StoreError, TrialRecord, query::Row};
+use crate::model::{Recommendation, Throughput, Verdict};
+
+/// Which runs are listed.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Which {
+    pub(super) round: Option<i64>,
+    pub(super) experiment: Option<String>,
+    pub(super) limit: Option<i64>,
+    pub(super) offset: i64,
+}
+
+/// What lists need of an answer.
+#[derive(Deserialize)]
+struct AnswerAlone {
+    verdict: Verdict,
+    throughput: Throughput,
+}
 
 impl Store {
     /// Stores a run that begins.
@@ -120,17 +138,84 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when they cannot be read.
     pub async fn runs(&self) -> Result<Vec<RunSummary>, StoreError> {
-        self.summaries(None).await
+        self.summaries(&Which::default()).await
     }
 
-    /// All runs, or those of a round, newest first.
-    pub(super) async fn summaries(&self, round: Option<i64>) -> Result<Vec<RunSummary>, StoreError> {
+    /// Some runs, newest first, and how many there are of their kind.
+    ///
+    /// # Errors
+    /// [`StoreError`] when they cannot be read.
+    pub async fn page(
+        &self,
+        experiment: Option<&str>,
+        limit: u32,
+        offset: u32,
+    ) -> Result<(Vec<RunSummary>, u32), StoreError> {
+        let operation = "count runs";
+        let count = "SELECT count(*) AS count FROM runs LEFT JOIN rounds ON rounds.id = runs.round
+             WHERE $1 IS NULL OR rounds.experiment = $1";
+        let rows = self.query(operation, count).bind(experiment).run().await?.rows;
+        let total: i64 = rows.first().map_or(Ok(0), |row| self.column(operation, row, "count"))?;
+        let experiment = experiment.map(str::to_owned);
+        let which = Which { experiment, limit: Some(limit.into()), offset: offset.into(), round: None };
+        Ok((self.summaries(&which).await?, u32::try_from(total).unwrap_or(u32::MAX)))
+    }
+
+    /// The newest run with an answer of each profile on each target, newest first: their ids.
+    ///
+    /// # Errors
+    /// [`StoreError`] when they cannot be read.
+    pub async fn newest_answers(&self) -> Result<Vec<String>, StoreError> {
+        let operation = "list answers";
+        let runs = "SELECT id, profile_name, target FROM runs WHERE status = $1 ORDER BY started_at DESC, rowid DESC";
+        let rows = self.query(operation, runs).bind(RunStatus::Finished.name()).run().await?.rows;
+        let mut seen = BTreeSet::new();
+        let mut found = Vec::new();
+        for row in &rows {
+            let kind: (String, String) =
+                (self.column(operation, row, "profile_name")?, self.column(operation, row, "target")?);
+            if seen.insert(kind) {
+                found.push(self.column(operation, row, "id")?);
+            }
+        }
+        Ok(found)
+    }
+
+    /// The answers of a profile on a target, newest first.
+    ///
+    /// # Errors
+    /// [`StoreError`] when they cannot be read.
+    pub async fn answers(&self, profile: &str, target: &str, limit: u32) -> Result<Vec<RunAnswer>, StoreError> {
+        let operation = "list answers";
+        let runs =
+            "SELECT id, started_at, recommendation FROM runs WHERE status = $1 AND profile_name = $2 AND target = $3
+             ORDER BY started_at DESC, rowid DESC LIMIT $4";
+        let query = self.query(operation, runs).bind(RunStatus::Finished.name()).bind(profile).bind(target);
+        let rows = query.bind(Some(i64::from(limit))).run().await?.rows;
+        let answer = |row: &Row| {
+            let AnswerAlone { verdict, throughput } = self.parse(operation, row, "recommendation")?;
+            Ok(RunAnswer {
+                id: self.column(operation, row, "id")?,
+                started_at: self.column(operation, row, "started_at")?,
+                verdict,
+                throughput,
+            })
+        };
+        rows.iter().map(answer).collect()
+    }
+
+    /// Runs, newest first.
+    pub(super) async fn summaries(&self, which: &Which) -> Result<Vec<RunSummary>, StoreError> {
         let operation = "list runs";
         let runs = "SELECT id, started_at, status, profile_name, target, recommendation,
                     (SELECT count(*) FROM trials WHERE run = runs.id) AS trials,
                     (SELECT experiment FROM rounds WHERE rounds.id = runs.round) AS experiment
-             FROM runs WHERE $1 IS NULL OR round = $1 ORDER BY started_at DESC, rowid DESC";
-        let rows = self.query(operation, runs).bind(round).run().await?.rows;
+             FROM runs WHERE ($1 IS NULL OR round = $1)
+               AND ($2 IS NULL OR EXISTS (SELECT 1 FROM rounds WHERE rounds.id = runs.round AND rounds.experiment = $2))
+             ORDER BY started_at DESC, rowid DESC LIMIT $3 OFFSET $4";
+        let Which { round, experiment, limit, offset } = which;
+        let query = self.query(operation, runs).bind(*round).bind(experiment.as_deref());
+        let rows = query.bind(Some(limit.unwrap_or(i64::from(u32::MAX)))).bind(Some(*offset)).run().await?.rows;
         rows.iter()
             .map(|row| {
                 Ok(RunSummary {
@@ -141,7 +226,7 @@ impl Store {
                     experiment: self.column(operation, row, "experiment")?,
                     status: self.status(operation, row)?,
                     trials: u32::try_from(self.column::<i64>(operation, row, "trials")?).unwrap_or(u32::MAX),
-                    verdict: self.recommendation(operation, row)?.map(|recommendation| recommendation.verdict),
+                    verdict: self.verdict(operation, row)?,
                 })
             })
             .collect()
@@ -153,7 +238,9 @@ impl Store {
     /// [`StoreError::NoRun`] when there is none, or several.
     pub async fn run(&self, id: &str) -> Result<RunRecord, StoreError> {
         let operation = "read a run";
-        let runs: Vec<String> = self.runs().await?.into_iter().map(|run| run.id).collect();
+        let ids = "SELECT id FROM runs ORDER BY started_at DESC, rowid DESC";
+        let rows = self.query(operation, ids).run().await?.rows;
+        let runs = rows.iter().map(|row| self.column(operation, row, "id")).collect::<Result<Vec<String>, _>>()?;
         let found = if id == "latest" {
             runs.first()
         } else {
@@ -186,6 +273,17 @@ impl Store {
         let text: Option<String> = self.column(operation, row, "recommendation")?;
         text.map(|text| serde_json::from_str(&text).map_err(|error| self.problem(operation, error.to_string())))
             .transpose()
+    }
+
+    /// Of an answer its verdict alone, which takes a fraction of the time of the whole.
+    fn verdict(&self, operation: &'static str, row: &Row) -> Result<Option<Verdict>, StoreError> {
+        #[derive(Deserialize)]
+        struct Alone {
+            verdict: Verdict,
+        }
+        let text: Option<String> = self.column(operation, row, "recommendation")?;
+        let alone = text.map(|text| serde_json::from_str::<Alone>(&text)).transpose();
+        alone.map(|alone| alone.map(|alone| alone.verdict)).map_err(|error| self.problem(operation, error.to_string()))
     }
 
     fn parse<T: DeserializeOwned>(

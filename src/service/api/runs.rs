@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// Most runs in an answer.
-const MOST: usize = 500;
+const MOST: u32 = 500;
 
 /// Runs, newest first.
 #[derive(Serialize, JsonSchema)]
@@ -34,7 +34,7 @@ pub(super) struct Runs {
     /// As many as were asked for.
     runs: Vec<RunSummary>,
     /// How many there are.
-    total: usize,
+    total: u32,
 }
 
 /// Which runs.
@@ -43,9 +43,9 @@ pub(super) struct Runs {
 #[into_params(parameter_in = Query)]
 pub(super) struct Which {
     /// Most runs, 50 without a word, at most 500
-    limit: Option<usize>,
+    limit: Option<u32>,
     /// Runs to leave out, newest first
-    offset: Option<usize>,
+    offset: Option<u32>,
     /// Only runs of this experiment
     experiment: Option<String>,
 }
@@ -58,12 +58,7 @@ pub(super) async fn list(State(hub): Shared, Query(which): Query<Which>) -> Resu
     if limit > MOST {
         return Err(Problem::bad(format!("limit is {limit}: expected at most {MOST}")));
     }
-    let mut runs = hub.store.runs().await?;
-    if let Some(experiment) = &which.experiment {
-        runs.retain(|run| run.experiment.as_ref() == Some(experiment));
-    }
-    let total = runs.len();
-    let runs = runs.into_iter().skip(which.offset.unwrap_or(0)).take(limit).collect();
+    let (runs, total) = hub.store.page(which.experiment.as_deref(), limit, which.offset.unwrap_or(0)).await?;
     Ok(Json(Runs { runs, total }))
 }
 

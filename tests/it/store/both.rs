@@ -1,7 +1,7 @@
 //! What holds wherever a store is.
 
 use pool_tune::{
-    model::Settings,
+    model::{Recommendation, Settings},
     store::{Keep, NewRun, Pruned, RunStatus, Store, StoreError},
 };
 
@@ -36,6 +36,7 @@ on_both! {
     a_run_that_was_never_begun_has_no_status
     trials_come_back_as_they_were_stored
     runs_are_listed_newest_first_and_found_by_the_beginning_of_their_names
+    runs_are_read_in_pages_and_answers_by_what_they_are_of
     a_round_goes_on_after_its_holder_died_and_its_due_time_stays_used_up
     one_leads_at_a_time
     old_runs_are_removed_with_their_trials_but_none_that_is_under_way
@@ -114,6 +115,37 @@ async fn runs_are_listed_newest_first_and_found_by_the_beginning_of_their_names(
     assert!(error.contains("2 runs begin so: c-four, c-three"), "{error}");
     let error = store.run("a-two").await.unwrap_err().to_string();
     assert!(error.contains(&store.at().to_string()) && error.contains("the nearest is"), "{error}");
+}
+
+async fn runs_are_read_in_pages_and_answers_by_what_they_are_of(place: Place) {
+    let store = place.open().await;
+    let round = store.begin_round("nightly", None, NIGHT).await.unwrap();
+    for (number, target) in (1..=5).zip(["a", "b", "a", "b", "a"]) {
+        let started_at = format!("2026-01-0{number}T00:00:00Z");
+        let round = (number > 2).then_some(round);
+        let one = NewRun { started_at, target: target.to_owned(), round, ..run(&format!("r{number}")) };
+        store.begin_run(&one).await.unwrap();
+    }
+    let ids = |runs: &[pool_tune::store::RunSummary]| runs.iter().map(|run| run.id.clone()).collect::<Vec<_>>();
+    let (runs, total) = store.page(None, 2, 1).await.unwrap();
+    assert_eq!((ids(&runs), total), (vec!["r4".to_owned(), "r3".to_owned()], 5));
+    let (runs, total) = store.page(Some("nightly"), 10, 0).await.unwrap();
+    assert_eq!((ids(&runs), total), (["r5", "r4", "r3"].map(str::to_owned).to_vec(), 3));
+    assert_eq!(store.page(Some("other"), 10, 0).await.unwrap(), (Vec::new(), 0));
+    assert_eq!(store.newest_answers().await.unwrap(), Vec::<String>::new());
+    for id in ["r1", "r2", "r3"] {
+        store.finish_run(id, &keep()).await.unwrap();
+    }
+    assert_eq!(store.newest_answers().await.unwrap(), ["r3", "r2"]);
+    let answers = store.answers("light", "a", 10).await.unwrap();
+    assert_eq!(answers.iter().map(|answer| answer.id.as_str()).collect::<Vec<_>>(), ["r3", "r1"]);
+    assert_eq!((&answers[0].verdict, answers[0].throughput), (&keep().verdict, keep().throughput));
+    assert_eq!(store.answers("light", "a", 1).await.unwrap().len(), 1);
+}
+
+/// An answer.
+fn keep() -> Recommendation {
+    serde_yaml::from_str(include_str!("../../../src/report/samples/keep.yaml")).unwrap()
 }
 
 async fn a_round_goes_on_after_its_holder_died_and_its_due_time_stays_used_up(place: Place) {
