@@ -6,6 +6,7 @@ use std::{
 
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 use super::{Intent, JobError, TargetLock, lock::shared_key, stored_time};
 use crate::{
@@ -67,7 +68,9 @@ impl Job<'_> {
         let _held = TargetLock::hold(self.choice, &intent.id)?;
         let holds = self.hold(&mut intent).await?;
         store::check_writable(&folder)?;
-        let result = Box::pin(self.tuned(intent, &folder, events)).await;
+        // Of the level that is never left out, so that a warning in its depths says which run it is of.
+        let span = tracing::error_span!("run", id = intent.id);
+        let result = Box::pin(self.tuned(intent, &folder, events)).instrument(span).await;
         if let Err(Stopped { run, error }) = &result {
             // It holds nothing yet, unless the run had ended before; then it is not empty, and stays.
             fs::remove_dir(&folder).ok();

@@ -4,6 +4,7 @@ use std::{
 };
 
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 use super::{Event, Phase, Progress, TrialEnded, TuneError, faults};
 use crate::{
@@ -325,7 +326,8 @@ impl<'a> Trials<'a> {
     async fn measure(&mut self, kind: &Kind, settings: &Settings, seed: u64) -> Result<Measurement, TuneError> {
         let mut attempt = 1;
         loop {
-            let cause = match self.attempt(kind, settings, seed).await {
+            let span = tracing::error_span!("trial", number = self.sequence);
+            let cause = match self.attempt(kind, settings, seed).instrument(span).await {
                 Ok(measurement) => return Ok(measurement),
                 Err(TrialError::Cancelled) => return Err(TuneError::Interrupted),
                 Err(TrialError::Workload(message)) => return Err(TuneError::Workload(message)),
