@@ -4,7 +4,7 @@
 //! `cargo bench --bench service -- [--part idle|asked|streams] [--seconds 60] [--pairs 10] [--streams 500] [--rate 20]`
 
 #![expect(clippy::print_stdout, reason = "a bench prints its figures")]
-#![expect(clippy::unwrap_used, reason = "a bench that cannot go on fails")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a bench that cannot go on fails")]
 
 #[path = "../tests/it/support/cluster.rs"]
 #[expect(dead_code, reason = "shared with the tests")]

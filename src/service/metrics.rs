@@ -23,6 +23,8 @@ type Labels = Vec<(&'static str, String)>;
 type Gauges = Family<Labels, Gauge<f64, AtomicU64>>;
 type Counters = Family<Labels, Counter>;
 
+/// OpenTelemetry's label of a pool's name.
+const POOL: &str = "db_client_connection_pool_name";
 /// Acquisitions that gave up, whatever they waited for.
 const TIMEOUTS: [ErrorClass; 4] = [
     ErrorClass::AcquireTimeoutWaiting,
@@ -221,7 +223,6 @@ impl Metrics {
     /// Takes in the last trial of the round that is under way.
     pub(super) fn measured(&self, live: &Live) {
         let (Some((settings, of)), Some(profile)) = (live.last(), &live.profile) else { return };
-        const POOL: &str = "db_client_connection_pool_name";
         let pool = labels([(POOL, profile)]);
         let state = |state: &str| labels([(POOL, profile), ("db_client_connection_state", state)]);
         self.connections.get_or_create(&state("used")).set(of.utilisation.active);

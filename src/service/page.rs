@@ -239,7 +239,7 @@ fn listed(hub: &Hub, experiments: &[About], can_change: bool) -> Markup {
         @for about in experiments {
             article.experiment aria-label=(about.name) {
                 h3 { (about.name) }
-                @if !about.about.is_empty() { p { (about.about) } }
+                @if !about.purpose.is_empty() { p { (about.purpose) } }
                 @if let Some(problem) = &about.problem { p.problem { "Cannot run: " (problem) } }
                 dl {
                     @if !about.profiles.is_empty() { dt { "Profiles" } dd { (about.profiles.join(", ")) } }

@@ -83,13 +83,12 @@ async fn round(
             }
         }
         let Some(schedule) = &experiment.schedule else { continue };
-        let since = match last.get(&experiment.name) {
-            Some(since) => *since,
-            None => {
-                let stored = hub.store.last_due(&experiment.name).await?.and_then(|due| due.parse().ok());
-                // What was never started is watched from now on.
-                *last.entry(experiment.name.clone()).or_insert(stored.unwrap_or(now))
-            }
+        let since = if let Some(since) = last.get(&experiment.name) {
+            *since
+        } else {
+            let stored = hub.store.last_due(&experiment.name).await?.and_then(|due| due.parse().ok());
+            // What was never started is watched from now on.
+            *last.entry(experiment.name.clone()).or_insert(stored.unwrap_or(now))
         };
         let Some(Due { at, missed }) = schedule.due(now, since, experiment.jitter_seed()) else { continue };
         last.insert(experiment.name.clone(), at);

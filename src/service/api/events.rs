@@ -63,9 +63,11 @@ pub(super) async fn events(State(hub): Shared, headers: HeaderMap) -> Result<Res
     });
     let missed: Vec<_> = missed.iter().map(|message| event(message)).collect();
     let stream = futures_util::StreamExt::chain(stream::iter(missed), coming);
-    Ok(Sse::new(stream).keep_alive(KeepAlive::new().interval(STILL_HERE)).into_response())
+    Ok(Sse::new(futures_util::StreamExt::map(stream, Ok::<_, Infallible>))
+        .keep_alive(KeepAlive::new().interval(STILL_HERE))
+        .into_response())
 }
 
-fn event(message: &Message) -> Result<Event, Infallible> {
-    Ok(Event::default().id(message.id.to_string()).event(message.name).data(&message.data))
+fn event(message: &Message) -> Event {
+    Event::default().id(message.id.to_string()).event(message.name).data(&message.data)
 }

@@ -31,7 +31,8 @@ pub(in crate::service) struct About {
     /// Its name.
     pub(in crate::service) name: String,
     /// What it is for.
-    pub(in crate::service) about: String,
+    #[serde(rename = "about")]
+    pub(in crate::service) purpose: String,
     /// The profiles that it tunes.
     pub(in crate::service) profiles: Vec<String>,
     /// Why it cannot be run, if so.
@@ -65,7 +66,7 @@ pub(in crate::service) async fn all(hub: &Hub) -> Result<Vec<About>, StoreError>
         all.push(match &known.loaded {
             Err(problem) => About {
                 name: known.name.clone(),
-                about: String::new(),
+                purpose: String::new(),
                 profiles: Vec::new(),
                 problem: Some(problem.clone()),
                 schedule: None,
@@ -86,7 +87,7 @@ pub(in crate::service) async fn all(hub: &Hub) -> Result<Vec<About>, StoreError>
                 });
                 About {
                     name: experiment.name.clone(),
-                    about: experiment.about.clone(),
+                    purpose: experiment.about.clone(),
                     profiles: experiment.profiles.clone(),
                     problem: crate::job::read_target_of(loaded).err().map(|error| error.to_string()),
                     schedule,

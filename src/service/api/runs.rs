@@ -287,12 +287,13 @@ pub(super) struct Now {
     /// The experiments that wait for their turn.
     waiting: Vec<String>,
     /// The time, RFC 3339 in UTC.
-    now: String,
+    #[serde(rename = "now")]
+    time: String,
 }
 
 /// What is under way now
 #[utoipa::path(get, path = "/api/live", tag = "runs", responses((status = 200, body = ref("#/components/schemas/Now"))))]
 pub(super) async fn live(State(hub): Shared) -> Json<Now> {
-    let now = crate::job::stored_time(Timestamp::now());
-    Json(Now { live: hub.live(|live| live.shown()), waiting: hub.waiting(), now })
+    let time = crate::job::stored_time(Timestamp::now());
+    Json(Now { live: hub.live(|live| live.shown()), waiting: hub.waiting(), time })
 }
