@@ -3,29 +3,37 @@ use rand_chacha::ChaCha8Rng;
 
 use super::{
     acquire::{Choice, choose},
-    answer::answer,
+    answer::{answer, assess},
     candidates::spread,
     cube::Cube,
-    design::{BASELINE_EVERY, start},
-    surrogate::{Row, Surrogate},
-    types::{Answer, Config, Outcome, Proposal, Reason, Step, StopReason},
+    design::{BASELINE_EVERY, start_with},
+    earlier,
+    surrogate::{Row, Surrogate, plausible},
+    types::{
+        Agreement, Answer, Config, Earlier, Outcome, Proposal, Reason, Recommendation, Step, StopReason,
+    },
 };
 use crate::{
     curve::{CurveError, Sample, ScalabilityFit, fit_scalability},
-    model::{Settings, Space},
+    model::{Estimate, Settings, Space},
 };
 
 /// A search for the settings with the highest throughput that keep the limits.
 ///
 /// Call [`ask`](Self::ask), make the trial it proposes, [`tell`](Self::tell) its outcome, and so on until it is done; then
 /// [`answer`](Self::answer). Outcomes of settings that were not proposed may be told as well. To resume, tell a new search
-/// of the same space and [`Config`] the same outcomes in the same order.
+/// of the same space, [`Config`] and earlier trials the same outcomes in the same order.
 #[derive(Clone, Debug)]
 pub struct Search {
     cube: Cube,
     config: Config,
     start: Vec<Proposal>,
     rows: Vec<Row>,
+    /// Settings that were recommended before.
+    standing: Option<Settings>,
+    /// What earlier searches knew; nothing any more once tonight's first trials disagree.
+    earlier: Vec<Row>,
+    agreement: Option<Agreement>,
     /// The choice after so many trials, once it has been made; a function of the trials up to there.
     choices: Vec<Option<Choice>>,
 }
@@ -34,10 +42,26 @@ impl Search {
     /// A search that has seen no trial yet.
     #[must_use]
     pub fn new(space: &Space, config: Config) -> Self {
-        let cube = Cube::new(space);
-        let start = start(&cube, &config);
-        Self { cube, config, start, rows: vec![], choices: vec![] }
+        Self::recalling(space, config, None, &[])
     }
+
+    /// A search that has seen no trial yet, but knows what `earlier` ones were told, newest first, and tries the settings that
+    /// were recommended before among its first trials.
+    ///
+    /// It makes a shorter beginning than [`new`](Self::new). These first trials decide whether the earlier ones count: where they
+    /// are not what those let expect, by a χ² test at [`DISAGREES`](Self::DISAGREES), all earlier ones are dropped, and the
+    /// beginning is made up for.
+    #[must_use]
+    pub fn recalling(space: &Space, config: Config, standing: Option<Settings>, earlier: &[Earlier]) -> Self {
+        let cube = Cube::new(space);
+        let earlier = if cube.n_axes() > 0 { earlier::rows(&cube, earlier) } else { vec![] };
+        let start = start_with(&cube, &config, standing.as_ref(), !earlier.is_empty());
+        Self { cube, config, start, rows: vec![], standing, earlier, agreement: None, choices: vec![] }
+    }
+
+    /// The level of the test by which earlier trials are dropped: on an unchanged target one night in fifty drops them for nothing,
+    /// which costs that night some trials and nothing else.
+    pub const DISAGREES: f64 = 0.02;
 
     /// The next trial to make, or why there is none. Asking again without telling gives the same step.
     pub fn ask(&mut self) -> Step {
@@ -67,7 +91,56 @@ impl Search {
 
     /// Takes in the outcome of a trial of `settings`.
     pub fn tell(&mut self, settings: Settings, outcome: Outcome) {
-        self.rows.push(Row { point: self.cube.point(settings), outcome });
+        self.rows.push(Row { point: self.cube.point(settings), outcome, past: None });
+        if self.rows.len() == self.start.len() && self.agreement.is_none() && !self.earlier.is_empty() {
+            self.compare();
+        }
+    }
+
+    /// Sets tonight's first trials against what the earlier ones let expect.
+    fn compare(&mut self) {
+        let p_value = plausible(&self.cube, &self.earlier, &self.rows, &self.config);
+        let agrees = p_value >= Self::DISAGREES;
+        self.agreement = Some(Agreement { p_value, agrees });
+        if agrees {
+            return;
+        }
+        self.earlier.clear();
+        self.choices.clear();
+        let mut missing = start_with(&self.cube, &self.config, self.standing.as_ref(), false);
+        for made in &self.start {
+            if let Some(place) = missing.iter().position(|proposal| proposal == made) {
+                missing.remove(place);
+            }
+        }
+        self.start.extend(missing);
+    }
+
+    /// Whether the earlier trials are what tonight's first ones are like; `None` before that was looked at, or without any.
+    #[must_use]
+    pub fn agreement(&self) -> Option<Agreement> {
+        self.agreement
+    }
+
+    /// Tonight's first `n` trials, and what is known of earlier ones.
+    fn known(&self, n: usize) -> Vec<Row> {
+        self.rows[..n].iter().chain(&self.earlier).cloned().collect()
+    }
+
+    /// What all trials together say of some settings, whatever others are worth; `None` before a trial with any throughput was told.
+    #[must_use]
+    pub fn assess(&self, settings: &Settings) -> Option<Recommendation> {
+        let rows = self.known(self.rows.len());
+        let surrogate = Surrogate::learn(&self.cube, &rows, &self.config)?;
+        Some(assess(&surrogate, &self.cube, &rows, &self.config, &self.cube.point(settings.clone())))
+    }
+
+    /// Throughput of some settings over that of others, drift excluded; `None` before a trial with any throughput was told.
+    #[must_use]
+    pub fn ratio(&self, of: &Settings, over: &Settings) -> Option<Estimate> {
+        let surrogate = Surrogate::learn(&self.cube, &self.known(self.rows.len()), &self.config)?;
+        let points = [of, over].map(|settings| self.cube.point(settings.clone()));
+        Some(surrogate.against_first(&points)[1].estimate(f64::exp))
     }
 
     /// The number of outcomes told.
@@ -79,8 +152,9 @@ impl Search {
     /// What all trials together say; `None` before a trial with any throughput was told.
     #[must_use]
     pub fn answer(&self) -> Option<Answer> {
-        let surrogate = Surrogate::learn(&self.cube, &self.rows, &self.config)?;
-        Some(answer(&surrogate, &self.cube, &self.rows, &self.config))
+        let rows = self.known(self.rows.len());
+        let surrogate = Surrogate::learn(&self.cube, &rows, &self.config)?;
+        Some(answer(&surrogate, &self.cube, &rows, &self.config))
     }
 
     /// The throughput curve over `max_connections`, other settings as in the baseline.
@@ -130,9 +204,9 @@ impl Search {
             self.choices.resize(n + 1, None);
         }
         if self.choices[n].is_none() {
-            let rows = &self.rows[..n];
-            let surrogate = Surrogate::learn(&self.cube, rows, &self.config)?;
-            self.choices[n] = Some(choose(&surrogate, &self.cube, rows, &self.config));
+            let rows = self.known(n);
+            let surrogate = Surrogate::learn(&self.cube, &rows, &self.config)?;
+            self.choices[n] = Some(choose(&surrogate, &self.cube, &rows, &self.config));
         }
         self.choices[n].clone()
     }
@@ -143,5 +217,73 @@ impl Search {
         let n = self.rows.len();
         let point = spread(&self.cube, n + 1, &mut rng).pop().unwrap_or_else(|| self.cube.baseline());
         Proposal { settings: point.settings, reason: Reason::Sobol }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::simulate::Response;
+
+    fn config(seed: u64) -> Config {
+        Config::new(20, 0.99, seed)
+    }
+
+    /// Searches to the end, and gives what it was told.
+    fn searched(search: &mut Search, response: &mut Response) -> Vec<(Settings, Outcome)> {
+        let mut told = vec![];
+        while let Step::Try(proposal) = search.ask() {
+            let reading = response.measure(&proposal.settings);
+            let outcome = Outcome {
+                throughput: reading.throughput,
+                throughput_error: None,
+                succeeded: reading.succeeded,
+                failed: reading.failed,
+                latency_margin: None,
+            };
+            search.tell(proposal.settings.clone(), outcome);
+            told.push((proposal.settings, outcome));
+        }
+        told
+    }
+
+    /// A search that knows an earlier one of `response`, on a machine that is faster by a tenth tonight, and its trials.
+    fn warm(response: &Response, tonight: &Response, seed: u64) -> (Search, Vec<(Settings, Outcome)>) {
+        let space = response.space_of(&[crate::model::Setting::MaxConnections, crate::model::Setting::MinConnections]);
+        let mut first = Search::new(&space, config(seed));
+        let trials = searched(&mut first, &mut response.clone().reseeded(seed));
+        let faster = |(settings, outcome): &(Settings, Outcome)| {
+            (settings.clone(), Outcome { throughput: outcome.throughput / 1.1, ..*outcome })
+        };
+        let earlier = [Earlier { days: 1.0, trials: trials.iter().map(faster).collect() }];
+        let Some(Answer::Feasible(found)) = first.answer() else { panic!("infeasible") };
+        let mut second = Search::recalling(&space, config(seed + 1), Some(found.settings), &earlier);
+        let told = searched(&mut second, &mut tonight.clone().reseeded(seed + 1));
+        (second, told)
+    }
+
+    #[test]
+    fn what_agrees_is_kept_and_saves_trials() {
+        let response = Response::heavy(3);
+        let (search, told) = warm(&response, &response, 1);
+        let agreement = search.agreement().unwrap();
+        assert!(agreement.agrees, "{agreement:?}");
+        assert_eq!(told[0].0, *response.baseline());
+        assert!(told.len() < 20, "{}", told.len());
+        let Some(Answer::Feasible(found)) = search.answer() else { panic!("infeasible") };
+        assert!(search.ratio(&found.settings, response.baseline()).unwrap().value > 1.0);
+        assert_eq!(search.assess(&told[1].0).unwrap().settings, told[1].0);
+        // The same trials in the same order ask for the same.
+        assert_eq!(warm(&response, &response, 1).1, told);
+    }
+
+    #[test]
+    fn what_disagrees_is_dropped_and_the_beginning_made_up_for() {
+        let response = Response::heavy(3);
+        let (search, told) = warm(&response, &response.moved(1), 1);
+        let agreement = search.agreement().unwrap();
+        assert!(!agreement.agrees && search.earlier.is_empty(), "{agreement:?}");
+        let cold = Search::new(&response.space_of(&[]), config(2));
+        assert!(cold.agreement().is_none() && told.len() > 10, "{}", told.len());
     }
 }

@@ -249,6 +249,7 @@ async fn search_phase(
 fn why(reason: Reason) -> &'static str {
     match reason {
         Reason::Baseline => "in use",
+        Reason::Standing => "standing",
         Reason::Curve => "curve",
         Reason::Sobol => "overview",
         Reason::Improve => "improve",
