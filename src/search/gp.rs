@@ -312,13 +312,14 @@ impl Process {
             let mut covariance = self.prior(draw, &own) - belief.whitened.tr_mul(&belief.whitened);
             for i in 0..values.len() {
                 for j in 0..values.len() {
-                    covariance[(i, j)] +=
-                        NIGHT + parameters.drift * matern((times[i] - times[j]).abs() / DRIFT_LENGTH);
+                    covariance[(i, j)] += NIGHT + parameters.drift * matern((times[i] - times[j]).abs() / DRIFT_LENGTH);
                 }
                 covariance[(i, i)] += parameters.row_noise(&self.form, variances[i]) + 1e-9;
             }
-            let residuals =
-                DVector::from_iterator(values.len(), values.iter().zip(&belief.means).map(|(value, mean)| value - mean));
+            let residuals = DVector::from_iterator(
+                values.len(),
+                values.iter().zip(&belief.means).map(|(value, mean)| value - mean),
+            );
             let distance = covariance.cholesky().map(|cholesky| residuals.dot(&cholesky.solve(&residuals)));
             distance.map(|distance| chi_squared_above(distance, freedom))
         };

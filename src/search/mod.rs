@@ -27,5 +27,6 @@ mod types;
 
 pub use session::Search;
 pub use types::{
-    Agreement, Answer, Config, Decision, Earlier, Effect, Infeasible, Outcome, Proposal, Reason, Recommendation, Step, StopReason,
+    Agreement, Answer, Config, Decision, Earlier, Effect, Infeasible, Outcome, Proposal, Reason, Recommendation, Step,
+    StopReason,
 };

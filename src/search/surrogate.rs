@@ -72,9 +72,8 @@ impl Surrogate {
     /// Learns from all trials; `None` when none had any throughput.
     pub(super) fn learn(cube: &Cube, rows: &[Row], config: &Config) -> Option<Self> {
         let mut rng = ChaCha8Rng::seed_from_u64(config.seed ^ (0x5eed_0000 + rows.len() as u64));
-        let running = |row: &&Row| {
-            row.past.is_none() && row.outcome.throughput > 0.0 && row.outcome.throughput.is_finite()
-        };
+        let running =
+            |row: &&Row| row.past.is_none() && row.outcome.throughput > 0.0 && row.outcome.throughput.is_finite();
         let baseline = cube.baseline();
         let at_baseline: Vec<f64> = rows
             .iter()
@@ -219,9 +218,8 @@ fn gather(rows: &[Row], averaged: bool, pick: impl Fn(&Row) -> Option<(f64, f64)
             data.values.push(value);
             data.variances.push(variance);
             data.nights.push(row.past.map_or(0, |past| past.night));
-            data.inflations.push(
-                row.past.map_or(1.0, |past| past.inflation / if averaged { past.trials } else { 1.0 }),
-            );
+            data.inflations
+                .push(row.past.map_or(1.0, |past| past.inflation / if averaged { past.trials } else { 1.0 }));
         }
     }
     data
