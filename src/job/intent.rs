@@ -3,11 +3,11 @@ use std::path::Path;
 use jiff::Timestamp;
 use rand::RngExt as _;
 
-use super::JobError;
+use super::{JobError, stored_time};
 use crate::{
     export::Prefix,
     profile::{ExperimentBudget, Profile},
-    store::{RunRecord, RunStatus, Store, TrialRecord},
+    store::{Recalled, RunRecord, RunStatus, Store, TrialRecord},
     tune::Choice,
 };
 
@@ -24,6 +24,10 @@ pub struct Intent {
     pub(super) stored: Vec<TrialRecord>,
     /// The target of an interrupted run, as it is stored; `None` for a new one.
     pub(super) target: Option<String>,
+    /// When it began, RFC 3339 in UTC.
+    pub(super) began: String,
+    /// What an interrupted run knew of earlier ones.
+    pub(super) recalled: Option<Recalled>,
 }
 
 /// What is asked of a run beside its profile.
@@ -45,6 +49,8 @@ pub struct Wishes {
     pub prefix: Prefix,
     /// The experiment that it belongs to, and its round.
     pub of: Option<(String, i64)>,
+    /// Whether it is to know of earlier runs on the same target and profile, and to leave what it recommends to later ones.
+    pub memory: bool,
 }
 
 impl Intent {
@@ -64,7 +70,9 @@ impl Intent {
             None => usual_id(&profile.name, now),
         };
         let seed = wishes.seed.unwrap_or_else(|| u64::from(rand::rng().random::<u32>()));
-        Ok(Self { id, profile, profile_file, wishes, flags, seed, stored: Vec::new(), target: None })
+        let began = stored_time(now);
+        let (stored, target, recalled) = (Vec::new(), None, None);
+        Ok(Self { id, profile, profile_file, wishes, flags, seed, stored, target, began, recalled })
     }
 
     /// The profile, as the wishes have changed it.
@@ -149,11 +157,13 @@ impl Intent {
             id: Some(run.id.clone()),
             prefix: Prefix::parse(&run.prefix).map_err(JobError::input)?,
             of: run.experiment.zip(run.round),
+            memory: run.recalled.is_some(),
         };
         let flags = wishes.change(&mut profile)?;
         let stored = store.trials(&run.id).await?;
         let (profile_file, seed) = (run.profile_file, run.seed);
-        Ok(Self { id: run.id, profile, profile_file, wishes, flags, seed, stored, target: Some(run.target) })
+        let (target, began, recalled) = (Some(run.target), run.started_at, run.recalled);
+        Ok(Self { id: run.id, profile, profile_file, wishes, flags, seed, stored, target, began, recalled })
     }
 }
 

@@ -9,10 +9,12 @@ mod in_place;
 mod record;
 mod rounds;
 mod sqlite;
+mod standing;
 
 pub use error::StoreError;
 pub use files::{check_writable, write_results};
 pub use in_place::{FileError, OwnFile};
-pub use record::{NewRun, RunRecord, RunStatus, RunSummary, TrialRecord};
+pub use record::{NewRun, Recalled, RecalledRun, RunRecord, RunStatus, RunSummary, TrialRecord};
 pub use rounds::RoundRecord;
 pub use sqlite::Store;
+pub use standing::{EarlierRun, Standing, StandingFor};
