@@ -114,7 +114,7 @@ impl Rounds<'_> {
         };
         let mut end = RoundEnd { round, target: choice.shown(), done: Vec::new(), stopped: None, window_ended: false };
         let closes = experiment.schedule.as_ref().and_then(|schedule| schedule.window_end((self.clock)()));
-        let result = self.all(loaded, start, &choice, &runs, closes, &mut end, listen).await;
+        let result = Box::pin(self.all(loaded, start, &choice, &runs, closes, &mut end, listen)).await;
         let (status, error) = match (&result, &end.stopped) {
             (Err(error), _) => (RunStatus::Failed, Some(error.to_string())),
             (Ok(()), Some(stopped)) if stopped.error.is_interruption() => {

@@ -1,7 +1,10 @@
 use std::time::Duration;
 
 use super::{ReportedTrial, figures, samples, summary_md, table, timeline_in_words, verdict_sentence};
-use crate::model::{Fault, FaultKind, Measurement, Recommendation, Setting, Settings, Value};
+use crate::model::{
+    Challenger, Estimate, Fault, FaultKind, Interval, Judged, Measurement, Memory, Recommendation, Setting, Settings,
+    StandingOutcome, Value,
+};
 
 fn summary(recommendation: &Recommendation) -> String {
     summary_of(recommendation, &samples::trials())
@@ -69,6 +72,34 @@ fn verdicts_are_sentences() {
             .map(|one| verdict_sentence(&one))
             .join("\n")
     );
+}
+
+#[test]
+fn what_stands_is_told_with_its_run_and_its_day() {
+    let estimate = |value: f64| Estimate { value, interval: Interval { low: value - 0.03, high: value + 0.03 } };
+    let told = |outcome| {
+        let mut recommendation = samples::better();
+        let stood = Settings::default().with(Setting::MaxConnections, Value::Count(22));
+        let settings = recommendation.settings();
+        recommendation.memory = Some(Memory {
+            runs: vec!["night-2".to_owned(), "night-1".to_owned()],
+            p_value: Some(0.41),
+            dropped: false,
+            standing: Some(Judged {
+                outcome,
+                settings: if outcome == StandingOutcome::Stands { settings.clone() } else { stood },
+                run: "night-1".to_owned(),
+                since: "2026-11-01T01:30:00Z".to_owned(),
+                against_in_use: Some(estimate(1.1)),
+                challenger: Some(Challenger { settings, ratio: estimate(1.08), pairs: 12 }),
+            }),
+            drift: vec![],
+        });
+        let page = summary(&recommendation);
+        let nights = page.split("## Nights before").nth(1).unwrap().split("##").next().unwrap();
+        format!("{}\n{nights}", verdict_sentence(&recommendation))
+    };
+    insta::assert_snapshot!([StandingOutcome::Stands, StandingOutcome::Replaced].map(told).join("\n"));
 }
 
 #[test]

@@ -147,3 +147,6 @@ pub async fn keep(store: &Store, began: &str, recommendation: &Recommendation) -
     let of = StandingFor { target: &provenance.target, profile: &provenance.profile, instances: provenance.instances };
     store.set_standing(of, &standing).await
 }
+
+#[cfg(test)]
+mod tests;

@@ -201,7 +201,7 @@ impl Session<'_> {
         }
         let provenance = Provenance { search_trials, stopped_because, ..self.provenance };
         if let Some(told) = &mut told {
-            told.standing = evidence.standing.clone();
+            told.standing.clone_from(&evidence.standing);
         }
         warnings.extend(recommend::warnings(&trials.disturbances()));
         // What was measured under another load than the run's says nothing of throughput.
