@@ -72,9 +72,8 @@ fn unchanged(all: &[Vec<Night>]) {
         changes.iter().copied().fold(0.0, f64::max),
         mean(&changes)
     );
-    let early = |nights: &[Night], night: usize| nights[night.min(nights.len() - 1)].loss;
-    for night in [0, 4, 14, 29] {
-        let losses: Vec<f64> = all.iter().map(|nights| early(nights, night)).collect();
+    for night in [0, 4, 14, 29].into_iter().filter(|night| *night < all[0].len()) {
+        let losses: Vec<f64> = all.iter().map(|nights| nights[night].loss).collect();
         println!(
             "  after night {:>2} what stands loses {:.1} % of the best in the mean",
             night + 1,

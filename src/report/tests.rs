@@ -79,7 +79,9 @@ fn what_stands_is_told_with_its_run_and_its_day() {
     let estimate = |value: f64| Estimate { value, interval: Interval { low: value - 0.03, high: value + 0.03 } };
     let told = |outcome| {
         let mut recommendation = samples::better();
-        let stood = Settings::default().with(Setting::MaxConnections, Value::Count(22));
+        let in_use =
+            recommendation.rows.iter().fold(Settings::default(), |all, row| all.with(row.setting, row.was.clone()));
+        let stood = in_use.with(Setting::MaxConnections, Value::Count(22));
         let settings = recommendation.settings();
         recommendation.memory = Some(Memory {
             runs: vec!["night-2".to_owned(), "night-1".to_owned()],

@@ -151,9 +151,14 @@ async fn on_an_unchanged_target_what_stands_goes_on_to_stand() {
 async fn what_stands_is_withdrawn_or_replaced_when_it_has_become_worse_than_what_is_in_use() {
     let response = Response::heavy(1);
     let mut nights = Nights::new(&response).await;
-    // So few trials find nothing else to put in its place.
-    nights.profile.budget.search_trials = 4;
-    let worst = response.baseline().clone().with(Setting::MaxConnections, Value::Count(5));
+    nights.profile.budget.search_trials = 8;
+    let of = |connections, retries| {
+        let larger = response.baseline().clone().with(Setting::MaxConnections, Value::Count(connections));
+        larger.with(Setting::RetryAttempts, Value::Count(retries))
+    };
+    let all = [of(8, 0), of(8, 8), of(60, 0), of(60, 8)];
+    let throughput = |settings: &Settings| response.true_throughput(settings);
+    let worst = all.into_iter().min_by(|a, b| throughput(a).total_cmp(&throughput(b))).unwrap();
     assert!(response.true_throughput(&worst) < 0.8 * response.true_throughput(response.baseline()));
     nights.stand(&worst).await;
     let (found, _) = nights.night(1, &response).await;
