@@ -83,7 +83,7 @@ impl Setting {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_night_that_is_gone_on_with_knows_what_it_knew_when_it_began() {
     let mut told = Vec::new();
-    for cut in [usize::MAX, 5] {
+    for cut in [usize::MAX, 3] {
         let mut nights = Setting::new().await;
         nights.loaded.experiment.memory = true;
         nights.loaded.profiles.truncate(1);
