@@ -1,7 +1,7 @@
 //! What thirty nights make of a recommendation: how often it changes on a target that does not, how soon what is best is found
 //! where it moves at night 15, and what trials a night costs that knows the nights before.
 //!
-//! `cargo bench --bench nights [-- --seeds 20 --from 1 --nights 30 --trials 20]`. Each seed is a response of its own
+//! `cargo bench --bench nights [-- --seeds 4 --from 1 --nights 30 --trials 20]`. Each seed is a response of its own
 //! ([`Response`], with the noise, drift and bursts of the other benches); all of a night but its trials is what `run --experiment`
 //! does: recall, session, store.
 #![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a bench prints, and stops when something is wrong")]
@@ -37,7 +37,7 @@ fn main() {
         let at = arguments.iter().position(|argument| argument == flag);
         at.map_or(default, |at| arguments[at + 1].parse().unwrap())
     };
-    let (from, seeds) = (number("--from", 1), number("--seeds", 6));
+    let (from, seeds) = (number("--from", 1), number("--seeds", 4));
     let nights = usize::try_from(number("--nights", 30)).unwrap();
     let sizes = Sizes { nights, trials: u32::try_from(number("--trials", 20)).unwrap() };
     let seeds: Vec<u64> = (from..from + seeds).collect();

@@ -160,7 +160,9 @@ fn earlier(recommendation: &Recommendation) -> Option<String> {
     let ratio = |ratio: Estimate| format!("{:.3} [{:.3}, {:.3}]", ratio.value, ratio.interval.low, ratio.interval.high);
     let mut items = Vec::new();
     let runs = memory.runs.iter().map(|run| text(run)).collect::<Vec<_>>().join(", ");
-    let p = memory.p_value.map_or(String::new(), |p| format!(" (p = {p:.2})"));
+    let p = memory
+        .p_value
+        .map_or(String::new(), |p| if p < 0.01 { format!(" (p = {p:.0e})") } else { format!(" (p = {p:.2})") });
     items.push(match (memory.runs.is_empty(), memory.dropped) {
         (true, _) => "The search knew of no earlier run.".to_owned(),
         (false, false) => format!("The search began with the trials of {runs}, which the first trials agree with{p}."),

@@ -242,9 +242,8 @@ fn report_of(memory: &model::Memory) -> Vec<String> {
     let runs = |n: u32| if n == 1 { "the run before".to_owned() } else { format!("the {n} runs before") };
     let dropped = memory.dropped.then(|| {
         format!(
-            "the first trials are not what {} let expect (p = {:.2}): what was known of other settings is dropped, and searched anew",
+            "the first trials are not what {} let expect: what was known of other settings is dropped, and searched anew",
             runs(u32::try_from(memory.runs.len()).unwrap_or(u32::MAX)),
-            memory.p_value.unwrap_or_default()
         )
     });
     let drift = memory.drift.iter().map(|drift| {
