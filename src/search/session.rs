@@ -248,16 +248,19 @@ mod tests {
         told
     }
 
-    /// The first trials of a search that knows an earlier one of `response`, on a machine that is faster by a tenth tonight.
+    /// The first trials of a search that knows earlier ones of `response`, on a machine that is faster by a tenth tonight.
     fn warm(response: &Response, tonight: &Response, seed: u64) -> (Search, Vec<(Settings, Outcome)>) {
         let space = response.space();
-        let mut first = Search::new(&space, config(seed));
-        // These are the beginning, for which nothing has to be learnt.
-        let trials = searched(&mut first, &mut response.clone().reseeded(seed), 10);
         let faster = |(settings, outcome): &(Settings, Outcome)| {
             (settings.clone(), Outcome { throughput: outcome.throughput / 1.1, ..*outcome })
         };
-        let earlier = [Earlier { days: 1.0, trials: trials.iter().map(faster).collect() }];
+        let night = |seed| {
+            let mut first = Search::new(&space, config(seed));
+            // These are the beginning, for which nothing has to be learnt.
+            let trials = searched(&mut first, &mut response.clone().reseeded(seed), 10);
+            Earlier { days: 1.0, trials: trials.iter().map(faster).collect() }
+        };
+        let earlier = [seed + 10, seed + 20, seed + 30].map(night);
         let (best, _) = response.optimum(&space).unwrap();
         let mut second = Search::recalling(&space, config(seed + 1), Some(best), &earlier);
         let told = searched(&mut second, &mut tonight.clone().reseeded(seed + 1), 6);
