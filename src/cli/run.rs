@@ -120,6 +120,7 @@ pub(super) fn wishes(arguments: &RunArguments) -> Result<Wishes> {
         id: arguments.name.clone(),
         prefix: Prefix::parse(&arguments.prefix).map_err(bad_input)?,
         of: None,
+        memory: false,
     })
 }
 

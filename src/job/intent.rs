@@ -3,11 +3,11 @@ use std::{path::Path, sync::Arc};
 use jiff::Timestamp;
 use rand::RngExt as _;
 
-use super::JobError;
+use super::{JobError, stored_time};
 use crate::{
     export::Prefix,
     profile::{ExperimentBudget, Profile},
-    store::{Hold, RunRecord, RunStatus, Store, Task, TrialRecord},
+    store::{Hold, Recalled, RunRecord, RunStatus, Store, Task, TrialRecord},
     tune::Choice,
 };
 
@@ -26,6 +26,10 @@ pub struct Intent {
     pub(super) target: Option<String>,
     /// The run's name, held in a store that several share.
     pub(super) claim: Option<Arc<Hold>>,
+    /// When it began, RFC 3339 in UTC.
+    pub(super) began: String,
+    /// What an interrupted run knew of earlier ones.
+    pub(super) recalled: Option<Recalled>,
 }
 
 /// What is asked of a run beside its profile.
@@ -47,6 +51,8 @@ pub struct Wishes {
     pub prefix: Prefix,
     /// The experiment that it belongs to, and its round.
     pub of: Option<(String, i64)>,
+    /// Whether it is to know of earlier runs on the same target and profile, and to leave what it recommends to later ones.
+    pub memory: bool,
 }
 
 impl Intent {
@@ -66,7 +72,9 @@ impl Intent {
             None => usual_id(&profile.name, now),
         };
         let seed = wishes.seed.unwrap_or_else(|| u64::from(rand::rng().random::<u32>()));
-        Ok(Self { id, profile, profile_file, wishes, flags, seed, stored: Vec::new(), target: None, claim: None })
+        let began = stored_time(now);
+        let (stored, target, recalled) = (Vec::new(), None, None);
+        Ok(Self { id, profile, profile_file, wishes, flags, seed, stored, target, claim: None, began, recalled })
     }
 
     /// The profile, as the wishes have changed it.
@@ -159,10 +167,12 @@ impl Intent {
             id: Some(run.id.clone()),
             prefix: Prefix::parse(&run.prefix).map_err(JobError::input)?,
             of: run.experiment.zip(run.round),
+            memory: run.recalled.is_some(),
         };
         let flags = wishes.change(&mut profile)?;
         let stored = store.trials(&run.id).await?;
         let (profile_file, seed) = (run.profile_file, run.seed);
+        let (target, began, recalled) = (Some(run.target), run.started_at, run.recalled);
         Ok(Self {
             id: run.id,
             profile,
@@ -171,8 +181,10 @@ impl Intent {
             flags,
             seed,
             stored,
-            target: Some(run.target),
+            target,
             claim: None,
+            began,
+            recalled,
         })
     }
 }

@@ -240,7 +240,7 @@ impl Rounds<'_> {
                     intent
                 }
                 None => {
-                    let wishes = wishes.clone().within(&experiment.budget, &experiment.name, end.round);
+                    let wishes = wishes.clone().within(experiment, end.round);
                     let mut intent = Intent::new(profile.clone(), file.clone(), wishes, (self.clock)())?;
                     intent.make_free(self.store, self.results).await;
                     intent
@@ -316,11 +316,13 @@ async fn until_closed<T>(
 
 impl Wishes {
     /// With what the experiment says where nothing else is wished.
-    fn within(mut self, budget: &crate::profile::ExperimentBudget, experiment: &str, round: i64) -> Self {
+    fn within(mut self, experiment: &crate::profile::Experiment, round: i64) -> Self {
+        let budget = &experiment.budget;
         self.budget.trials = self.budget.trials.or(budget.trials);
         self.budget.pairs = self.budget.pairs.or(budget.pairs);
         self.budget.time = self.budget.time.or(budget.time);
-        self.of = Some((experiment.to_owned(), round));
+        self.of = Some((experiment.name.clone(), round));
+        self.memory = experiment.memory;
         self
     }
 }

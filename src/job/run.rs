@@ -4,18 +4,17 @@ use std::{
     sync::Arc,
 };
 
-use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
-use super::{Intent, JobError, TargetLock, lock::shared_key, stored_time};
+use super::{Intent, JobError, TargetLock, lock::shared_key};
 use crate::{
     export,
     model::{Provenance, Recommendation},
     profile::Profile,
     report::{self, ReportedTrial},
     store::{self, Hold, NewRun, RunStatus, Store, Task, TrialRecord},
-    tune::{self, Choice, Event, Session, Stage, TuneError},
+    tune::{self, Choice, Event, Memory, Session, Stage, TuneError},
 };
 
 /// Where a run is made, and what ends it.
@@ -160,11 +159,21 @@ impl Job<'_> {
             search_trials: 0,
             stopped_because: String::new(),
         };
-        if intent.target.is_some() {
+        let recalled = if intent.target.is_some() {
             store.set_status(&intent.id, RunStatus::Running).await?;
+            intent.recalled.clone()
         } else {
-            store.begin_run(&new_run(intent, &provenance, stage)).await?;
-        }
+            let mut run = new_run(intent, &provenance, stage);
+            if intent.wishes.memory {
+                run.recalled = Some(tune::recall(store, &run, profile.instances).await?);
+            }
+            store.begin_run(&run).await?;
+            run.recalled
+        };
+        let memory = match &recalled {
+            Some(recalled) => Some(Memory::read(store, &intent.began, recalled).await?),
+            None => None,
+        };
         let plan = tune::session_plan(profile, &provenance, stage.free_connections(), intent.stored.len());
         events(Event::Planned(Box::new(plan)));
         let mut warnings = stage.warnings().to_vec();
@@ -186,10 +195,13 @@ impl Job<'_> {
             target: stage.target(),
             stored: intent.stored.clone(),
             warnings,
+            memory,
             cancel: self.cancel,
             events,
         };
         let recommendation = session.run().await?;
+        // First, for a run that has ended is not gone on with.
+        tune::keep(store, &intent.began, &recommendation).await?;
         // The answer is in the store before the files are written: a full disk must not cost it.
         store.finish_run(&intent.id, &recommendation).await?;
         let files = write(store, intent, &recommendation, folder).await?;
@@ -248,7 +260,7 @@ fn new_run(intent: &Intent, provenance: &Provenance, stage: &Stage) -> NewRun {
     let wishes = &intent.wishes;
     NewRun {
         id: intent.id.clone(),
-        started_at: stored_time(Timestamp::now()),
+        started_at: intent.began.clone(),
         profile_name: intent.profile.name.clone(),
         profile_file: intent.profile_file.clone(),
         profile_source: intent.profile.source.clone(),
@@ -268,5 +280,6 @@ fn new_run(intent: &Intent, provenance: &Provenance, stage: &Stage) -> NewRun {
         seconds: wishes.budget.time.map(|time| time.as_secs_f64()),
         experiment: wishes.of.as_ref().map(|(experiment, _)| experiment.clone()),
         round: wishes.of.as_ref().map(|(_, round)| *round),
+        recalled: None,
     }
 }

@@ -12,6 +12,7 @@ mod fault;
 pub(crate) mod figures;
 mod interval;
 mod measurement;
+mod memory;
 mod observed;
 mod pacing;
 mod recommendation;
@@ -36,6 +37,7 @@ pub use measurement::{
     Acquisition, BreakerCounts, BreakerState, ConnectionCounts, Cpu, Ended, ErrorClass, ErrorCount, FaultRecord,
     Latency, Measurement, OpenLoop, Recovery, Requests, UnderFaults, Utilisation, WarmUp,
 };
+pub use memory::{Challenger, Drift, Drifting, Judged, Memory, StandingOutcome};
 pub use observed::{Nature, Observed, ObservedParameter, ObservedStatement};
 pub use pacing::{Offered, Pacing, Stage};
 pub use recommendation::{

@@ -1,9 +1,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
-use super::{Estimate, Evidence, Interval, Limits, Setting, Settings, SimulationEvidence, Value};
+use super::{Estimate, Evidence, Interval, Limits, Memory, Setting, Settings, SimulationEvidence, Value};
 
-/// What a run concludes. Everything in it was measured in that run; no part of it depends on the clock.
+/// What a run concludes. Everything in it but its [`Memory`] was measured in that run; no part of it depends on the clock.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Recommendation {
     /// How the run was done, enough to repeat it.
@@ -31,6 +31,9 @@ pub struct Recommendation {
     pub insights: Vec<Insight>,
     /// What a reader must know before trusting the answer (a saturated load generator, disturbed trials, a cut range).
     pub warnings: Vec<String>,
+    /// What earlier runs had to do with it, where the run was to know of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory: Option<Memory>,
 }
 
 impl Recommendation {

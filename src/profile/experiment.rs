@@ -42,6 +42,8 @@ pub struct Experiment {
     pub schedule: Option<Schedule>,
     /// What to do with an answer.
     pub answer: AnswerFiles,
+    /// Whether its runs know of earlier ones on the same target and profile.
+    pub memory: bool,
 }
 
 /// Where an experiment's target comes from: never from its own text, if it has a secret.
@@ -116,8 +118,12 @@ fn experiment(root: Node) -> Result<Experiment, Problem> {
     let budget = budget(map.take("budget"))?;
     let schedule = map.take("schedule").map(schedule).transpose()?;
     let answer = answer(map.take("answer"))?;
+    let memory = map.take("memory").map_or(Ok(true), |entry| match entry.node.kind {
+        Kind::Truth(memory) => Ok(memory),
+        _ => Err(entry.wrong("true (runs know of earlier ones) or false (each is as if it were the first)")),
+    })?;
     map.end()?;
-    Ok(Experiment { name, about, profiles, target, budget, schedule, answer })
+    Ok(Experiment { name, about, profiles, target, budget, schedule, answer, memory })
 }
 
 /// A name that can be a folder's, a unit's and a word of an address.

@@ -7,7 +7,7 @@ use super::{
     markdown::{Align, table, text},
     metrics, simulation, verdict_sentence, words,
 };
-use crate::model::{DecidedBy, Estimate, Provenance, Recommendation, Row, Unit, Verdict};
+use crate::model::{DecidedBy, Estimate, Provenance, Recommendation, Row, StandingOutcome, Unit, Verdict};
 
 /// The page that tells a run to a person, in Markdown: the answer first, then what it rests on, then how it was done.
 ///
@@ -54,6 +54,7 @@ pub(super) fn sections(recommendation: &Recommendation, trials: &[ReportedTrial<
             .map(|insight| format!("**{}.** {}\n", text(insight.title.trim_end_matches('.')), text(&insight.text)));
         sections.push(("Also learnt", told.collect::<Vec<_>>().join("\n")));
     }
+    sections.extend(earlier(recommendation).map(|told| ("Nights before", told)));
     sections.push(("How it was done", how(provenance, trials)));
     sections.push(("How to repeat it", repeat(provenance)));
     sections
@@ -154,6 +155,49 @@ fn verification(recommendation: &Recommendation) -> Option<String> {
         }),
         table(&[("", Align::Left), ("value [95 % interval]", Align::Right)], &rows)
     ))
+}
+
+/// What earlier runs had to do with the answer.
+fn earlier(recommendation: &Recommendation) -> Option<String> {
+    let memory = recommendation.memory.as_ref()?;
+    let ratio = |ratio: Estimate| format!("{:.3} [{:.3}, {:.3}]", ratio.value, ratio.interval.low, ratio.interval.high);
+    let mut items = Vec::new();
+    let runs = memory.runs.iter().map(|run| text(run)).collect::<Vec<_>>().join(", ");
+    let p = memory
+        .p_value
+        .map_or(String::new(), |p| if p < 0.01 { format!(" (p = {p:.0e})") } else { format!(" (p = {p:.2})") });
+    items.push(match (memory.runs.is_empty(), memory.dropped) {
+        (true, _) => "The search knew of no earlier run.".to_owned(),
+        (false, false) => format!("The search began with the trials of {runs}, which the first trials agree with{p}."),
+        (false, true) => format!("The trials of {runs} were dropped: the first trials disagree with them{p}."),
+    });
+    if let Some(judged) = &memory.standing {
+        let stood = text(&words::named(recommendation, &judged.settings));
+        let since = format!("since {} (run {})", text(&judged.since), text(&judged.run));
+        items.push(match judged.outcome {
+            StandingOutcome::First => format!("{stood} is recommended from now on; nothing stood before."),
+            StandingOutcome::Stands => format!("{stood} stands {since}."),
+            StandingOutcome::Replaced => format!("{stood} stood {since}, and is replaced."),
+            StandingOutcome::Withdrawn => format!("{stood} stood {since}, and is withdrawn."),
+        });
+        if judged.outcome != StandingOutcome::First {
+            items.extend(
+                judged.against_in_use.map(|found| {
+                    format!("Throughput of what stood over that of the settings in use: {}.", ratio(found))
+                }),
+            );
+        }
+        items.extend(judged.challenger.as_ref().map(|challenger| {
+            format!(
+                "{} was set against what stood, in {}: throughput ratio {}. What stands is replaced only if a gain of more than 2 % is \
+                 sure at a level of 0.5 %, because it is asked night after night.",
+                text(&words::named(recommendation, &challenger.settings)),
+                words::so_many_pairs(challenger.pairs),
+                ratio(challenger.ratio)
+            )
+        }));
+    }
+    Some(items.iter().flat_map(|item| ["- ", item, "\n"]).collect())
 }
 
 fn how(provenance: &Provenance, trials: &[ReportedTrial<'_>]) -> String {

@@ -2,7 +2,8 @@ use std::time::Duration;
 
 use super::{ReportedTrial, figures, samples, summary_md, table, timeline_in_words, verdict_sentence};
 use crate::model::{
-    DecidedBy, Estimate, Fault, FaultKind, Interval, Measurement, Recommendation, Setting, Settings, Value, Verdict,
+    Challenger, DecidedBy, Estimate, Fault, FaultKind, Interval, Judged, Measurement, Memory, Recommendation, Setting,
+    Settings, StandingOutcome, Value, Verdict,
 };
 
 fn summary(recommendation: &Recommendation) -> String {
@@ -126,6 +127,36 @@ fn a_verification_that_was_clear_early_says_so() {
         page.contains("in 3 pairs of new trials (of at most 6: the planned look after half of them was clear"),
         "{page}"
     );
+}
+
+#[test]
+fn what_stands_is_told_with_its_run_and_its_day() {
+    let estimate = |value: f64| Estimate { value, interval: Interval { low: value - 0.03, high: value + 0.03 } };
+    let told = |outcome| {
+        let mut recommendation = samples::better();
+        let in_use =
+            recommendation.rows.iter().fold(Settings::default(), |all, row| all.with(row.setting, row.was.clone()));
+        let stood = in_use.with(Setting::MaxConnections, Value::Count(22));
+        let settings = recommendation.settings();
+        recommendation.memory = Some(Memory {
+            runs: vec!["night-2".to_owned(), "night-1".to_owned()],
+            p_value: Some(0.41),
+            dropped: false,
+            standing: Some(Judged {
+                outcome,
+                settings: if outcome == StandingOutcome::Stands { settings.clone() } else { stood },
+                run: "night-1".to_owned(),
+                since: "2026-11-01T01:30:00Z".to_owned(),
+                against_in_use: Some(estimate(1.1)),
+                challenger: Some(Challenger { settings, ratio: estimate(1.08), pairs: 12 }),
+            }),
+            drift: vec![],
+        });
+        let page = summary(&recommendation);
+        let nights = page.split("## Nights before").nth(1).unwrap().split("##").next().unwrap();
+        format!("{}\n{nights}", verdict_sentence(&recommendation))
+    };
+    insta::assert_snapshot!([StandingOutcome::Stands, StandingOutcome::Replaced].map(told).join("\n"));
 }
 
 #[test]

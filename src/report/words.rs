@@ -2,7 +2,8 @@
 
 use super::{fault_in_words, figures};
 use crate::model::{
-    DecidedBy, ErrorClass, Estimate, Fault, Interval, Recommendation, Row, Setting, Unit, Value, Verdict, Verification,
+    DecidedBy, ErrorClass, Estimate, Fault, Interval, Recommendation, Row, Setting, Settings, StandingOutcome, Unit,
+    Value, Verdict, Verification,
 };
 
 /// The longest text of the terminal's last column: with the others it fits 120 columns.
@@ -75,12 +76,60 @@ pub(crate) fn error(class: ErrorClass) -> &'static str {
 /// The answer of a run in one plain sentence.
 #[must_use]
 pub fn verdict_sentence(recommendation: &Recommendation) -> String {
+    let stood = standing_sentence(recommendation).map(|told| format!(" {told}")).unwrap_or_default();
     match &recommendation.verdict {
-        Verdict::Better => better(recommendation),
+        Verdict::Better => better(recommendation) + &stood,
         Verdict::Simulated { reason } => format!("Use {}. {}.", simulated(recommendation), without_stop(reason)),
         Verdict::Keep { reason } => format!("Keep the settings in use: {}.", without_stop(reason)),
         Verdict::Infeasible { reason } => format!("No settings keep the limits: {}.", without_stop(reason)),
     }
+}
+
+/// What became of settings that stood recommended when others or the same are recommended now: since when and by which run.
+fn standing_sentence(recommendation: &Recommendation) -> Option<String> {
+    let judged = recommendation.memory.as_ref()?.standing.as_ref()?;
+    let since = format!("since {} (run {})", one_line(day(&judged.since)), one_line(&judged.run));
+    let change = |ratio: Estimate| {
+        let Interval { low, high } = ratio.interval;
+        let change = Estimate { value: ratio.value - 1.0, interval: Interval { low: low - 1.0, high: high - 1.0 } };
+        figures::change_interval(change)
+    };
+    match judged.outcome {
+        StandingOutcome::Stands => Some(format!("That stands {since}.")),
+        StandingOutcome::Replaced => {
+            let against = match (&judged.challenger, judged.against_in_use) {
+                (Some(challenger), _) if challenger.ratio.value > 1.0 => {
+                    format!("{} {} against it", change(challenger.ratio), counted(recommendation))
+                }
+                (_, Some(ratio)) => {
+                    format!(
+                        "which is worse than the settings in use now: {} {}",
+                        change(ratio),
+                        counted(recommendation)
+                    )
+                }
+                (_, None) => "which serves less now".to_owned(),
+            };
+            let stood = named(recommendation, &judged.settings);
+            Some(format!("It replaces {stood}, recommended {since}: {against}."))
+        }
+        StandingOutcome::First | StandingOutcome::Withdrawn => None,
+    }
+}
+
+/// The date of a time.
+fn day(time: &str) -> &str {
+    time.split('T').next().unwrap_or_default()
+}
+
+/// Settings by what they differ in from those in use: `max_connections 20`.
+pub(crate) fn named(recommendation: &Recommendation, settings: &Settings) -> String {
+    let differing = recommendation.rows.iter().map(|row| (row, settings.get(row.setting)));
+    let named: Vec<String> = differing
+        .filter(|(row, now)| row.was != **now)
+        .map(|(row, now)| format!("{} {}", row.setting, value(now)))
+        .collect();
+    if named.is_empty() { "the settings in use".to_owned() } else { named.join(", ") }
 }
 
 /// What the loss of a day is called where its change is told.
@@ -124,13 +173,14 @@ fn better(recommendation: &Recommendation) -> String {
         Some(found) => {
             let change = found.ratio.value - 1.0;
             format!(
-                "{} {} {} [{:+.1}, {:+.1} %],{} verified in {}; success rate {} against {}",
+                "{} {} {} [{:+.1}, {:+.1} %],{} {} in {}; success rate {} against {}",
                 figures::size(change),
                 if change < 0.0 { "less" } else { "more" },
                 counted(recommendation),
                 figures::tenths_of_percent(found.ratio.interval.low - 1.0),
                 figures::tenths_of_percent(found.ratio.interval.high - 1.0),
                 if found.by_faults_alone { " by what is served under faults alone," } else { "" },
+                if stands(recommendation) { "seen again" } else { "verified" },
                 pairs(found),
                 figures::share(found.success_now.value),
                 figures::share(found.success_was.value)
@@ -145,6 +195,12 @@ fn better(recommendation: &Recommendation) -> String {
     let beside = simulated(recommendation);
     let beside = if beside.is_empty() { beside } else { format!(" Beside it, use {beside}.") };
     format!("Use {}: {evidence}.{beside}", changes(recommendation))
+}
+
+/// Whether what is recommended was recommended before.
+fn stands(recommendation: &Recommendation) -> bool {
+    let judged = recommendation.memory.as_ref().and_then(|memory| memory.standing.as_ref());
+    judged.is_some_and(|judged| judged.outcome == StandingOutcome::Stands)
 }
 
 /// What the settings of one pool come to where several share the server.
@@ -216,9 +272,13 @@ pub(crate) fn pairs(found: &Verification) -> String {
     let Verification { pairs, planned, .. } = found;
     match planned {
         Some(planned) => format!("{pairs} of at most {planned} pairs, by when it was clear"),
-        None if *pairs == 1 => "1 pair".to_owned(),
-        None => format!("{pairs} pairs"),
+        None => so_many_pairs(*pairs),
     }
+}
+
+/// A number of pairs.
+pub(crate) fn so_many_pairs(pairs: u32) -> String {
+    if pairs == 1 { "1 pair".to_owned() } else { format!("{pairs} pairs") }
 }
 
 fn without_stop(reason: &str) -> String {

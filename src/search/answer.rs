@@ -111,6 +111,21 @@ fn recommend(surrogate: &Surrogate, cube: &Cube, chosen: &Point, baseline: &Poin
     }
 }
 
+/// What is to be said of settings that are not the search's choice.
+pub(super) fn assess(
+    surrogate: &Surrogate,
+    cube: &Cube,
+    rows: &[Row],
+    config: &Config,
+    chosen: &Point,
+) -> Recommendation {
+    let mut rng = ChaCha8Rng::seed_from_u64(config.seed ^ (0xa55e_0000 + rows.len() as u64));
+    let baseline = cube.baseline();
+    let known = [baseline.clone(), chosen.clone()].into_iter().chain(rows.iter().map(|row| row.point.clone()));
+    let points = pool(cube, known, 512, &mut rng);
+    recommend(surrogate, cube, chosen, &baseline, &points)
+}
+
 fn effect(
     surrogate: &Surrogate,
     cube: &Cube,

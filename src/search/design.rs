@@ -8,7 +8,7 @@ use super::{
     cube::Cube,
     types::{Config, Proposal, Reason},
 };
-use crate::stats::real;
+use crate::{model::Settings, stats::real};
 
 /// Trials from one repeat of the baseline to the next.
 pub(super) const BASELINE_EVERY: usize = 7;
@@ -51,5 +51,20 @@ pub(super) fn start(cube: &Cube, config: &Config) -> Vec<Proposal> {
     let spread = points.take(n_spread).map(|point| Proposal { settings: point.settings, reason: Reason::Sobol });
     proposals.extend(spread);
     proposals.truncate((config.max_trials / 2).max(2));
+    proposals
+}
+
+/// How many trials of [`start`] a search makes that knows earlier ones: the baseline twice, and three sizes that span the range.
+const ENOUGH: usize = 5;
+
+/// [`start`] with settings that were recommended before behind the first trial; only the beginning of it where `knows`.
+pub(super) fn start_with(cube: &Cube, config: &Config, standing: Option<&Settings>, knows: bool) -> Vec<Proposal> {
+    let mut proposals = start(cube, config);
+    if knows {
+        proposals.truncate(ENOUGH);
+    }
+    if let Some(settings) = standing.filter(|settings| **settings != cube.baseline().settings) {
+        proposals.insert(1, Proposal { settings: settings.clone(), reason: Reason::Standing });
+    }
     proposals
 }

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     curve::Scalability,
-    stats::{normal_cdf, real},
+    stats::{chi_squared_above, normal_cdf, real},
 };
 
 /// What is known about a quantity at the points tried.
@@ -21,6 +21,10 @@ pub(super) struct Data {
     pub(super) values: Vec<f64>,
     /// Known variance of each value, to which the learned noise is added or by which it is scaled.
     pub(super) variances: Vec<f64>,
+    /// What each value's noise is multiplied by.
+    pub(super) inflations: Vec<f64>,
+    /// The earlier night that each value is of, from 1; 0 for those of this search.
+    pub(super) nights: Vec<usize>,
 }
 
 /// The shape of the process; what is a [`LogNormal`] is learned.
@@ -75,6 +79,8 @@ pub(super) enum Noise {
     Scaled(LogNormal),
 }
 
+/// Variance of what all values of an earlier night have in common: the error of the level that they are relative to.
+const NIGHT: f64 = 0.01;
 /// Length scale of joint effects.
 const JOINT_LENGTH: f64 = 1.2;
 /// Length scale of the drift, in trials.
@@ -293,6 +299,34 @@ impl Process {
         (mean, cross, variance)
     }
 
+    /// Probability of values at least as far as `values` from what is expected at `points` in trials one after the other at
+    /// `times`, each value with its own known variance; a level that they all share may differ as those of nights do.
+    ///
+    /// A χ² test of each draw; the mean of their p-values.
+    pub(super) fn plausible(&self, points: &[Point], times: &[f64], values: &[f64], variances: &[f64]) -> f64 {
+        let (bases, own) = (self.bases(points), self.bases_between(points, points));
+        let freedom = real(values.len());
+        let of_draw = |draw: usize| {
+            let belief = self.belief(draw, points, &bases);
+            let parameters = &self.draws[draw].parameters;
+            let mut covariance = self.prior(draw, &own) - belief.whitened.tr_mul(&belief.whitened);
+            for i in 0..values.len() {
+                for j in 0..values.len() {
+                    covariance[(i, j)] += NIGHT + parameters.drift * matern((times[i] - times[j]).abs() / DRIFT_LENGTH);
+                }
+                covariance[(i, i)] += parameters.row_noise(&self.form, variances[i]) + 1e-9;
+            }
+            let residuals = DVector::from_iterator(
+                values.len(),
+                values.iter().zip(&belief.means).map(|(value, mean)| value - mean),
+            );
+            let distance = covariance.cholesky().map(|cholesky| residuals.dot(&cholesky.solve(&residuals)));
+            distance.map(|distance| chi_squared_above(distance, freedom))
+        };
+        let found: Vec<f64> = (0..self.n_draws()).filter_map(of_draw).collect();
+        if found.is_empty() { 1.0 } else { found.iter().sum::<f64>() / real(found.len()) }
+    }
+
     /// Variance of the noise of one more plain trial under draw `draw`.
     pub(super) fn noise(&self, draw: usize) -> f64 {
         self.draws[draw].parameters.row_noise(&self.form, 0.0)
@@ -311,7 +345,13 @@ fn condition(
         kernel.zip_apply(drift, |total, value| *total += parameters.drift * value);
     }
     for (row, variance) in data.variances.iter().enumerate() {
-        kernel[(row, row)] += parameters.row_noise(form, *variance) + 1e-9;
+        kernel[(row, row)] += parameters.row_noise(form, *variance) * data.inflations[row] + 1e-9;
+    }
+    // Those of this search come first, and have nothing of the kind.
+    for row in (0..data.nights.len()).filter(|row| data.nights[*row] > 0) {
+        for other in (0..data.nights.len()).filter(|other| data.nights[*other] == data.nights[row]) {
+            kernel[(row, other)] += NIGHT;
+        }
     }
     let residuals = DVector::from_iterator(
         data.values.len(),

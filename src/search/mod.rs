@@ -9,12 +9,15 @@
 //! plus a Gaussian process over all settings, plus a slow drift in time, plus noise; the success rate has a Gaussian
 //! process on the logit scale. Their parameters are sampled and not fixed at a best fit, so that the intervals count
 //! what twenty noisy trials leave unknown.
+//!
+//! A search may be begun with what earlier ones of the same space were told ([`Search::recalling`]). Then it also depends on that.
 
 mod acquire;
 mod answer;
 mod candidates;
 mod cube;
 mod design;
+mod earlier;
 mod gp;
 mod hyper;
 mod mixture;
@@ -24,5 +27,6 @@ mod types;
 
 pub use session::Search;
 pub use types::{
-    Answer, Config, Decision, Effect, Infeasible, Outcome, Proposal, Reason, Recommendation, Step, StopReason,
+    Agreement, Answer, Config, Decision, Earlier, Effect, Infeasible, Outcome, Proposal, Reason, Recommendation, Step,
+    StopReason,
 };

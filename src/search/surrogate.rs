@@ -17,11 +17,26 @@ const DRAWS: usize = 24;
 /// Fresh trials whose mean the stated interval of a throughput covers.
 const FRESH: f64 = 8.0;
 
-/// A trial told.
+/// A trial told, or what several of an earlier night say together.
 #[derive(Clone, Debug)]
 pub(super) struct Row {
     pub(super) point: Point,
     pub(super) outcome: Outcome,
+    /// What makes it one of an earlier night.
+    pub(super) past: Option<Past>,
+}
+
+/// What a row of an earlier night has besides.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Past {
+    /// The night, from 1.
+    pub(super) night: usize,
+    /// The throughput of that night's settings in use, which its own is relative to.
+    pub(super) level: f64,
+    /// How many trials it is the mean of.
+    pub(super) trials: f64,
+    /// What the variance of its noise is multiplied by.
+    pub(super) inflation: f64,
 }
 
 /// The processes for throughput, success rate and latency.
@@ -57,8 +72,9 @@ impl Surrogate {
     /// Learns from all trials; `None` when none had any throughput.
     pub(super) fn learn(cube: &Cube, rows: &[Row], config: &Config) -> Option<Self> {
         let mut rng = ChaCha8Rng::seed_from_u64(config.seed ^ (0x5eed_0000 + rows.len() as u64));
+        let running =
+            |row: &&Row| row.past.is_none() && row.outcome.throughput > 0.0 && row.outcome.throughput.is_finite();
         let baseline = cube.baseline();
-        let running = |row: &&Row| row.outcome.throughput > 0.0 && row.outcome.throughput.is_finite();
         let at_baseline: Vec<f64> = rows
             .iter()
             .filter(running)
@@ -69,14 +85,10 @@ impl Surrogate {
             0 => rows.iter().find(running)?.outcome.throughput,
             n => at_baseline.iter().sum::<f64>() / real(n),
         };
-        let data = gather(rows, |outcome| {
-            let speed = outcome.throughput / scale;
-            (speed > 0.0 && speed.is_finite()).then(|| {
-                (speed.ln(), outcome.throughput_error.filter(|error| error.is_finite()).unwrap_or(0.0).powi(2))
-            })
-        });
+        let data = speeds(rows, scale);
         let speed = Process::learn(speed_form(cube), &data, DRAWS, &mut rng);
-        let success = gather(rows, |outcome| {
+        // Of several trials together the counts are sums, so that their noise is what it is.
+        let success = gather(rows, false, |Row { outcome, .. }| {
             let (succeeded, failed) = (real_count(outcome.succeeded) + 0.5, real_count(outcome.failed) + 0.5);
             Some(((succeeded / failed).ln(), 1.0 / succeeded + 1.0 / failed))
         });
@@ -84,11 +96,11 @@ impl Surrogate {
         let mut limits =
             vec![Limit { process: Process::learn(success_form(threshold), &success, DRAWS, &mut rng), threshold }];
         let latency =
-            gather(rows, |outcome| outcome.latency_margin.filter(|m| m.is_finite()).map(|margin| (margin, 0.0)));
+            gather(rows, true, |row| row.outcome.latency_margin.filter(|m| m.is_finite()).map(|margin| (margin, 0.0)));
         if !latency.values.is_empty() {
             limits.push(Limit { process: Process::learn(latency_form(), &latency, DRAWS, &mut rng), threshold: 0.0 });
         }
-        Some(Self { speed, limits, scale, now: real(rows.len()) })
+        Some(Self { speed, limits, scale, now: real(rows.iter().filter(|row| row.past.is_none()).count()) })
     }
 
     /// The time of the next trial.
@@ -168,14 +180,46 @@ impl Limit {
     }
 }
 
-fn gather(rows: &[Row], pick: impl Fn(&Outcome) -> Option<(f64, f64)>) -> Data {
-    let mut data = Data { points: vec![], times: vec![], values: vec![], variances: vec![] };
-    for (time, row) in rows.iter().enumerate() {
-        if let Some((value, variance)) = pick(&row.outcome) {
+/// Whether trials of tonight are what rows of earlier nights let expect: the probability of trials at least as far from it. 1 where
+/// either side says nothing.
+pub(super) fn plausible(cube: &Cube, earlier: &[Row], tonight: &[Row], config: &Config) -> f64 {
+    let mut rng = ChaCha8Rng::seed_from_u64(config.seed ^ (0xa9ee_0000 + tonight.len() as u64));
+    let at_baseline = tonight.iter().filter(|row| row.point.at == cube.baseline().at).map(|row| row.outcome.throughput);
+    let at_baseline: Vec<f64> = at_baseline.filter(|rate| *rate > 0.0 && rate.is_finite()).collect();
+    let past = speeds(earlier, 1.0);
+    if at_baseline.is_empty() || past.values.is_empty() {
+        return 1.0;
+    }
+    let now = speeds(tonight, at_baseline.iter().sum::<f64>() / real(at_baseline.len()));
+    let process = Process::learn(speed_form(cube), &past, DRAWS, &mut rng);
+    process.plausible(&now.points, &now.times, &now.values, &now.variances)
+}
+
+/// ln of throughput: of tonight over `scale`, of an earlier night over that night's own.
+fn speeds(rows: &[Row], scale: f64) -> Data {
+    gather(rows, true, |Row { outcome, past, .. }| {
+        let speed = outcome.throughput / past.map_or(scale, |past| past.level);
+        (speed > 0.0 && speed.is_finite())
+            .then(|| (speed.ln(), outcome.throughput_error.filter(|error| error.is_finite()).unwrap_or(0.0).powi(2)))
+    })
+}
+
+/// How far apart rows of earlier nights lie in time, so that the drift has nothing to do with any of them: it is in their noise.
+const FAR: f64 = 1e4;
+
+/// What a process learns from. `averaged` says whether a row of several trials has their mean, whose noise is so much less.
+fn gather(rows: &[Row], averaged: bool, pick: impl Fn(&Row) -> Option<(f64, f64)>) -> Data {
+    let mut data =
+        Data { points: vec![], times: vec![], values: vec![], variances: vec![], inflations: vec![], nights: vec![] };
+    for (place, row) in rows.iter().enumerate() {
+        if let Some((value, variance)) = pick(row) {
             data.points.push(row.point.clone());
-            data.times.push(real(time));
+            data.times.push(if row.past.is_some() { -FAR * real(place + 1) } else { real(place) });
             data.values.push(value);
             data.variances.push(variance);
+            data.nights.push(row.past.map_or(0, |past| past.night));
+            data.inflations
+                .push(row.past.map_or(1.0, |past| past.inflation / if averaged { past.trials } else { 1.0 }));
         }
     }
     data

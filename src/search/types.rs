@@ -44,6 +44,24 @@ pub struct Outcome {
     pub latency_margin: Option<f64>,
 }
 
+/// What an earlier search of the same space was told, on the same target.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Earlier {
+    /// Days from then to now; older trials count less.
+    pub days: f64,
+    /// Its trials. Those of the settings in use are what the others are relative to, so that a faster machine is no difference.
+    pub trials: Vec<(Settings, Outcome)>,
+}
+
+/// Whether the first trials of a search are what earlier ones let expect.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Agreement {
+    /// Probability of trials at least as far from what was expected, if nothing has changed.
+    pub p_value: f64,
+    /// Whether what earlier searches were told goes on to count.
+    pub agrees: bool,
+}
+
 /// What to do next.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Step {
@@ -68,6 +86,8 @@ pub struct Proposal {
 pub enum Reason {
     /// The settings in use today, repeated against drift.
     Baseline,
+    /// Settings that were recommended before.
+    Standing,
     /// A pool size that the throughput curve needs.
     Curve,
     /// A point of a low-discrepancy sequence, for an overview.

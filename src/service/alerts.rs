@@ -42,75 +42,83 @@ pub(super) fn start(hub: &Arc<Hub>) -> Result<Sender, ServiceError> {
 
 /// What was alerted of, so that what stays as it is is not told again and again.
 #[derive(Default)]
-pub(super) struct Told24 {
+pub(super) struct Past {
     last: Mutex<BTreeMap<(AlertKind, String), (String, Timestamp)>>,
 }
 
-impl Told24 {
-    /// The alert for what has happened, if it is one and news.
-    pub(super) fn alert(&self, told: &Told, now: Timestamp) -> Option<Alert> {
-        let alert = of(told, now)?;
-        let key = (alert.kind, alert.source.clone());
+impl Past {
+    /// The alerts for what has happened, as far as they are news.
+    pub(super) fn alerts(&self, told: &Told, now: Timestamp) -> Vec<Alert> {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((title, at)) = last.get(&key)
-            && *title == alert.title
-            && now.duration_since(*at) < AGAIN
-        {
-            return None;
-        }
-        last.insert(key, (alert.title.clone(), now));
-        Some(alert)
+        let mut alerts = of(told, now);
+        alerts.retain(|alert| {
+            let key = (alert.kind, alert.source.clone());
+            // What is recommended is news when it is something else; what is wrong is still wrong the next day.
+            let lasts = alert.kind == AlertKind::Recommendation;
+            let known = last
+                .get(&key)
+                .is_some_and(|(title, at)| *title == alert.title && (lasts || now.duration_since(*at) < AGAIN));
+            if !known {
+                last.insert(key, (alert.title.clone(), now));
+            }
+            !known
+        });
+        alerts
     }
 }
 
-fn of(told: &Told, now: Timestamp) -> Option<Alert> {
-    let make = |kind: AlertKind, source: &str, run: Option<&String>, title: String, text: String| {
-        Some(Alert { kind, at: job::stored_time(now), title, text, source: source.to_owned(), run: run.cloned() })
+fn of(told: &Told, now: Timestamp) -> Vec<Alert> {
+    let make = |kind: AlertKind, source: &str, run: Option<&String>, title: String, text: String| Alert {
+        kind,
+        at: job::stored_time(now),
+        title,
+        text,
+        source: source.to_owned(),
+        run: run.cloned(),
     };
     match told {
-        Told::RunFinished { run, experiment, success_in_use: Some(success), verdict, .. } if *success < LEAST => make(
-            AlertKind::Success,
-            experiment,
-            Some(run),
-            format!("{:.2} % of requests succeed with the settings in use", success * 100.0),
-            format!("Fewer than 99 %. {verdict}"),
-        ),
-        Told::RunFinished { run, experiment, change: true, verdict, .. } => make(
-            AlertKind::Recommendation,
-            experiment,
-            Some(run),
-            "other settings are recommended".to_owned(),
-            verdict.clone(),
-        ),
-        Told::RunStopped { run, experiment, interrupted: false, error } => make(
-            AlertKind::RunFailed,
-            experiment,
-            run.as_ref(),
-            "a run ended without an answer".to_owned(),
-            error.clone(),
-        ),
+        Told::RunFinished { run, experiment, profile, recommends, withdrawn, drift, verdict, success_in_use } => {
+            let source = format!("{experiment}, profile {profile}");
+            let alert = |kind, title, text| make(kind, &source, Some(run), title, text);
+            let success = success_in_use.filter(|success| *success < LEAST).map(|success| {
+                let title = format!("{:.2} % of requests succeed with the settings in use", success * 100.0);
+                alert(AlertKind::Success, title, format!("Fewer than 99 %. {verdict}"))
+            });
+            let drift = (!drift.is_empty()).then(|| {
+                alert(AlertKind::Drift, "the settings in use have left their own history".to_owned(), drift.join("; "))
+            });
+            let news = match recommends {
+                Some(changes) => Some(format!("use {changes}")),
+                None if *withdrawn => Some("what stood recommended is withdrawn".to_owned()),
+                None => None,
+            };
+            let news = news.map(|title| alert(AlertKind::Recommendation, title, verdict.clone()));
+            success.into_iter().chain(drift).chain(news).collect()
+        }
+        Told::RunStopped { run, experiment, interrupted: false, error } => {
+            let title = "a run ended without an answer".to_owned();
+            vec![make(AlertKind::RunFailed, experiment, run.as_ref(), title, error.clone())]
+        }
         Told::RoundEnded { experiment, error: Some(error) } => {
-            make(AlertKind::RunFailed, experiment, None, "an experiment could not be run".to_owned(), error.clone())
+            let title = "an experiment could not be run".to_owned();
+            vec![make(AlertKind::RunFailed, experiment, None, title, error.clone())]
         }
         Told::Trial { run, experiment, phase, breaker_opened, trial, .. }
             if phase == "baseline" && *breaker_opened > 0 =>
         {
-            make(
+            vec![make(
                 AlertKind::Breaker,
                 experiment,
                 Some(run),
                 "the circuit breaker opens with the settings in use".to_owned(),
                 format!("It opened {breaker_opened} times in trial {trial}, in which nothing was broken on purpose."),
-            )
+            )]
         }
-        Told::FindingBegan { monitor, finding } if finding.severity == Severity::Serious => make(
-            AlertKind::Finding,
-            monitor,
-            None,
-            finding.title.clone(),
-            format!("{}. {}.", finding.evidence.join("; "), finding.remedy),
-        ),
-        _ => None,
+        Told::FindingBegan { monitor, finding } if finding.severity == Severity::Serious => {
+            let text = format!("{}. {}.", finding.evidence.join("; "), finding.remedy);
+            vec![make(AlertKind::Finding, monitor, None, finding.title.clone(), text)]
+        }
+        _ => Vec::new(),
     }
 }
 
@@ -122,41 +130,73 @@ mod tests {
         Told::RunStopped { run: None, experiment: "nightly".to_owned(), interrupted: false, error: error.to_owned() }
     }
 
+    fn finished(recommends: Option<&str>, success_in_use: Option<f64>) -> Told {
+        Told::RunFinished {
+            run: "r".to_owned(),
+            experiment: "nightly".to_owned(),
+            profile: "heavy".to_owned(),
+            recommends: recommends.map(str::to_owned),
+            withdrawn: false,
+            drift: Vec::new(),
+            verdict: "A sentence.".to_owned(),
+            success_in_use,
+        }
+    }
+
     fn at(hours: i64) -> Timestamp {
         Timestamp::from_second(hours * 3600).unwrap()
     }
 
-    #[test]
-    fn what_stays_so_is_told_once_a_day() {
-        let told = Told24::default();
-        assert_eq!(told.alert(&failed("down"), at(0)).unwrap().kind, AlertKind::RunFailed);
-        assert_eq!(told.alert(&failed("down"), at(23)), None);
-        assert!(told.alert(&failed("down"), at(24)).is_some());
+    fn titles(past: &Past, told: &Told, hours: i64) -> Vec<(AlertKind, String)> {
+        past.alerts(told, at(hours)).into_iter().map(|alert| (alert.kind, alert.title)).collect()
     }
 
     #[test]
-    fn an_interruption_and_a_keep_are_no_alerts() {
-        let told = Told24::default();
+    fn what_stays_wrong_is_told_once_a_day() {
+        let past = Past::default();
+        assert_eq!(past.alerts(&failed("down"), at(0))[0].kind, AlertKind::RunFailed);
+        assert_eq!(past.alerts(&failed("down"), at(23)), []);
+        assert_eq!(past.alerts(&failed("down"), at(24)).len(), 1);
+    }
+
+    #[test]
+    fn the_same_recommendation_is_told_once_and_another_one_again() {
+        let past = Past::default();
+        let news = |changes: &str| vec![(AlertKind::Recommendation, format!("use {changes}"))];
+        let told = |changes: &str, night: i64| titles(&past, &finished(Some(changes), None), night * 24);
+        assert_eq!(told("max_connections 20 instead of 30", 0), news("max_connections 20 instead of 30"));
+        assert_eq!(
+            (told("max_connections 20 instead of 30", 1), told("max_connections 20 instead of 30", 9)),
+            (vec![], vec![])
+        );
+        assert_eq!(told("max_connections 22 instead of 30", 10), news("max_connections 22 instead of 30"));
+        let Told::RunFinished { run, experiment, profile, drift, verdict, .. } = finished(None, None) else { return };
+        let withdrawn = Told::RunFinished {
+            run,
+            experiment,
+            profile,
+            drift,
+            verdict,
+            recommends: None,
+            withdrawn: true,
+            success_in_use: None,
+        };
+        assert_eq!(titles(&past, &withdrawn, 264)[0].1, "what stood recommended is withdrawn");
+    }
+
+    #[test]
+    fn an_interruption_and_a_keep_are_no_alerts_and_failed_requests_are() {
+        let past = Past::default();
         let interrupted = Told::RunStopped {
             run: None,
             experiment: "n".to_owned(),
             interrupted: true,
             error: "interrupted".to_owned(),
         };
-        let keep = |success| Told::RunFinished {
-            run: "r".to_owned(),
-            experiment: "n".to_owned(),
-            change: false,
-            verdict: "Keep.".to_owned(),
-            success_in_use: success,
-        };
-        for event in [interrupted, keep(None), keep(Some(0.999))] {
-            assert_eq!(told.alert(&event, at(0)), None);
+        for event in [interrupted, finished(None, None), finished(None, Some(0.999))] {
+            assert_eq!(past.alerts(&event, at(0)), []);
         }
-        let low = told.alert(&keep(Some(0.981)), at(0)).unwrap();
-        assert_eq!(
-            (low.kind, low.title.as_str()),
-            (AlertKind::Success, "98.10 % of requests succeed with the settings in use")
-        );
+        let low = titles(&past, &finished(None, Some(0.981)), 0);
+        assert_eq!(low, [(AlertKind::Success, "98.10 % of requests succeed with the settings in use".to_owned())]);
     }
 }

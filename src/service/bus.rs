@@ -74,8 +74,14 @@ pub enum Told {
         run: String,
         /// Its experiment.
         experiment: String,
-        /// Whether it recommends a change.
-        change: bool,
+        /// The profile that it tuned.
+        profile: String,
+        /// What it recommends to change, in words, if anything.
+        recommends: Option<String>,
+        /// Whether what stood recommended was withdrawn, with nothing in its place.
+        withdrawn: bool,
+        /// In what the settings in use have left their own history, as sentences.
+        drift: Vec<String>,
         /// The answer, as a sentence.
         verdict: String,
         /// Share of requests that succeeded with the settings in use, where pairs of trials have shown it.

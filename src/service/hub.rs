@@ -16,7 +16,7 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    alerts::Told24,
+    alerts::Past,
     bus::{Bus, Told},
     experiments::{self, Known},
     live::Live,
@@ -70,7 +70,7 @@ pub(super) struct Hub {
     pub(super) streams: AtomicUsize,
     /// Who sends alerts, once it has begun.
     alerts: Mutex<Option<Sender>>,
-    told: Told24,
+    past: Past,
     /// Whether this service runs what is due, and no other that shares its store.
     leads: AtomicBool,
     engine: CancellationToken,
@@ -110,7 +110,7 @@ impl Hub {
             cancel: CancellationToken::new(),
             streams: AtomicUsize::new(0),
             alerts: Mutex::default(),
-            told: Told24::default(),
+            past: Past::default(),
             leads: AtomicBool::new(false),
             engine: CancellationToken::new(),
             work: Mutex::default(),
@@ -123,12 +123,17 @@ impl Hub {
     /// Tells everybody, and counts it.
     pub(super) fn tell(&self, told: &Told) {
         self.metrics.count(told);
-        if let Some(sender) = &*lock(&self.alerts)
-            && let Some(alert) = self.told.alert(told, Timestamp::now())
-        {
-            sender.send(&alert);
+        // Also where nobody sends them: what was told before somebody did is no news.
+        let alerts = self.past.alerts(told, Timestamp::now());
+        if let Some(sender) = &*lock(&self.alerts) {
+            alerts.iter().for_each(|alert| sender.send(alert));
         }
         self.bus.tell(told);
+    }
+
+    /// Takes what has been told before this service began, so that it is no news.
+    pub(super) fn know(&self, told: &Told) {
+        self.past.alerts(told, self.started);
     }
 
     /// Sends alerts from now on.

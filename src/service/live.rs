@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::{bus::Told, hub::By};
 use crate::{
     job::{Done, RoundEvent, Stopped},
-    model::{Measurement, Settings, Verdict},
+    model::{Drift, Drifting, Estimate, Measurement, Recommendation, Settings, StandingOutcome},
     report::{self, ReportedTrial},
     tune::{Event, Phase, Plan},
 };
@@ -72,6 +72,41 @@ pub(super) struct Tried {
     measurement: Measurement,
 }
 
+/// What is told of a run that has its answer.
+pub(super) fn finished(experiment: String, of: &Recommendation) -> Told {
+    let changes = of.rows.iter().filter(|row| row.now != row.was);
+    let changes: Vec<String> =
+        changes.map(|row| format!("{} {} instead of {}", row.setting.name(), row.now, row.was)).collect();
+    let memory = of.memory.as_ref();
+    let outcome = memory.and_then(|memory| memory.standing.as_ref()).map(|judged| judged.outcome);
+    Told::RunFinished {
+        run: of.provenance.run.clone(),
+        experiment,
+        profile: of.provenance.profile.clone(),
+        recommends: (!changes.is_empty()).then(|| changes.join(", ")),
+        withdrawn: outcome == Some(StandingOutcome::Withdrawn),
+        drift: memory.map(|memory| memory.drift.iter().map(drift).collect()).unwrap_or_default(),
+        verdict: report::verdict_sentence(of),
+        success_in_use: of.verification.as_ref().map(|verified| verified.success_was.value),
+    }
+}
+
+fn drift(of: &Drift) -> String {
+    let what = match of.of {
+        Drifting::Throughput => "throughput",
+        Drifting::P95Query => "95th percentile of query time",
+    };
+    let percent = |ratio: f64| ratio * 100.0;
+    let Estimate { value, interval } = of.change;
+    format!(
+        "{what} with the settings in use is {:+.0} % [{:+.0}, {:+.0}] against the {} runs before",
+        percent(value),
+        percent(interval.low),
+        percent(interval.high),
+        of.runs
+    )
+}
+
 impl Live {
     pub(super) fn new(experiment: String, by: By, now: Timestamp, cancel: CancellationToken) -> Self {
         Self {
@@ -132,13 +167,7 @@ impl Live {
                 Some(Told::RunStarted { run: run.to_owned(), experiment, number, of })
             }
             RoundEvent::Of(event) => self.of_run(event),
-            RoundEvent::Done(Done { recommendation, .. }) => Some(Told::RunFinished {
-                run: recommendation.provenance.run.clone(),
-                experiment,
-                change: matches!(recommendation.verdict, Verdict::Better | Verdict::Simulated { .. }),
-                verdict: report::verdict_sentence(recommendation),
-                success_in_use: recommendation.verification.as_ref().map(|verified| verified.success_was.value),
-            }),
+            RoundEvent::Done(Done { recommendation, .. }) => Some(finished(experiment, recommendation)),
             RoundEvent::Stopped(Stopped { run, error }) => Some(Told::RunStopped {
                 run: run.clone(),
                 experiment,

@@ -196,8 +196,8 @@ impl Metrics {
             Told::Trial { phase, .. } => {
                 self.trials.get_or_create(&labels([("phase", phase)])).inc();
             }
-            Told::RunFinished { experiment, change, .. } => {
-                let outcome = if *change { "change" } else { "keep" };
+            Told::RunFinished { experiment, recommends, .. } => {
+                let outcome = if recommends.is_some() { "change" } else { "keep" };
                 self.runs.get_or_create(&labels([("experiment", experiment), ("outcome", outcome)])).inc();
             }
             Told::RunStopped { experiment, interrupted, .. } => {

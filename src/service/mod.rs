@@ -63,6 +63,12 @@ impl Service {
         let hub = Hub::new(ServiceConfig { bind, ..config }, token, store, Timestamp::now());
         hub.reload();
         let hub = Arc::new(hub);
+        for id in hub.store.newest_answers().await? {
+            let run = hub.store.run(&id).await?;
+            if let (Some(experiment), Some(recommendation)) = (run.intent.experiment, &run.recommendation) {
+                hub.know(&live::finished(experiment, recommendation));
+            }
+        }
         hub.alert_by(alerts::start(&hub)?);
         Ok(Self { hub, listener, _lock: lock })
     }

@@ -4,6 +4,7 @@
 //! This room does no I/O and reads no clock; where chance is needed a generator is passed in.
 
 mod binomial;
+mod departure;
 mod describe;
 mod normal;
 mod verify;
@@ -12,8 +13,12 @@ pub use binomial::{
     Sampled, clopper_pearson, clopper_pearson_lower, clopper_pearson_upper, clustered_success, design_effect,
     success_difference,
 };
+pub use departure::{Departure, departure};
 pub use describe::{mean, mean_estimate, quantile, ratio_estimate, real, sample_sd};
-pub use normal::{normal_cdf, normal_density, normal_quantile, standard_normal, student_quantile, student_two_sided};
+pub use normal::{
+    chi_squared_above, normal_cdf, normal_density, normal_quantile, standard_normal, student_quantile,
+    student_two_sided,
+};
 pub use verify::{Arm, Pair, Plan, Verdict, Verification, verify};
 
 /// Input from which no figure can be made.

@@ -2,6 +2,7 @@ use rand::{Rng, RngExt};
 use statrs::function::{
     beta::{beta_reg, inv_beta_reg},
     erf::{erfc, erfc_inv},
+    gamma::gamma_ur,
 };
 use std::f64::consts::{PI, SQRT_2};
 
@@ -41,6 +42,12 @@ pub fn student_two_sided(statistic: f64, freedom: f64) -> f64 {
     beta_reg(0.5 * freedom, 0.5, freedom / (freedom + statistic * statistic))
 }
 
+/// Probability that a χ² variable of `freedom` > 0 degrees of freedom is above `value`.
+#[must_use]
+pub fn chi_squared_above(value: f64, freedom: f64) -> f64 {
+    if value > 0.0 { gamma_ur(0.5 * freedom, 0.5 * value) } else { 1.0 }
+}
+
 /// A draw from the standard normal law (Box and Muller 1958).
 pub fn standard_normal(rng: &mut impl Rng) -> f64 {
     let radius = (-2.0 * (1.0 - rng.random::<f64>()).ln()).sqrt();
@@ -57,6 +64,7 @@ mod tests {
         assert!((normal_cdf(1.959_964) - 0.975).abs() < 1e-6);
         assert!((student_quantile(0.975, 4.0) - 2.776_445).abs() < 1e-4);
         assert!((student_quantile(0.025, 4.0) + 2.776_445).abs() < 1e-4);
+        assert!((chi_squared_above(15.507_3, 8.0) - 0.05).abs() < 1e-5 && chi_squared_above(0.0, 8.0) >= 1.0);
         assert!((student_two_sided(2.776_445, 4.0) - 0.05).abs() < 1e-6);
     }
 }

@@ -18,6 +18,7 @@ mod record;
 mod rounds;
 mod runs;
 mod sqlite;
+mod standing;
 #[expect(clippy::module_inception, reason = "the room's main type")]
 mod store;
 
@@ -28,6 +29,7 @@ pub use hold::{Hold, Task, stable_hash};
 pub use in_place::{FileError, OwnFile};
 pub use leadership::Leadership;
 pub use prune::{Keep, Pruned, StoreInfo};
-pub use record::{NewRun, RunAnswer, RunRecord, RunStatus, RunSummary, TrialRecord};
+pub use record::{NewRun, Recalled, RecalledRun, RunAnswer, RunRecord, RunStatus, RunSummary, TrialRecord};
 pub use rounds::RoundRecord;
+pub use standing::{EarlierRun, Standing, StandingFor};
 pub use store::Store;

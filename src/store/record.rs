@@ -3,6 +3,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Standing;
 use crate::model::{Measurement, Recommendation, Settings, Throughput, Verdict};
 
 /// What is known of a run when it begins; enough to go on with it later.
@@ -55,6 +56,29 @@ pub struct NewRun {
     /// The round of that experiment.
     #[serde(default)]
     pub round: Option<i64>,
+    /// What it knows of earlier runs, where it is to know of them; fixed when it begins, so that it is the same when it is gone on with.
+    #[serde(default)]
+    pub recalled: Option<Recalled>,
+}
+
+/// What a run knows of earlier ones.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Recalled {
+    /// What stands recommended.
+    pub standing: Option<Standing>,
+    /// Earlier runs that asked the same, newest first.
+    pub runs: Vec<RecalledRun>,
+}
+
+/// An earlier run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RecalledRun {
+    /// Its id.
+    pub run: String,
+    /// Days from its beginning to that of the run that knows of it.
+    pub days: f64,
+    /// Whether the search is told its trials; the history of the settings in use goes further back.
+    pub searched: bool,
 }
 
 /// How far a run has come.

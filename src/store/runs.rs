@@ -292,12 +292,19 @@ impl Store {
         row: &Row,
         column: &'static str,
     ) -> Result<T, StoreError> {
-        let text: String = self.column(operation, row, column)?;
-        serde_json::from_str(&text).map_err(|error| self.problem(operation, error.to_string()))
+        self.parsed(operation, &self.column::<String>(operation, row, column)?)
+    }
+
+    pub(super) fn parsed<T: DeserializeOwned>(&self, operation: &'static str, text: &str) -> Result<T, StoreError> {
+        serde_json::from_str(text).map_err(|error| self.problem(operation, error.to_string()))
     }
 
     /// As text that reads back: what cannot be read again (a figure that is no number) must not be stored.
-    fn json<T: Serialize + DeserializeOwned>(&self, operation: &'static str, value: &T) -> Result<String, StoreError> {
+    pub(super) fn json<T: Serialize + DeserializeOwned>(
+        &self,
+        operation: &'static str,
+        value: &T,
+    ) -> Result<String, StoreError> {
         let text = serde_json::to_string(value).map_err(|error| self.problem(operation, error.to_string()))?;
         match serde_json::from_str::<T>(&text) {
             Ok(_) => Ok(text),

@@ -8,8 +8,8 @@ use super::{
 };
 use crate::{
     model::{
-        DecidedBy, Estimate, Evidence as Decidable, FaultEvidence, Insight, Interval, Measurement, Provenance,
-        Recommendation, Row, Setting, Settings, Throughput, Verdict, Verification,
+        DecidedBy, Estimate, Evidence as Decidable, FaultEvidence, Insight, Interval, Judged, Measurement, Provenance,
+        Recommendation, Row, Setting, Settings, StandingOutcome, Throughput, Verdict, Verification,
     },
     profile::Profile,
     search::{Answer, Decision, Effect},
@@ -32,6 +32,12 @@ pub(super) struct Evidence {
     pub(super) verification: Option<Verified>,
     /// What a simulation says of the settings that act too slowly for trials.
     pub(super) slow: Slow,
+    /// What became of what stood recommended, where something did or now does.
+    pub(super) standing: Option<Judged>,
+    /// What is recommended, where what stood has been judged.
+    pub(super) chosen: Option<Settings>,
+    /// The other settings of the pairs, where they are not those to recommend.
+    pub(super) verified: Option<Settings>,
 }
 
 impl Evidence {
@@ -39,6 +45,9 @@ impl Evidence {
     /// changes that it cannot tell from none. Where it can tell none of them, the largest is left for the verification
     /// to decide.
     pub(super) fn candidate(&self, baseline: &Settings) -> Option<Settings> {
+        if self.chosen.is_some() {
+            return self.chosen.clone();
+        }
         let Some(Answer::Feasible(found)) = &self.answer else { return None };
         let changed = || found.effects.iter().filter(|effect| effect.decision == Decision::Changed);
         let size = |effect: &&Effect| effect.ratio.value.ln().abs();
@@ -76,7 +85,7 @@ pub(super) fn recommendation(
         simulation: evidence.slow.evidence.clone(),
         verification: evidence
             .verification
-            .zip(candidate)
+            .zip(evidence.verified.clone().or(candidate))
             .map(|(found, candidate)| verification(profile, evidence, found, candidate)),
         curve,
         no_curve,
@@ -84,6 +93,7 @@ pub(super) fn recommendation(
         verdict,
         warnings,
         provenance,
+        memory: None,
     }
 }
 
@@ -119,6 +129,9 @@ fn verdict(profile: &Profile, evidence: &Evidence, best: Option<&Settings>, tria
     if profile.space.axes.is_empty() {
         return keep("every setting that a trial can decide is pinned, so nothing was searched");
     }
+    if let Some(verdict) = evidence.standing.as_ref().and_then(|judged| of_standing(judged, &profile.space.baseline)) {
+        return verdict;
+    }
     if *best == profile.space.baseline {
         return keep("no other settings tried were distinguishably better than those in use");
     }
@@ -126,7 +139,7 @@ fn verdict(profile: &Profile, evidence: &Evidence, best: Option<&Settings>, tria
     let Some(Verified { verification: found, .. }) = evidence.verification else {
         return keep(&format!("{named} could not be verified: a trial of the verification served nothing"));
     };
-    if !p95_kept(profile, evidence) {
+    if !p95_kept(profile, &evidence.pairs) {
         return keep(&format!("{named} broke the limit on the 95th percentile of query time in the verification"));
     }
     let change = relative(found.ratio);
@@ -162,15 +175,36 @@ pub(super) fn drowned(ratio: Estimate, pairs: usize) -> String {
     )
 }
 
+/// The verdict where what stood recommended has been judged; `None` where nothing stood.
+fn of_standing(judged: &Judged, baseline: &Settings) -> Option<Verdict> {
+    let Judged { run, .. } = judged;
+    let since = judged.since.split('T').next().unwrap_or_default();
+    match judged.outcome {
+        StandingOutcome::First => None,
+        StandingOutcome::Stands if judged.settings == *baseline => Some(keep(&format!(
+            "they are what run {run} recommended on {since}, and no others are shown better by enough"
+        ))),
+        StandingOutcome::Stands | StandingOutcome::Replaced => Some(Verdict::Better),
+        StandingOutcome::Withdrawn => {
+            let shown = judged.against_in_use.map_or_else(
+                || "serves nothing at times".to_owned(),
+                |ratio| format!("is worse than the settings in use now: {} throughput", percent(relative(ratio))),
+            );
+            let named = changes(baseline, &judged.settings);
+            Some(keep(&format!("{named}, recommended since {since} (run {run}), {shown}; it is withdrawn")))
+        }
+    }
+}
+
 fn keep(reason: &str) -> Verdict {
     Verdict::Keep { reason: reason.to_owned() }
 }
 
 /// Whether most of the candidate's trials kept the limit on query time, where there is one.
-fn p95_kept(profile: &Profile, evidence: &Evidence) -> bool {
+pub(super) fn p95_kept(profile: &Profile, pairs: &[(Measurement, Measurement)]) -> bool {
     profile.limits.p95_query.is_none_or(|longest| {
-        let kept = evidence.pairs.iter().filter(|(_, candidate)| candidate.query.p95 <= longest).count();
-        2 * kept > evidence.pairs.len()
+        let kept = pairs.iter().filter(|(_, candidate)| candidate.query.p95 <= longest).count();
+        2 * kept > pairs.len()
     })
 }
 
@@ -211,9 +245,12 @@ fn rows(profile: &Profile, evidence: &Evidence, candidate: Option<&Settings>, ve
         Some(Answer::Infeasible(_)) | None => &[],
     };
     let changes = |setting| candidate.is_some_and(|candidate| candidate.get(setting) != baseline.get(setting));
+    let stands = evidence.standing.as_ref().is_some_and(|judged| judged.outcome == StandingOutcome::Stands);
     let n_changed = Setting::all().filter(|setting| changes(*setting)).count();
     // Alone, the pairs measure just this setting; and unlike the search they did not choose it.
-    let verified = evidence.verification.filter(|_| n_changed == 1).map(|found| relative(found.verification.ratio));
+    let of_pairs = evidence.verified.is_none() || evidence.verified.as_ref() == candidate;
+    let verified =
+        evidence.verification.filter(|_| n_changed == 1 && of_pairs).map(|found| relative(found.verification.ratio));
     Setting::all()
         .map(|setting| {
             let was = baseline.get(setting).clone();
@@ -257,7 +294,9 @@ fn rows(profile: &Profile, evidence: &Evidence, candidate: Option<&Settings>, ve
                     ..row(
                         decided_by(setting, profile),
                         change,
-                        if n_changed == 1 {
+                        if stands {
+                            "recommended before, and stands"
+                        } else if n_changed == 1 {
                             "better, and verified"
                         } else {
                             "better, and verified together with the others"

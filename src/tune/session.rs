@@ -3,7 +3,9 @@ use std::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Event, Phase, Plan, TuneError,
+    Event, Memory, Night, Phase, Plan, TuneError,
+    challenge::challenge,
+    memory::is_alike,
     recommend::{self, Evidence},
     slow::{self, Slow},
     trials::Trials,
@@ -11,9 +13,12 @@ use super::{
 };
 use crate::{
     curve::ScalabilityFit,
-    model::{Evidence as DecidableBy, Measurement, Provenance, Recommendation, Setting, Settings, Value},
+    model::{
+        self, Drifting, Estimate, Evidence as DecidableBy, Judged, Measurement, Provenance, Recommendation, Setting,
+        Settings, StandingOutcome, Value,
+    },
     profile::Profile,
-    search::{Answer, Config, Outcome, Reason, Search, Step, StopReason},
+    search::{Answer, Config, Earlier, Outcome, Reason, Search, Step, StopReason},
     stats::{self, Arm, Pair, Verdict, Verification},
     store::{Store, TrialRecord},
     trial::{Load, Target},
@@ -40,6 +45,8 @@ pub struct Session<'a> {
     pub stored: Vec<TrialRecord>,
     /// What a reader must know besides: notices of the preflight.
     pub warnings: Vec<String>,
+    /// What it knows of earlier runs; `None` for a run that is to know of none, and leaves nothing to later ones.
+    pub memory: Option<Memory>,
     /// Stops the run.
     pub cancel: &'a CancellationToken,
     /// Who listens.
@@ -91,7 +98,7 @@ pub(super) fn pairs(profile: &Profile) -> u32 {
     u32::try_from(verification_plan(profile).last()).unwrap_or(u32::MAX)
 }
 
-fn verification_plan(profile: &Profile) -> stats::Plan {
+pub(super) fn verification_plan(profile: &Profile) -> stats::Plan {
     stats::Plan::new(profile.budget.verification_pairs as usize)
 }
 
@@ -103,7 +110,20 @@ impl Session<'_> {
     pub async fn run(mut self) -> Result<Recommendation, TuneError> {
         let started = Instant::now();
         let run = self.provenance.run.clone();
-        let after_search = 2 * insight_pairs(self.profile) + 2 * pairs(self.profile) + slow::trials(self.profile);
+        let mut warnings = std::mem::take(&mut self.warnings);
+        let memory = self.memory.take();
+        let stands = memory.as_ref().and_then(|memory| Some((memory.standing.clone()?, memory.fitting(self.profile)?)));
+        if let Some(standing) = memory.as_ref().and_then(|memory| memory.standing.as_ref()).filter(|_| stands.is_none())
+        {
+            let notice = format!(
+                "what run {} recommended cannot be had with the profile as it is now, and is left out of account",
+                standing.run
+            );
+            (self.events)(Event::Notice(notice.clone()));
+            warnings.push(notice);
+        }
+        let arms = if stands.is_some() { 3 } else { 2 };
+        let after_search = 2 * insight_pairs(self.profile) + arms * pairs(self.profile) + slow::trials(self.profile);
         let planned = self.profile.budget.search_trials + after_search;
         let mut trials = Trials::new(
             &run,
@@ -124,8 +144,15 @@ impl Session<'_> {
             self.profile.limits.success_rate,
             self.provenance.seed,
         );
-        let mut search = Search::new(&self.profile.space, config.clone());
+        let earlier = memory.as_ref().map_or_else(Vec::new, |memory| earlier(memory, self.profile));
+        let standing = stands.as_ref().map(|(_, settings)| settings.clone());
+        let mut search = Search::recalling(&self.profile.space, config.clone(), standing, &earlier);
         let stopped_because = search_phase(&mut search, &mut trials, self.profile, started, after_search).await?;
+        let mut told = memory.as_ref().map(|memory| told(memory, &search, self.profile, trials.records()));
+        for notice in told.iter().flat_map(report_of) {
+            trials.tell(Event::Notice(notice.clone()));
+            warnings.push(notice);
+        }
         let search_trials = u32::try_from(trials.records().len()).unwrap_or(u32::MAX);
         trials.planned = search_trials + after_search;
 
@@ -137,35 +164,107 @@ impl Session<'_> {
             pairs: Vec::new(),
             verification: None,
             slow: Slow::default(),
+            standing: None,
+            chosen: None,
+            verified: None,
         };
         let slow_trials = slow::trials(self.profile);
         if let Some(best) = evidence.candidate(baseline) {
-            if best == *baseline {
+            if best == *baseline && stands.is_none() {
                 trials.planned = search_trials + 2 * insight_pairs(self.profile) + slow_trials;
             }
             let pairs = insight_pairs(self.profile);
             if pairs > 0 {
                 trials.tell(Event::Phase(Phase::Insight));
-                let (without, with) = validation_arms(&best);
+                let (without, with) = validation_arms(stands.as_ref().map_or(&best, |(_, settings)| settings));
                 let names = ["unvalidated", "validated"];
                 evidence.validation = interleave(&mut trials, Phase::Insight, names, &without, &with, pairs).await?;
             }
-            if best != *baseline {
+            if let Some((standing, settings)) = &stands {
+                challenge(&mut trials, self.profile, &search, (standing, settings), &best, &mut evidence).await?;
+            } else if best != *baseline {
                 trials.tell(Event::Phase(Phase::Verification));
                 (evidence.pairs, evidence.verification) = verify(&mut trials, self.profile, baseline, &best).await?;
             }
         }
         if let Some(fast) = recommend::decided_by_trials(self.profile, &evidence, trials.records()) {
+            if let Some(memory) = memory.as_ref().filter(|_| stands.is_none() && fast != *baseline) {
+                evidence.standing = Some(Judged {
+                    outcome: StandingOutcome::First,
+                    settings: fast.clone(),
+                    run: run.clone(),
+                    since: memory.began.clone(),
+                    against_in_use: evidence.verification.map(|found| found.verification.ratio),
+                    challenger: None,
+                });
+            }
             evidence.slow = slow::decide(&mut trials, self.profile, &fast).await?;
         }
         let provenance = Provenance { search_trials, stopped_because, ..self.provenance };
-        let mut warnings = self.warnings;
+        if let Some(told) = &mut told {
+            told.standing.clone_from(&evidence.standing);
+        }
         warnings.extend(recommend::warnings(&trials.disturbances()));
         // What was measured under another load than the run's says nothing of throughput.
         let of_load: Vec<TrialRecord> =
             trials.records().iter().filter(|trial| !Phase::has_other_load(&trial.phase)).cloned().collect();
-        Ok(recommend::recommendation(self.profile, provenance, &evidence, &of_load, warnings))
+        let recommendation = recommend::recommendation(self.profile, provenance, &evidence, &of_load, warnings);
+        Ok(Recommendation { memory: told, ..recommendation })
     }
+}
+
+/// What the search is told of earlier runs.
+fn earlier(memory: &Memory, profile: &Profile) -> Vec<Earlier> {
+    let trials = |night: &Night| {
+        let usable =
+            night.trials.iter().filter(|trial| Phase::is_of_settings(&trial.phase) && is_alike(profile, trial));
+        let told = usable.map(|TrialRecord { settings, measurement, .. }| {
+            (settings.clone(), outcome(measurement.weighted_throughput(), measurement, profile))
+        });
+        told.collect()
+    };
+    memory.searched().map(|night| Earlier { days: night.run.days, trials: trials(night) }).collect()
+}
+
+/// What is to be told of a run's memory, once its search is over.
+fn told(memory: &Memory, search: &Search, profile: &Profile, tonight: &[TrialRecord]) -> model::Memory {
+    let agreement = search.agreement();
+    model::Memory {
+        runs: memory.searched().map(|night| night.run.run.clone()).collect(),
+        p_value: agreement.map(|found| found.p_value),
+        dropped: agreement.is_some_and(|found| !found.agrees),
+        standing: None,
+        drift: memory.drift(profile, tonight),
+    }
+}
+
+/// What a person has to know of it at once.
+fn report_of(memory: &model::Memory) -> Vec<String> {
+    let runs = |n: u32| if n == 1 { "the run before".to_owned() } else { format!("the {n} runs before") };
+    let dropped = memory.dropped.then(|| {
+        format!(
+            "the first trials are not what {} let expect: what was known of other settings is dropped, and searched anew",
+            runs(u32::try_from(memory.runs.len()).unwrap_or(u32::MAX)),
+        )
+    });
+    let drift = memory.drift.iter().map(|drift| {
+        let Estimate { value, interval } = drift.change;
+        let interval = format!("[{:+.1}, {:+.1} %]", 100.0 * interval.low, 100.0 * interval.high);
+        let (size, less) = (100.0 * value.abs(), value < 0.0);
+        let what = match drift.of {
+            Drifting::Throughput if less => format!("serve {size:.0} % {interval} fewer requests than in"),
+            Drifting::Throughput => format!("serve {size:.0} % {interval} more requests than in"),
+            Drifting::P95Query => format!(
+                "have a 95th percentile of query time {size:.0} % {interval} {} than in",
+                if less { "lower" } else { "higher" }
+            ),
+        };
+        format!(
+            "the settings in use {what} {}: the database, the machine or the data is not what it was",
+            runs(drift.runs)
+        )
+    });
+    drift.chain(dropped).collect()
 }
 
 /// What the search says. Where no attempt failed in any steady part, what acts on failures alone has acted in the fault parts
@@ -250,6 +349,7 @@ async fn search_phase(
 fn why(reason: Reason) -> &'static str {
     match reason {
         Reason::Baseline => "in use",
+        Reason::Standing => "standing",
         Reason::Curve => "curve",
         Reason::Sobol => "overview",
         Reason::Improve => "improve",
@@ -319,7 +419,7 @@ async fn interleave(
 }
 
 /// Sets the best settings found against those in use; ends early when half of the pairs are clear.
-async fn verify(
+pub(super) async fn verify(
     trials: &mut Trials<'_>,
     profile: &Profile,
     baseline: &Settings,
@@ -361,7 +461,7 @@ pub(super) struct Verified {
 }
 
 /// What faults leave of throughput is so sure that a gain may be shown which nobody would notice.
-fn worth_it(verification: Verification, by_faults: bool) -> Verification {
+pub(super) fn worth_it(verification: Verification, by_faults: bool) -> Verification {
     if by_faults && verification.verdict == Verdict::Better && verification.ratio.interval.low < 1.0 + WORTH {
         return Verification { verdict: Verdict::NotBetter, ..verification };
     }

@@ -133,6 +133,9 @@ async fn found(profile: &Profile) -> (Evidence, Vec<TrialRecord>) {
         pairs,
         verification: Some(Verified { verification: stats::verify(&arms, Plan::new(6), 0.99).unwrap(), by_faults }),
         slow: Slow::default(),
+        standing: None,
+        chosen: None,
+        verified: None,
     };
     (evidence, vec![first])
 }
@@ -202,6 +205,9 @@ async fn why_a_setting_is_kept_depends_on_whether_there_could_be_faults() {
             pairs: vec![],
             verification: None,
             slow: Slow::default(),
+            standing: None,
+            chosen: None,
+            verified: None,
         };
         let told = recommend::recommendation(profile, provenance(), &nothing, &[], vec![]);
         assert_eq!(told.under_faults, None);

@@ -23,6 +23,7 @@ name: night
 profiles: [light, heavy]
 target: simulated
 budget: {trials: 4, pairs: 6}
+memory: false
 schedule: {cron: \"0 1 * * *\", zone: Europe/Berlin, window: \"01:00-05:00\"}
 ";
 
@@ -85,6 +86,27 @@ impl Setting {
         // Ids are made of the time, and stand in the files.
         runs.iter().filter_map(|run| Some(read(&run.id).ok()?.replace(&run.id, "run"))).rev().collect()
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_night_that_is_gone_on_with_knows_what_it_knew_when_it_began() {
+    let mut told = Vec::new();
+    for cut in [usize::MAX, 3] {
+        let mut nights = Setting::new().await;
+        nights.loaded.experiment.memory = true;
+        nights.loaded.profiles.truncate(1);
+        let all = usize::MAX;
+        nights.start("2026-06-30T23:00:05Z", Some(5), all, "2026-07-01T03:00:00Z").await;
+        let (mut end, _) = nights.start("2026-07-01T23:00:05Z", Some(6), cut, "2026-07-02T03:00:00Z").await;
+        if end.window_ended {
+            (end, _) = nights.start("2026-07-02T23:00:05Z", None, all, "2026-07-03T03:00:00Z").await;
+        }
+        let recommendation = end.done.remove(0).recommendation;
+        let first = nights.store.runs().await.unwrap().pop().unwrap();
+        assert_eq!(recommendation.memory.as_ref().unwrap().runs, [first.id]);
+        told.push(recommendation);
+    }
+    assert_eq!(told[0], told[1]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -41,6 +41,14 @@ fn nightly_is_what_it_says() {
 }
 
 #[test]
+fn runs_know_of_earlier_ones_unless_the_experiment_says_otherwise() {
+    let memory = |more: &str| Experiment::parse("mine.yaml", &small(more)).unwrap().memory;
+    assert!(memory("") && memory("memory: true\n") && !memory("memory: false\n"));
+    let error = error(&small("memory: maybe\n"));
+    assert!(error.contains("line 4") && error.contains("true (runs know of earlier ones) or false"), "{error}");
+}
+
+#[test]
 fn errors_name_line_key_and_remedy() {
     let schedule = |text: &str| error(&small(&format!("schedule:\n  {text}\n")));
     let errors = [

@@ -90,6 +90,7 @@ fn run(id: &str) -> NewRun {
         seconds: None,
         experiment: None,
         round: None,
+        recalled: None,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{Numbered, header, in_use, under_load};
 use crate::{
-    model::{Measurement, Recommendation},
+    model::{Measurement, Recommendation, Settings},
     report::{
         ReportedTrial, figures,
         page::chart::{Axis, Chart, Colour, Mark, Point, Shape, plain},
@@ -17,14 +17,13 @@ pub(in crate::report::page) fn pairs(recommendation: &Recommendation, trials: &[
     let figure = |of: &Measurement| if found.by_faults_alone { of.fault_factor() } else { of.weighted_throughput() };
     let trials = under_load(trials);
     let verified: Vec<&Numbered<'_>> = trials.iter().filter(|of| of.trial.phase == "verification").collect();
-    // The two of a pair were made one after the other, in changing order.
+    // Each pair has one trial of each, in changing order and maybe with one of others between them.
+    let of = |settings: &Settings| verified.iter().filter(|of| of.trial.settings == settings).collect::<Vec<_>>();
     let pairs: Vec<(u32, u32, &Measurement, &Measurement)> = (1..)
-        .zip(verified.chunks_exact(2))
-        .filter_map(|(pair, two)| {
-            let was = two.iter().find(|of| *of.trial.settings == in_use)?;
-            let other = two.iter().find(|of| *of.trial.settings == found.candidate)?;
+        .zip(of(&in_use).into_iter().zip(of(&found.candidate)))
+        .map(|(pair, (was, other))| {
             let first = was.number.min(other.number);
-            Some((pair, first, was.trial.measurement, other.trial.measurement))
+            (pair, first, was.trial.measurement, other.trial.measurement)
         })
         .filter(|(_, _, was, _)| figure(was) > 0.0)
         .collect();
