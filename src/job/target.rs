@@ -69,10 +69,11 @@ pub async fn choice(
 /// [`JobError::Input`] when there is nothing there.
 pub fn read_target(source: &TargetSource, experiment: &str, folder: &Path) -> Result<SecretString, JobError> {
     let what = format!("the target of experiment `{experiment}`");
-    match source {
+    let read = match source {
         TargetSource::File(path) => read_secret(&TargetSource::File(folder.join(path)), &what),
         source => read_secret(source, &what),
-    }
+    };
+    read.map_err(|error| JobError::Input(format!("{error}, or give --target")))
 }
 
 /// Reads the target of an experiment that was read.

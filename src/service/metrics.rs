@@ -110,11 +110,11 @@ impl Default for Metrics {
         );
         let acquisition = gauge(
             "pool_tune_acquisition",
-            "Time to get a connection in the last trial, by quantile",
+            "Time to get a connection in the last trial, by percentile",
             Some(Unit::Seconds),
         );
         let query =
-            gauge("pool_tune_query", "Time of a request's queries in the last trial, by quantile", Some(Unit::Seconds));
+            gauge("pool_tune_query", "Time of a request's queries in the last trial, by percentile", Some(Unit::Seconds));
         let breaker_open = gauge(
             "pool_tune_circuit_breaker_open",
             "Share of the last trial in which the circuit breaker was not closed",
@@ -230,8 +230,8 @@ impl Metrics {
         self.connections_max.get_or_create(&pool).set(f64::from(settings.max_connections()));
         self.utilisation.get_or_create(&pool).set(of.utilisation.mean);
         for (family, latency) in [(&self.acquisition, &of.acquire.total), (&self.query, &of.query)] {
-            for (quantile, value) in quantiles(latency) {
-                family.get_or_create(&labels([(POOL, profile), ("quantile", quantile)])).set(value);
+            for (percentile, value) in percentiles(latency) {
+                family.get_or_create(&labels([(POOL, profile), ("percentile", percentile)])).set(value);
             }
         }
         for error in &of.errors {
@@ -306,6 +306,7 @@ impl Metrics {
     }
 }
 
-fn quantiles(latency: &Latency) -> [(&'static str, f64); 3] {
-    [("0.5", latency.p50), ("0.95", latency.p95), ("0.99", latency.p99)]
+/// A label of a name of its own: `quantile` is for summaries, whose sums these have not.
+fn percentiles(latency: &Latency) -> [(&'static str, f64); 3] {
+    [("50", latency.p50), ("95", latency.p95), ("99", latency.p99)]
 }

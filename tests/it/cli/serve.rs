@@ -362,10 +362,16 @@ async fn its_death_loses_no_finished_trial_and_its_next_start_goes_on() {
         // It goes on by itself after a death.
         let live = serving.until("/api/live", |now| !now["live"]["run"].is_null()).await;
         let id = live["live"]["run"].as_str().unwrap().to_owned();
-        runs.insert(id.clone());
-        tokio::time::sleep(Duration::from_millis(137 * (death + 1) % 700)).await;
+        // Each comes further than the one before, and dies at another moment of a trial or of what is between two.
+        let began = Instant::now();
+        while trials(&serving, &id).await.len() <= known.len() {
+            assert!(began.elapsed() < PATIENCE, "death {death}: nothing is measured");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        tokio::time::sleep(Duration::from_millis(137 * (death + 1) % 400)).await;
         let seen = trials(&serving, &id).await;
         assert!(seen.len() >= known.len() && seen[..known.len()] == known[..], "death {death}");
+        runs.insert(id);
         known = seen;
         serving.child.kill().unwrap();
         serving.child.wait().unwrap();
