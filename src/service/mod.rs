@@ -19,6 +19,7 @@ mod watcher;
 
 use std::{sync::Arc, time::Duration};
 
+use axum::serve::ListenerExt as _;
 use jiff::Timestamp;
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::{net::TcpListener, task::JoinSet};
@@ -37,6 +38,9 @@ use hub::Hub;
 
 /// The shortest token that is taken: what is shorter is guessed.
 const SHORTEST_TOKEN: usize = 16;
+/// Milliseconds for which a client may leave unread what it is sent, or not answer at all: a stream that nobody reads would be
+/// kept for ever.
+const UNREAD: u32 = 30_000;
 /// How long requests that are under way may take when the service ends.
 const GRACE: Duration = Duration::from_secs(3);
 
@@ -105,6 +109,9 @@ impl Service {
         let stop = CancellationToken::new();
         let (app, stopping) = (api::app(&hub), stop.clone());
         let mut server = JoinSet::new();
+        let listener = listener.tap_io(|connection| {
+            rustix::net::sockopt::set_tcp_user_timeout(&*connection, UNREAD).ok();
+        });
         server.spawn(async move {
             axum::serve(listener, app.into_make_service_with_connect_info::<std::net::SocketAddr>())
                 .with_graceful_shutdown(stopping.cancelled_owned())
