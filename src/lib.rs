@@ -18,6 +18,7 @@ pub mod monitoring;
 pub mod policy;
 pub mod pool;
 pub mod profile;
+pub mod program;
 pub mod report;
 pub mod schedule;
 pub mod scrape;

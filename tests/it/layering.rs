@@ -23,13 +23,14 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("fault", &["model", "database", "pool"]),
     ("scrape", &["model"]),
     ("http", &[]),
-    ("trial", &["model", "stats", "pool", "database", "simulate", "fault", "export", "scrape", "http"]),
+    ("program", &["model", "export"]),
+    ("trial", &["model", "stats", "pool", "database", "simulate", "fault", "export", "scrape", "http", "program"]),
     ("store", &["model"]),
     (
         "tune",
         &[
             "model", "stats", "curve", "search", "simulate", "profile", "database", "pool", "fault", "trial", "store",
-            "export",
+            "export", "program",
         ],
     ),
     ("stress", &["model", "stats", "profile", "report", "diagnose", "trial"]),
@@ -38,7 +39,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     (
         "service",
         &[
-            "model", "stats", "schedule", "profile", "export", "report", "database", "store", "tune", "job", "monitor", "alert",
+            "model", "stats", "schedule", "profile", "export", "report", "database", "store", "tune", "job", "monitor",
+            "alert",
         ],
     ),
     (
