@@ -7,6 +7,7 @@ mod error;
 mod files;
 mod in_place;
 mod record;
+mod rollouts;
 mod rounds;
 mod sqlite;
 
@@ -14,5 +15,6 @@ pub use error::StoreError;
 pub use files::{check_writable, write_results};
 pub use in_place::{FileError, OwnFile};
 pub use record::{NewRun, RunRecord, RunStatus, RunSummary, TrialRecord};
+pub use rollouts::{RolloutRecord, RolloutStatus, RolloutStep};
 pub use rounds::RoundRecord;
 pub use sqlite::Store;

@@ -328,7 +328,7 @@ impl Store {
         Err(StoreError::NoRun { run: run.to_owned(), path: self.path.clone(), hint: "it was never begun".to_owned() })
     }
 
-    fn problem(&self, operation: &'static str, problem: String) -> StoreError {
+    pub(super) fn problem(&self, operation: &'static str, problem: String) -> StoreError {
         StoreError::Failed { operation, path: self.path.clone(), problem }
     }
 
