@@ -20,6 +20,7 @@ pub mod pool;
 pub mod profile;
 pub mod program;
 pub mod report;
+pub mod rollout;
 pub mod schedule;
 pub mod scrape;
 pub mod search;

@@ -35,6 +35,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ),
     ("stress", &["model", "stats", "profile", "report", "diagnose", "trial"]),
     ("job", &["model", "simulate", "schedule", "profile", "export", "report", "database", "trial", "store", "tune"]),
+    ("rollout", &["model", "profile", "export", "program", "http", "database", "monitor", "store", "job"]),
     ("alert", &["model", "http"]),
     (
         "service",
@@ -64,6 +65,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "monitoring",
             "monitor",
             "service",
+            "rollout",
         ],
     ),
 ];
