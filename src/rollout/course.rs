@@ -116,11 +116,11 @@ impl Course {
         }
     }
 
-    /// What has other values than one has who is not there yet: name, value before, value then.
-    pub fn differing(&self, settings: &Settings) -> Vec<(Setting, Value, Value)> {
-        let values =
-            Setting::all().map(|setting| (setting, self.from.get(setting).clone(), settings.get(setting).clone()));
-        values.filter(|(_, from, to)| from != to).collect()
+    /// What of some settings differs from those in use: `max_connections 10 -> 24`.
+    pub fn shown(&self, settings: &Settings) -> Vec<String> {
+        let values = Setting::all().map(|setting| (setting, self.from.get(setting), settings.get(setting)));
+        let differing = values.filter(|(_, from, to)| from != to);
+        differing.map(|(setting, from, to)| format!("{setting} {from} -> {to}")).collect()
     }
 }
 
