@@ -1,5 +1,3 @@
-#![expect(clippy::doc_markdown, reason = "these comments are the help text, shown as they stand")]
-
 use std::path::PathBuf;
 
 use clap::Args;
@@ -7,6 +5,7 @@ use clap::Args;
 use super::arguments::Results;
 
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(super) struct RolloutArguments {
     /// The run whose recommended settings come into use: its id, or `latest`
     #[arg(required_unless_present_any = ["resume", "back", "log"], conflicts_with_all = ["resume", "back", "log"])]

@@ -356,20 +356,17 @@ mod tests {
         ) {
             let course = course(stages, watch, failures, patience);
             let mut world = World::new(&course);
-            let mut steps = 0;
             // What happens, happens over and over; being told to stop and go on only once.
-            for (round, (kind, works, told)) in happens.iter().enumerate().cycle().map(|(at, one)| (at, *one)) {
-                if steps > 20_000 || world.state.task() == Task::Nothing {
+            for (step, (kind, works, told)) in happens.iter().copied().cycle().take(20_000).enumerate() {
+                if world.state.task() == Task::Nothing {
                     break;
                 }
-                if told == 0 && steps < happens.len() {
-                    world.tell(&course, Event::Resumed);
-                }
-                if told == 1 && steps < happens.len() {
-                    world.tell(&course, Event::TakenBack(format!("round {round}")));
+                match told {
+                    0 if step < happens.len() => world.tell(&course, Event::Resumed),
+                    1 if step < happens.len() => world.tell(&course, Event::TakenBack("asked".to_owned())),
+                    _ => {}
                 }
                 world.go(&course, kind, works);
-                steps += 1;
             }
             let in_use = Some((course.from.clone(), 1.0));
             match &world.state.phase {

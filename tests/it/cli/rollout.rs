@@ -566,3 +566,62 @@ fn what_cannot_be_applied_is_told_before_anything_is() {
     assert!(stand.calls().is_empty());
     assert_eq!(stand.rollout(&["--resume"]).status.code(), Some(2));
 }
+
+/// A Prometheus that reads itself every second; ended when dropped.
+struct Real {
+    child: Child,
+    port: u16,
+}
+
+impl Real {
+    fn start(folder: &Path) -> Self {
+        // The port may be taken between here and there, by nobody that this machine's tests start.
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let config = format!(
+            "global: {{scrape_interval: 1s}}\nscrape_configs: [{{job_name: self, static_configs: [{{targets: ['127.0.0.1:{port}']}}]}}]\n"
+        );
+        fs::write(folder.join("prometheus.yml"), config).unwrap();
+        let mut command = std::process::Command::new("prometheus");
+        command.args(["--config.file=prometheus.yml", "--storage.tsdb.path=tsdb"]);
+        command.arg(format!("--web.listen-address=127.0.0.1:{port}")).current_dir(folder);
+        let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+        Self { child: child.expect("there is no prometheus here: run .ci/deps test"), port }
+    }
+}
+
+impl Drop for Real {
+    fn drop(&mut self) {
+        // It may have ended.
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+#[test]
+fn a_real_prometheus_is_understood() {
+    let stand = Stand::new(HOOK, "");
+    let real = Real::start(stand.folder.path());
+    let address = format!("http://127.0.0.1:{}", real.port);
+    // Until it has read itself there is no series, which is waited for as for a source that is down.
+    let queries = "queries: [{name: up, query: 'up{job=\"self\"}', at_least: 1}, {name: scalar, query: 'scalar(vector(2))', at_most: 2}, \
+                   {name: steady, query: 'sum by (job) (up)', not_worse: 0%, worse_is: less}]";
+    let text = plan(STAGES, &gates(&address, queries)).replace("patience: 500ms", "patience: 60s");
+    fs::write(stand.path("rollout.yaml"), &text).unwrap();
+    let output = stand.begin();
+    assert_eq!(output.status.code(), Some(0), "{}{}", stdout(&output), stderr(&output));
+    assert_eq!(stand.told(), ["forward 10 now", "forward 100 now"]);
+    // What it says of a query that it does not take is told; no value, 0 / 0 and ranges are none.
+    for (query, says) in [
+        ("up{", "does not take the query: "),
+        ("nothing_of_that_name", "there is no series"),
+        ("vector(0) / 0", "the answer is NaN"),
+        ("up[1m]", "the query gives a matrix"),
+    ] {
+        let queries = format!("queries: [{{name: x, query: '{query}', at_least: 1}}]");
+        fs::write(stand.path("rollout.yaml"), plan(STAGES, &gates(&address, &queries))).unwrap();
+        let output = stand.begin();
+        assert_eq!(output.status.code(), Some(12), "{}", stderr(&output));
+        assert!(stderr(&output).contains(says), "{query}: {}", stderr(&output));
+    }
+    assert_eq!(stand.calls().len(), 2);
+}
