@@ -14,7 +14,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::{io::AsyncReadExt as _, process::Command};
 use tokio_util::sync::CancellationToken;
 
-use super::Names;
+use super::{Names, mark::Mark};
 use crate::{
     export::{Format, Prefix, export_settings},
     model::{Call, Settings, figures::time},
@@ -69,6 +69,8 @@ pub(crate) struct Occasion {
     pub(crate) log: String,
     /// How long it may take where its call does not say.
     pub(crate) limit: Duration,
+    /// The file that says which program is under way, for whoever comes after this process was killed.
+    pub(crate) mark: Option<PathBuf>,
 }
 
 /// Starts programs.
@@ -130,6 +132,7 @@ impl Caller {
             failed(format!("`{program}` cannot be started: {error}; see that it is there and executable"))
         })?;
         let group = Group(child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?)));
+        let mark = occasion.mark.as_ref().and_then(|path| Mark::set(path, child.id()));
         let (mut stdout, mut stderr) = (Kept::default(), Kept::default());
         let limit = call.time_limit.unwrap_or(occasion.limit);
         let (out, err) = (child.stdout.take(), child.stderr.take());
@@ -160,6 +163,7 @@ impl Caller {
             status
         };
         let took = started.elapsed();
+        drop(mark);
         if leaves == Leaves::Running {
             for (path, kept) in files.iter().zip([&mut stdout, &mut stderr]) {
                 kept.add(&std::fs::read(path).unwrap_or_default());

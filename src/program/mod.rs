@@ -4,8 +4,10 @@
 //! what comes of it, is for others to say.
 
 mod call;
+mod mark;
 mod names;
 
 pub use call::startable;
 pub(crate) use call::{Caller, Leaves, Occasion, ProgramError};
+pub(crate) use mark::left_over;
 pub(crate) use names::{Names, variable};

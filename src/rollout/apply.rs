@@ -45,6 +45,8 @@ pub(super) struct Applier {
     /// The settings that the rollout changes.
     changed: Vec<Setting>,
     caller: Caller,
+    /// The file that says which hook is under way.
+    mark: PathBuf,
 }
 
 impl Applier {
@@ -54,10 +56,18 @@ impl Applier {
         change: &Change,
         kept: PathBuf,
     ) -> Result<Self, RolloutError> {
+        let mark = kept.join("hooks.pid");
         let caller = Caller::new(prefix.clone(), Some(kept)).map_err(|error| {
             RolloutError::Input(format!("failed to make a folder for temporary files: {error}; set TMPDIR to another"))
         })?;
-        Ok(Self { rollout: plan.name.clone(), how: plan.apply.clone(), prefix, changed: change.settings(), caller })
+        Ok(Self {
+            rollout: plan.name.clone(),
+            how: plan.apply.clone(),
+            prefix,
+            changed: change.settings(),
+            caller,
+            mark,
+        })
     }
 
     /// Whether all that is to be applied can be, as far as can be told without applying anything.
@@ -118,6 +128,12 @@ impl Applier {
 
     /// Applies settings; the same ones a second time change nothing.
     pub(super) async fn apply(&self, hand: Hand<'_>) -> Result<(), String> {
+        // Two hooks at once could end in either's settings: one that outlived its pool-tune is waited for.
+        let limit = match &self.how {
+            RolloutApply::Command(call) => call.time_limit,
+            RolloutApply::Into { then, .. } => then.as_ref().and_then(|call| call.time_limit),
+        };
+        program::left_over(&self.mark, limit.unwrap_or(LIMIT)).await;
         match &self.how {
             RolloutApply::Command(call) => self.call(call, hand).await,
             RolloutApply::Into { file, then, .. } => {
@@ -144,7 +160,7 @@ impl Applier {
             .with("share", per_cent(hand.share))
             .with("stage", hand.stage.to_string())
             .with("direction", direction.to_owned());
-        let occasion = Occasion { names, log: LOG.to_owned(), limit: LIMIT };
+        let occasion = Occasion { names, log: LOG.to_owned(), limit: LIMIT, mark: Some(self.mark.clone()) };
         // A hook that is cut off leaves nobody knows what: it ends by itself, or at its limit, whoever waits for it.
         let never = CancellationToken::new();
         let ended = self.caller.run(call, hand.settings, &occasion, Leaves::Running, &never).await;

@@ -123,7 +123,7 @@ impl Store {
         for step in steps {
             sqlx::query(
                 "INSERT INTO rollout_steps (rollout, sequence, at, step)
-                 SELECT $1, coalesce(max(sequence), 0) + 1, $2, $3 FROM rollout_steps WHERE rollout = $4",
+                 SELECT CAST($1 AS BIGINT), coalesce(max(sequence), 0) + 1, $2, $3 FROM rollout_steps WHERE rollout = $4",
             )
             .bind(rollout)
             .bind(&step.at)

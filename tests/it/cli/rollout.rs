@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use pool_tune::model::{Recommendation, Setting};
+use pool_tune::model::{Recommendation, Row, Setting};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use sqlx::Connection as _;
@@ -360,6 +360,27 @@ fn what_was_killed_in_the_middle_of_a_hook_is_applied_again() {
 }
 
 #[test]
+fn a_hook_that_outlived_its_program_is_waited_for() {
+    let address = prometheus(|_| Some(series(1.0)));
+    let late =
+        format!("{HOOK}[ $POOL_TUNE_DIRECTION = back ] || while [ ! -e go ]; do sleep 0.05; done\necho end >> ends\n");
+    let stand = Stand::new(&late, &plan(STAGES, &gates(&address, QUERIES)));
+    let rolling = Rolling::start(&stand, &["run", "--plan", "rollout.yaml"]);
+    let mark = stand.path("results/rollouts/checkout/hooks.pid");
+    wait_for(|| !stand.calls().is_empty() && mark.exists());
+    rolling.end(Signal::KILL);
+    let mut back = Rolling::start(&stand, &["--back"]);
+    back.until("goes back: asked for by hand");
+    assert_eq!(stand.told(), ["forward 10 now"]);
+    fs::write(stand.path("go"), "").unwrap();
+    back.until("went back");
+    assert!(back.child.wait().unwrap().success());
+    assert_eq!(stand.told(), ["forward 10 now", "back 100 was"]);
+    assert!(!mark.exists());
+    assert_eq!(fs::read_to_string(stand.path("ends")).unwrap().lines().count(), 2);
+}
+
+#[test]
 fn a_hook_that_fails_is_taken_back_and_one_that_fails_to_go_back_is_told() {
     let address = prometheus(|_| Some(series(1.0)));
     let late = format!("{HOOK}[ $1 = 10 ] || [ $POOL_TUNE_DIRECTION = back ] || sleep 1000\n");
@@ -414,13 +435,10 @@ fn a_file_is_changed_by_steps_and_back_to_what_it_had() {
     let (was, now) = stand.change(Setting::MaxConnections);
     let found: Recommendation = serde_yaml::from_str(&read(stand.folder.path(), "run", "recommendation.yaml")).unwrap();
     let changed = found.rows.iter().filter(|row| row.was != row.now);
-    let in_use: String = changed
-        .map(|row| {
-            let value = row.was.number().map_or_else(|| row.was.to_string(), |number| number.to_string());
-            format!("DB_{}={value}\n", row.setting.name().to_uppercase())
-        })
-        .collect();
-    let in_use = format!("# ours\n{in_use}OTHER=1\n");
+    let line =
+        |row: &Row| format!("DB_{}={}", row.setting.name().to_uppercase(), row.was.to_string().trim_matches('\''));
+    let lines: Vec<String> = changed.map(line).collect();
+    let in_use = format!("# ours\n{}\nOTHER=1\n", lines.join("\n"));
     let file = stand.path("pool.env");
     fs::write(&file, &in_use).unwrap();
     let seen = stand.path("seen");
