@@ -130,7 +130,7 @@ impl RolloutPlan {
             }
         };
         if let Some(call) = call {
-            let directory = folder.join(call.directory.as_deref().unwrap_or_default());
+            let directory = call.directory.as_ref().map_or_else(|| folder.to_owned(), |own| folder.join(own));
             call.directory = Some(directory.to_string_lossy().into_owned());
         }
         let gates = &mut self.gates;
@@ -174,6 +174,7 @@ fn plan(root: Node) -> Result<RolloutPlan, Problem> {
 }
 
 fn apply(entry: Entry) -> Result<RolloutApply, Problem> {
+    let line = entry.line;
     let mut map = entry.node.map("apply")?;
     let kind = map.one_of(&["command", "into"])?;
     let apply = if kind.key == "command" {
@@ -184,6 +185,12 @@ fn apply(entry: Entry) -> Result<RolloutApply, Problem> {
         let then = map.take("then").map(|entry| command(entry, &OF_THE_STAGE)).transpose()?;
         let limit = |entry: Entry| entry.time(Duration::from_millis(100), Duration::from_secs(3600));
         let time_limit = map.take("time_limit").map(limit).transpose()?;
+        if let (Some(_), None) = (time_limit, &then) {
+            return Err(Problem::at(
+                line,
+                "`time_limit` is of what `then` starts, and there is none: add `then`, or leave it out",
+            ));
+        }
         let then = then.map(|words| Call { words, directory: None, file: None, time_limit });
         RolloutApply::Into { file, within, then }
     };
@@ -367,7 +374,7 @@ mod tests {
         let RolloutApply::Command(call) = &plan.apply else { unreachable!("it has a command") };
         assert_eq!(
             (call.words.as_slice(), call.directory.as_deref()),
-            (&["./apply.sh".to_owned(), "{share}".to_owned(), "{file}".to_owned()][..], Some("/srv/"))
+            (&["./apply.sh".to_owned(), "{share}".to_owned(), "{file}".to_owned()][..], Some("/srv"))
         );
         let RolloutStages::Shares(shares) = &plan.stages else { unreachable!("it has shares") };
         assert_eq!(shares[0], (0.1, Duration::from_secs(600)));
@@ -406,6 +413,7 @@ mod tests {
                 "{prometheus: http://x, queries: [{name: ok, query: up, not_worse: 10, worse_is: more}]}",
             )),
             error(&with(STEPS, "{monitor: {}}")),
+            error("name: a\napply: {into: config.py, time_limit: 1m}"),
             error(&with(STEPS, &format!("{GATES}\nmax_agee: 3d"))),
         ];
         assert_snapshot!(errors.join("\n"));
