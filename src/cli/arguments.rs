@@ -9,6 +9,7 @@ use super::{
     experiment_arguments::{ExperimentArguments, ScheduleArguments},
     lint_arguments::LintArguments,
     monitor_arguments::{MonitorArguments, MonitoringArguments},
+    rollout_arguments::RolloutArguments,
     serve_arguments::ServeArguments,
     store_arguments::StoreArguments,
     stress_arguments::StressArguments,
@@ -29,10 +30,11 @@ Exit codes:
   6    results cannot be written or read
   7    another run is under way
   8    a stress test missed a threshold
-  9    `export --check`: the file does not hold the run's settings
+  9    `export --check`: the file does not hold the run's settings; `rollout`: it holds others than the run was made with
   10   `lint`, `monitor`: there are findings at or above --fail-on (for `monitor`: at its end)
   11   an experiment's window is closed: its next start goes on with the run
-  130  interrupted; `pool-tune run --resume` goes on"
+  12   a rollout went back, or did not begin: the settings that were in use are (0 where --back asked for that)
+  130  interrupted; `pool-tune run --resume` (or `rollout --resume`) goes on"
 )]
 pub(super) struct Arguments {
     /// Say only errors and the answer
@@ -110,6 +112,13 @@ pub(super) enum Command {
     /// outage worse. Values are read, never printed unless they are numbers of the pool. Ends with code 10 where there are findings
     /// at or above --fail-on, and with 2 where a file cannot be read.
     Lint(LintArguments),
+    /// Bring a run's settings into use by stages, watched by gates, and back when one fails
+    ///
+    /// Each stage of the plan is applied by a command of yours (or by changing a file) and watched for a time: queries to Prometheus, or
+    /// the monitor. While all gates hold it goes forward, else back to the settings that were in use. It stands in the store before
+    /// anything is applied, so that whatever is cut off can be resumed or taken back; a command may then be called twice for a stage
+    /// and has to do the same both times. Nothing else in pool-tune applies settings to anything.
+    Rollout(RolloutArguments),
     /// List runs, newest first
     Runs(RunsArguments),
     /// Tell one run

@@ -1,7 +1,10 @@
 use crate::cli::out::errln;
 use std::process::ExitCode;
 
-use crate::{database::DatabaseError, job::JobError, store::StoreError, stress::StressError, tune::TuneError};
+use crate::{
+    database::DatabaseError, job::JobError, rollout::RolloutError, store::StoreError, stress::StressError,
+    tune::TuneError,
+};
 
 /// Exit codes, as `pool-tune --help` lists them. 0 means that the run has an answer, "keep what you have" included.
 pub(super) mod code {
@@ -27,6 +30,8 @@ pub(super) mod code {
     pub(in crate::cli) const FINDINGS: u8 = 10;
     /// An experiment's window is closed; its next start goes on.
     pub(in crate::cli) const WINDOW: u8 = 11;
+    /// A rollout went back, or did not begin: the settings that were in use are.
+    pub(in crate::cli) const WENT_BACK: u8 = 12;
     /// Interrupted; the run can be resumed.
     pub(in crate::cli) const INTERRUPTED: u8 = 130;
 }
@@ -61,6 +66,19 @@ pub(super) fn job_error(error: JobError) -> anyhow::Error {
         JobError::Folder { .. } => code::STORE,
         JobError::State(_) => code::DATABASE,
         JobError::Answer(_) => code::FAILED,
+    };
+    anyhow::Error::new(WithCode { code, message: error.to_string() })
+}
+
+/// A rollout's error with its exit code.
+pub(super) fn rollout_error(error: RolloutError) -> anyhow::Error {
+    let code = match error {
+        RolloutError::Job(error) => return job_error(error),
+        RolloutError::Store(error) => return error.into(),
+        RolloutError::Input(_) => code::BAD_INPUT,
+        RolloutError::Infeasible(_) => code::INFEASIBLE,
+        RolloutError::Differs(_) => code::DIFFERS,
+        RolloutError::Unnoted { .. } => code::STORE,
     };
     anyhow::Error::new(WithCode { code, message: error.to_string() })
 }

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     export::{Names, Prefix, Rewritten, Syntax, Wanted, rewrite},
-    model::{BrokenRule, Recommendation, Setting, Settings, Value},
+    model::{Recommendation, Setting},
     report::words::one_line,
     store::{FileError, OwnFile},
 };
@@ -75,7 +75,7 @@ impl Into {
             let diff = TextDiff::from_lines(&self.file.text, &rewritten.text);
             out!("{}", diff.unified_diff().header(&shown.to_string(), &shown.to_string()));
         }
-        if let Some(broken) = broken(&settings, &rewritten, &changed) {
+        if let Some(broken) = rewritten.broken(&settings, &changed) {
             return Err(bad_input(format!(
                 "failed to change `{shown}`: with what the file keeps, {broken}; change the one by hand, or write both with --all"
             )));
@@ -102,16 +102,6 @@ impl Into {
         }
         Ok(ExitCode::SUCCESS)
     }
-}
-
-/// The rule that the run's changes break together with values that the file keeps.
-fn broken(settings: &Settings, rewritten: &Rewritten, changed: &[Setting]) -> Option<BrokenRule> {
-    let kept = rewritten.left.iter().filter_map(|left| {
-        let text = left.has.as_ref()?.trim_matches(['"', '\'']);
-        Some((left.setting, Value::from_text(left.setting, text).ok()?))
-    });
-    let file = kept.fold(settings.clone(), |settings, (setting, value)| settings.with(setting, value));
-    file.check().err().filter(|rule| changed.contains(&rule.left) || changed.contains(&rule.right))
 }
 
 fn list(path: &Path, rewritten: &Rewritten) {

@@ -23,6 +23,8 @@ mod out;
 mod profiles;
 mod progress;
 mod report;
+mod rollout;
+mod rollout_arguments;
 mod run;
 mod runs;
 mod schedule;
@@ -68,6 +70,7 @@ pub fn main() -> ExitCode {
             Command::Monitoring(ref monitoring) => monitoring::monitoring(monitoring).await,
             Command::Import(ref import) => import::import_settings(import),
             Command::Lint(ref lint) => lint::lint(lint).await,
+            Command::Rollout(ref rollout) => Box::pin(rollout::rollout(rollout, arguments.quiet)).await,
             Command::Runs(ref runs) => runs::runs(runs).await,
             Command::Show(ref show) => runs::show(show).await,
             Command::Schedule(ref arguments) => schedule::schedule(arguments).await,

@@ -52,6 +52,19 @@ impl FolderLock {
         })
     }
 
+    /// Holds a rollout by its name: nobody else applies what it applies.
+    ///
+    /// # Errors
+    /// [`JobError::Busy`] when another process carries it out, [`JobError::Folder`] when the folder cannot be written.
+    pub fn hold_for_rollout(results: &Path, name: &str) -> Result<Self, JobError> {
+        Self::hold_as(results, &results.join(format!(".rollout-{name}.lock")), |pid| {
+            format!(
+                "rollout `{name}` is under way (process {pid}): wait for it, or stop it with `kill -INT {pid}`, after which \
+                 `pool-tune rollout --resume {name}` goes on with it and `--back {name}` takes it back"
+            )
+        })
+    }
+
     fn hold_as(results: &Path, path: &Path, busy: impl Fn(&str) -> String) -> Result<Self, JobError> {
         let failed = |error: io::Error| JobError::Folder {
             folder: results.to_owned(),

@@ -21,6 +21,12 @@ pub fn is_without_database(target: &str) -> bool {
     target == "simulated" || is_external || named(target).is_some()
 }
 
+/// Whether what was measured on a target says nothing of a real one.
+#[must_use]
+pub fn is_simulated(target: &str) -> bool {
+    target == "simulated" || named(target).is_some()
+}
+
 /// What a target of this kind is to be made of; an empty name is what comes with the program.
 pub(super) fn named(target: &str) -> Option<&str> {
     let rest = target.strip_prefix(NAME)?;

@@ -207,7 +207,7 @@ fn plain_target(text: String, line: u64) -> Result<TargetSource, Problem> {
 }
 
 /// Whether a text may be a URL with a password: a colon before the last `@`, or a parameter that is called like one.
-fn may_hold_a_password(text: &str) -> bool {
+pub(super) fn may_hold_a_password(text: &str) -> bool {
     let behind_scheme = text.split_once("://").map_or(text, |(_, rest)| rest);
     let in_user = behind_scheme.rsplit_once('@').is_some_and(|(user, _)| user.contains(':'));
     in_user || text.split_once('?').is_some_and(|(_, parameters)| parameters.to_ascii_lowercase().contains("pass"))

@@ -21,7 +21,7 @@ pub(super) fn external(entry: Entry) -> Result<(External, Option<Workload>), Pro
     let takes = map.take("takes").map(takes).transpose()?;
     if kind.key == "command" {
         let reads = map.take("reads").map_or(Ok(Summary::Any), reads)?;
-        let call = call(kind, &mut map)?;
+        let call = call(kind, &mut map, &OF_THE_TRIAL)?;
         map.end()?;
         return Ok((External::Command(Command { call, reads, takes }), None));
     }
@@ -75,7 +75,7 @@ pub(super) fn external(entry: Entry) -> Result<(External, Option<Workload>), Pro
 /// # Errors
 /// [`ProfileError`] when its quotes do not match or there is nothing to start.
 pub fn command_target(text: &str) -> Result<External, ProfileError> {
-    let words = words(text).map_err(|problem| ProfileError {
+    let words = words(text, &OF_THE_TRIAL).map_err(|problem| ProfileError {
         origin: format!("`--target command:{text}`"),
         line: None,
         problem,
@@ -84,14 +84,14 @@ pub fn command_target(text: &str) -> Result<External, ProfileError> {
     Ok(External::Command(Command { call, reads: Summary::Any, takes: None }))
 }
 
-fn words(text: &str) -> Result<Vec<String>, String> {
+fn words(text: &str, beside: &[&str]) -> Result<Vec<String>, String> {
     let words = shell_words::split(text).map_err(|_| "a quote is not closed: close it".to_owned())?;
     if words.iter().any(|word| holds_a_password(word)) {
         return Err("a word holds a URL with a password, and would be kept with the run: leave it to the environment, which the \
                     program inherits (`$DATABASE_URL` within `sh -c '…'`)"
             .to_owned());
     }
-    if let Some(problem) = misspelt(words.iter().map(String::as_str)) {
+    if let Some(problem) = misspelt(words.iter().map(String::as_str), beside) {
         return Err(problem);
     }
     if words.first().is_none_or(String::is_empty) {
@@ -107,13 +107,13 @@ fn holds_a_password(word: &str) -> bool {
     authority.rsplit_once('@').is_some_and(|(user, _)| user.contains(':') && !user.contains('$'))
 }
 
-/// What is filled in beside the settings.
+/// What is filled in beside the settings in a trial.
 const OF_THE_TRIAL: [&str; 7] = ["trial", "seed", "workers", "instances", "seconds", "warm_up", "file"];
 
 /// What is wrong with a name in braces that would be passed on as it stands, and is like one that would not. Braces stand for much
 /// else (JSON, a shell's words and variables), so that only what is like a name is taken for one.
-fn misspelt<'a>(texts: impl Iterator<Item = &'a str>) -> Option<String> {
-    let known: Vec<&str> = Setting::all().map(|setting| setting.spec().name).chain(OF_THE_TRIAL).collect();
+fn misspelt<'a>(texts: impl Iterator<Item = &'a str>, beside: &[&str]) -> Option<String> {
+    let known: Vec<&str> = Setting::all().map(|setting| setting.spec().name).chain(beside.iter().copied()).collect();
     for text in texts {
         for (at, _) in text.match_indices('{') {
             let Some((name, _)) = text[at + 1..].split_once('}') else { continue };
@@ -130,32 +130,39 @@ fn misspelt<'a>(texts: impl Iterator<Item = &'a str>) -> Option<String> {
     None
 }
 
-/// A program with its arguments, as one text or as a list of words, and what is said of it beside.
-fn call(entry: Entry, map: &mut Map) -> Result<Call, Problem> {
-    let line = entry.line;
-    let words = match &entry.node.kind {
-        Kind::List(_) => {
-            let list = entry.list("a list of words")?;
-            let words: Vec<String> = list.into_iter().map(word).collect::<Result<_, _>>()?;
-            if words.first().is_none_or(String::is_empty) {
-                return Err(Problem::at(line, "`command` is empty: expected a program with its arguments"));
-            }
-            if words.iter().any(|word| holds_a_password(word)) {
-                let text = "`command` holds a URL with a password, and would be kept with the run: leave it to the environment";
-                return Err(Problem::at(line, text));
-            }
-            if let Some(problem) = misspelt(words.iter().map(String::as_str)) {
-                return Err(Problem::at(line, format!("`command`: {problem}")));
-            }
-            words
-        }
-        _ => words(&entry.text()?).map_err(|problem| Problem::at(line, format!("`command`: {problem}")))?,
-    };
+/// A program with its arguments and what is said of it; `beside` is what is filled in beside the settings.
+pub(super) fn call(entry: Entry, map: &mut Map, beside: &[&str]) -> Result<Call, Problem> {
+    let words = command(entry, beside)?;
     let directory = map.take("directory").map(Entry::text).transpose()?;
     let file = map.take("file").map(Entry::text).transpose()?;
     let limit = |entry: Entry| entry.time(Duration::from_millis(100), LONGEST);
     let time_limit = map.take("time_limit").map(limit).transpose()?;
     Ok(Call { words, directory, file, time_limit })
+}
+
+/// A program with its arguments, as one text or as a list of words.
+pub(super) fn command(entry: Entry, beside: &[&str]) -> Result<Vec<String>, Problem> {
+    let (line, key) = (entry.line, entry.key.clone());
+    Ok(match &entry.node.kind {
+        Kind::List(_) => {
+            let list = entry.list("a list of words")?;
+            let words: Vec<String> = list.into_iter().map(word).collect::<Result<_, _>>()?;
+            if words.first().is_none_or(String::is_empty) {
+                return Err(Problem::at(line, format!("`{key}` is empty: expected a program with its arguments")));
+            }
+            if words.iter().any(|word| holds_a_password(word)) {
+                let text = format!(
+                    "`{key}` holds a URL with a password, and would be kept with the run: leave it to the environment"
+                );
+                return Err(Problem::at(line, text));
+            }
+            if let Some(problem) = misspelt(words.iter().map(String::as_str), beside) {
+                return Err(Problem::at(line, format!("`{key}`: {problem}")));
+            }
+            words
+        }
+        _ => words(&entry.text()?, beside).map_err(|problem| Problem::at(line, format!("`{key}`: {problem}")))?,
+    })
 }
 
 /// A word of a command; YAML takes `-c 4` for a number.
@@ -272,14 +279,14 @@ fn apply(entry: Entry) -> Result<Apply, Problem> {
     let mut map = entry.node.map("apply")?;
     let kind = map.one_of(&["command", "request"])?;
     let apply = if kind.key == "command" {
-        Apply::Call(call(kind, &mut map)?)
+        Apply::Call(call(kind, &mut map, &OF_THE_TRIAL)?)
     } else {
         let mut of = kind.node.map("request")?;
         let method = of.take("method").map_or_else(|| Ok("POST".to_owned()), Entry::text)?;
         let line = kind.line;
         let read = request(&mut of)?;
         of.end()?;
-        if let Some(problem) = misspelt([read.path.as_str(), &read.body].into_iter()) {
+        if let Some(problem) = misspelt([read.path.as_str(), &read.body].into_iter(), &OF_THE_TRIAL) {
             return Err(Problem::at(line, format!("`request`: {problem}")));
         }
         Apply::Request(HttpRequest { method: method.to_uppercase(), ..read })
@@ -294,7 +301,7 @@ mod tests {
 
     #[test]
     fn a_name_in_braces_is_misspelt_where_it_is_like_one_that_is_filled_in() {
-        let told = |text: &str| misspelt(std::iter::once(text));
+        let told = |text: &str| misspelt(std::iter::once(text), &OF_THE_TRIAL);
         for (text, nearest) in [
             ("--max={max_conections}", "{max_connections}"),
             ("{max-connections}", "{max_connections}"),

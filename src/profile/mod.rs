@@ -14,6 +14,7 @@ mod faults;
 mod observed;
 mod pgbench;
 mod placeholders;
+mod rollout;
 mod scenario;
 mod service;
 mod space;
@@ -30,6 +31,7 @@ pub use experiment::{AnswerFile, AnswerFiles, Experiment, ExperimentBudget, Targ
 pub use external::command_target;
 pub use observed::from_observed;
 pub use pgbench::{Script, ScriptOptions, from_scripts, split_weight};
+pub use rollout::{RolloutApply, RolloutBound, RolloutGates, RolloutPlan, RolloutQuery, RolloutStages};
 pub use scenario::{HIGHEST_RATE, Level, LevelStage, MOST_WORKERS, Scenario};
 pub use service::{AlertTo, ServiceConfig, Watched};
 use space::Searched;

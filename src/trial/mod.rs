@@ -24,7 +24,7 @@ mod worker;
 use std::time::Duration;
 
 pub use database::DatabaseTarget;
-pub use external::{CommandTarget, ServiceError, ServiceTarget, Surroundings, call, contradictions, startable, taken};
+pub use external::{CommandTarget, ServiceError, ServiceTarget, Surroundings, call, contradictions, taken};
 use hdrhistogram::Histogram;
 pub use recorder::UNIT;
 pub use sampler::{Mix, WorkloadError};

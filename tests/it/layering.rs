@@ -23,17 +23,19 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("fault", &["model", "database", "pool"]),
     ("scrape", &["model"]),
     ("http", &[]),
-    ("trial", &["model", "stats", "pool", "database", "simulate", "fault", "export", "scrape", "http"]),
+    ("program", &["model", "export"]),
+    ("trial", &["model", "stats", "pool", "database", "simulate", "fault", "export", "scrape", "http", "program"]),
     ("store", &["model", "database"]),
     (
         "tune",
         &[
             "model", "stats", "curve", "search", "simulate", "profile", "database", "pool", "fault", "trial", "store",
-            "export",
+            "export", "program",
         ],
     ),
     ("stress", &["model", "stats", "profile", "report", "diagnose", "trial"]),
     ("job", &["model", "simulate", "schedule", "profile", "export", "report", "database", "trial", "store", "tune"]),
+    ("rollout", &["model", "profile", "export", "program", "http", "database", "monitor", "store", "job"]),
     ("alert", &["model", "http"]),
     (
         "service",
@@ -63,6 +65,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "monitoring",
             "monitor",
             "service",
+            "rollout",
         ],
     ),
 ];

@@ -22,7 +22,7 @@ pub use edit::{Change, Left};
 pub use error::{IntoError, Obstacle};
 
 use super::Prefix;
-use crate::model::{Setting, Settings, Value};
+use crate::model::{BrokenRule, Setting, Settings, Value};
 
 /// The first line of the block that holds what a file had not, after the comment's sign.
 const BEGIN: &str = "# pool-tune: begin (added by `pool-tune export --into`)";
@@ -142,6 +142,19 @@ pub struct Rewritten {
     pub left: Vec<Left>,
     /// What the person should know: names with another prefix, for one.
     pub hint: Option<String>,
+}
+
+impl Rewritten {
+    /// The rule that settings which are written break together with values that the text keeps.
+    #[must_use]
+    pub fn broken(&self, settings: &Settings, written: &[Setting]) -> Option<BrokenRule> {
+        let kept = self.left.iter().filter_map(|left| {
+            let text = left.has.as_ref()?.trim_matches(['"', '\'']);
+            Some((left.setting, Value::from_text(left.setting, text).ok()?))
+        });
+        let file = kept.fold(settings.clone(), |settings, (setting, value)| settings.with(setting, value));
+        file.check().err().filter(|rule| written.contains(&rule.left) || written.contains(&rule.right))
+    }
 }
 
 /// The text with the wanted values, every other byte kept. A text without a word takes all: whoever reads it has nothing else.

@@ -7,11 +7,12 @@ use reqwest::{
     header::{HeaderMap, HeaderName, HeaderValue},
 };
 
-use super::{ServiceError, scraped::Scraped, template::Names};
+use super::{ServiceError, scraped::Scraped};
 use crate::{
     database::Argument,
     http::told,
     model::{ErrorClass, HttpRequest, Service, Workload},
+    program::Names,
 };
 
 /// What an answer may be at most; a service that sends more is not read to its end.

@@ -1,12 +1,12 @@
 use std::path::{Path, PathBuf};
 
 use super::{
-    Surroundings,
-    call::{Caller, Leaves},
+    Surroundings, log,
     summary::{self, Ran, Reported},
 };
 use crate::{
     model::{Acquisition, Command, Measurement, Settings, WarmUp},
+    program::{Caller, Leaves},
     trial::{Control, Details, TrialError, engine, recorder},
 };
 
@@ -17,6 +17,7 @@ const CLOCKS: f64 = 0.5;
 #[derive(Debug)]
 pub struct CommandTarget {
     command: Command,
+    around: Surroundings,
     caller: Caller,
 }
 
@@ -26,7 +27,8 @@ impl CommandTarget {
     /// # Errors
     /// When there is no place for the files that it is given.
     pub fn new(command: Command, around: Surroundings) -> Result<Self, std::io::Error> {
-        Ok(Self { command, caller: Caller::new(around)? })
+        let caller = Caller::new(around.prefix.clone(), around.kept.clone())?;
+        Ok(Self { command, around, caller })
     }
 
     /// Runs one trial: the program, from its start to its end.
@@ -40,14 +42,15 @@ impl CommandTarget {
         control: &Control<'_>,
     ) -> Result<Details, TrialError> {
         let Command { call, reads, .. } = &self.command;
-        let ended = self.caller.run(call, settings, (control.trial, seed), Leaves::Nothing, &control.cancel).await?;
+        let occasion = self.around.occasion(control.trial, seed);
+        let ended = self.caller.run(call, settings, &occasion, Leaves::Nothing, &control.cancel).await?;
         let folder = call.directory.as_deref().map_or_else(PathBuf::new, |folder| Path::new(folder).to_owned());
         let refused = |problem: String| {
             let call = &call.words[0];
             TrialError::Program(format!(
                 "`{call}`: {problem}{}{}",
                 ended.stdout.cut(),
-                self.caller.where_kept(control.trial)
+                self.caller.where_kept(&log(control.trial))
             ))
         };
         let ran = Ran { folder: &folder, began: ended.began, stderr: &ended.stderr.text() };

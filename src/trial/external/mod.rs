@@ -1,24 +1,26 @@
 //! Trials on what is a person's own: a program that measures by itself, or a service that is driven over HTTP.
 
-mod call;
 mod client;
 mod command;
 mod scraped;
 mod service;
 mod summary;
-mod template;
 
 use std::{collections::BTreeSet, path::PathBuf, time::Duration};
 
-pub use call::startable;
 pub(super) use client::{Client, Unanswered};
 pub use command::CommandTarget;
 pub use service::{ServiceError, ServiceTarget};
 
+use super::TrialError;
 use crate::{
     export::{Format, Prefix, UnknownFormat},
     model::{Apply, Call, External, Service, Setting, settings_named},
+    program::{Names, Occasion, ProgramError, variable},
 };
+
+/// What a program may take beyond its trial where nothing is said: to start, and to fill its tables.
+const BESIDE: Duration = Duration::from_secs(60);
 
 /// What a program of a person's is told beside the settings, and where its output is kept.
 #[derive(Clone, Debug)]
@@ -35,6 +37,35 @@ pub struct Surroundings {
     pub measure: Duration,
     /// The longest warm-up.
     pub warm_up_cap: Duration,
+}
+
+impl Surroundings {
+    /// What a program is told of a trial, and what is kept of it.
+    fn occasion(&self, trial: u32, seed: u64) -> Occasion {
+        let seconds = |time: Duration| time.as_secs_f64().to_string();
+        let names = Names::default()
+            .with("trial", trial.to_string())
+            .with("seed", seed.to_string())
+            .with("workers", self.workers.to_string())
+            .with("instances", self.instances.to_string())
+            .with("seconds", seconds(self.measure))
+            .with("warm_up", seconds(self.warm_up_cap));
+        Occasion { names, log: log(trial), limit: self.measure + self.warm_up_cap + BESIDE, mark: None }
+    }
+}
+
+/// The file that keeps what a program prints in a trial.
+fn log(trial: u32) -> String {
+    format!("{trial:03}.log")
+}
+
+impl From<ProgramError> for TrialError {
+    fn from(error: ProgramError) -> Self {
+        match error {
+            ProgramError::Cancelled => Self::Cancelled,
+            ProgramError::Failed(problem) => Self::Program(problem),
+        }
+    }
 }
 
 /// The settings that a target heeds: those that it says, or else those that its words and its file name; `None` where nothing
@@ -97,7 +128,7 @@ pub fn contradictions(external: &External, prefix: &Prefix) -> Result<Vec<String
         }
         let lacking: Vec<&Setting> = takes.difference(&named).collect();
         let names = list(lacking.iter().map(ToString::to_string).collect());
-        let variables = list(lacking.iter().map(|setting| template::variable(prefix, setting.spec().name)).collect());
+        let variables = list(lacking.iter().map(|setting| variable(prefix, setting.spec().name)).collect());
         match (lacking.is_empty(), call.is_some()) {
             (true, _) => {}
             (false, true) => told.push(format!(

@@ -12,10 +12,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Surroundings,
-    call::{Caller, Leaves},
     client::{self, Client},
     scraped::EVERY,
-    template::Names,
 };
 use crate::{
     fault::Reach,
@@ -24,6 +22,7 @@ use crate::{
         Acquisition, Apply, ErrorClass, ErrorCount, HttpRequest, Measurement, Service, Settings, Utilisation, Workload,
         figures::time,
     },
+    program::{Caller, Leaves, Names},
     scrape::PoolFigures,
     trial::{Control, Details, Load, TrialError, engine, sampler::Mix, served::Served},
 };
@@ -40,6 +39,7 @@ pub struct ServiceTarget {
     /// For what is not the load.
     http: reqwest::Client,
     mix: Arc<Mix>,
+    around: Surroundings,
     caller: Caller,
     /// Whether it may have other settings than it was found with.
     touched: AtomicBool,
@@ -77,8 +77,9 @@ impl ServiceTarget {
         };
         let (http, load) = (of(QUESTION)?, of(service.timeout)?);
         let client = Arc::new(Client::new(&service, workload, load)?);
-        let caller = Caller::new(around).map_err(|error| ServiceError::Folder(error.to_string()))?;
-        Ok(Self { service, client, http, mix: Arc::new(mix), caller, touched: AtomicBool::new(false) })
+        let caller = Caller::new(around.prefix.clone(), around.kept.clone());
+        let caller = caller.map_err(|error| ServiceError::Folder(error.to_string()))?;
+        Ok(Self { service, client, http, mix: Arc::new(mix), around, caller, touched: AtomicBool::new(false) })
     }
 
     /// Puts the settings into effect, waits until the service is ready, and loads it.
@@ -163,11 +164,14 @@ impl ServiceTarget {
     ) -> Result<(), TrialError> {
         match &self.service.apply {
             Apply::Call(call) => {
-                let ended = self.caller.run(call, settings, (trial, seed), Leaves::Running, cancel).await?;
+                let ended = self
+                    .caller
+                    .run(call, settings, &self.around.occasion(trial, seed), Leaves::Running, cancel)
+                    .await?;
                 ended.failure.map_or(Ok(()), |(_, told)| Err(TrialError::Program(told)))
             }
             Apply::Request(request) => {
-                let names = Names::of_trial(settings, self.caller.around(), trial, seed);
+                let names = self.around.occasion(trial, seed).names.and(Names::of(settings));
                 let all = HttpRequest { body: Names::json(settings).to_string(), ..request.clone() };
                 let request = if request.body.is_empty() { &all } else { request };
                 let asked = client::send_once(&self.http, &self.service.url, request, &names);

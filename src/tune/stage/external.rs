@@ -7,6 +7,7 @@ use crate::{
     export::Prefix,
     model::External,
     profile::Profile,
+    program,
     trial::{self, CommandTarget, Mix, ServiceTarget, Surroundings, Target},
     tune::{Event, TuneError},
 };
@@ -34,7 +35,7 @@ impl Stage {
         let no_format = |error| failed(format!("write the target's file: {error}"));
         let takes = trial::taken(external).map_err(no_format)?;
         if let Some(call) = trial::call(external) {
-            trial::startable(call).map_err(failed)?;
+            program::startable(call).map_err(|problem| failed(format!("start the target: {problem}")))?;
         }
         let mut warnings = vec![UNKNOWN_CPU.to_owned()];
         if profile.faults.is_some() || profile.day.is_some() {

@@ -12,6 +12,7 @@ mod monitor;
 mod monitoring;
 mod real;
 mod report;
+mod rollout;
 mod schedule;
 mod serve;
 mod simulate;

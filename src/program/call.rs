@@ -14,11 +14,10 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::{io::AsyncReadExt as _, process::Command};
 use tokio_util::sync::CancellationToken;
 
-use super::{Surroundings, template::Names};
+use super::{Names, mark::Mark};
 use crate::{
-    export::{Format, export_settings},
+    export::{Format, Prefix, export_settings},
     model::{Call, Settings, figures::time},
-    trial::TrialError,
 };
 
 /// What is kept of an output: its first bytes, and its last, where a summary stands.
@@ -30,60 +29,81 @@ const SHOWN: usize = 64 << 10;
 const GRACE: Duration = Duration::from_secs(2);
 /// How long outputs are read after the program has ended: a child of its that lives on may hold them open.
 const AFTER_END: Duration = Duration::from_secs(1);
-/// What a program may take beyond its trial where nothing is said: to start, and to fill its tables.
-const BESIDE: Duration = Duration::from_secs(60);
 
 /// What a program printed, and how long it took.
-pub(super) struct Ended {
-    pub(super) stdout: Kept,
-    pub(super) stderr: Kept,
-    pub(super) began: SystemTime,
-    pub(super) took: Duration,
+pub(crate) struct Ended {
+    pub(crate) stdout: Kept,
+    pub(crate) stderr: Kept,
+    pub(crate) began: SystemTime,
+    pub(crate) took: Duration,
     /// The code that it ended with where that is not 0, and what is told of it then.
-    pub(super) failure: Option<(i32, String)>,
+    pub(crate) failure: Option<(i32, String)>,
 }
 
 /// What a program may leave behind when it has ended well.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Leaves {
+pub(crate) enum Leaves {
     /// Nothing: what it has started ends with it.
     Nothing,
     /// What it was called for, such as a service that it has started anew.
     Running,
 }
 
+/// Why a program has no end of its own.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum ProgramError {
+    /// It was ended, since whoever called it was told to stop.
+    #[error("it was ended, since it was asked to stop")]
+    Cancelled,
+    /// It could not be started, took too long, or was ended by a signal.
+    #[error("{0}")]
+    Failed(String),
+}
+
+/// What a program is called for.
+#[derive(Clone, Debug)]
+pub(crate) struct Occasion {
+    /// What it is told beside the settings.
+    pub(crate) names: Names,
+    /// The file that keeps its output, in the folder for that.
+    pub(crate) log: String,
+    /// How long it may take where its call does not say.
+    pub(crate) limit: Duration,
+    /// The file that says which program is under way, for whoever comes after this process was killed.
+    pub(crate) mark: Option<PathBuf>,
+}
+
 /// Starts programs.
 #[derive(Debug)]
-pub(super) struct Caller {
-    around: Surroundings,
+pub(crate) struct Caller {
+    /// What the names of the settings begin with in a program's environment.
+    prefix: Prefix,
+    /// The folder that keeps what programs print; nowhere without one.
+    kept: Option<PathBuf>,
     /// Holds the file that is written for a program.
     folder: tempfile::TempDir,
 }
 
 impl Caller {
-    pub(super) fn new(around: Surroundings) -> Result<Self, std::io::Error> {
+    pub(crate) fn new(prefix: Prefix, kept: Option<PathBuf>) -> Result<Self, std::io::Error> {
         let folder = tempfile::Builder::new().prefix("pool-tune-").tempdir()?;
-        Ok(Self { around, folder })
-    }
-
-    pub(super) fn around(&self) -> &Surroundings {
-        &self.around
+        Ok(Self { prefix, kept, folder })
     }
 
     /// Runs a program to its end, and keeps what it prints.
     ///
     /// # Errors
-    /// [`TrialError::Cancelled`] when `cancel` ended it; [`TrialError::Program`] when it could not be started, took too long,
+    /// [`ProgramError::Cancelled`] when `cancel` ended it; [`ProgramError::Failed`] when it could not be started, took too long,
     /// or was ended by a signal.
-    pub(super) async fn run(
+    pub(crate) async fn run(
         &self,
         call: &Call,
         settings: &Settings,
-        (trial, seed): (u32, u64),
+        occasion: &Occasion,
         leaves: Leaves,
         cancel: &CancellationToken,
-    ) -> Result<Ended, TrialError> {
-        let mut names = Names::of_trial(settings, &self.around, trial, seed);
+    ) -> Result<Ended, ProgramError> {
+        let mut names = occasion.names.clone().and(Names::of(settings));
         if let Some(format) = &call.file {
             let path = self.write(format, settings)?;
             names = names.with("file", path.display().to_string());
@@ -92,10 +112,10 @@ impl Caller {
         let (program, arguments) = words.split_first().ok_or_else(|| failed("the command is empty"))?;
         let shown = Call { words: words.clone(), ..call.clone() }.to_string();
         let mut command = Command::new(program);
-        command.args(arguments).envs(names.environment(&self.around)).stdin(Stdio::null());
+        command.args(arguments).envs(names.environment(&self.prefix)).stdin(Stdio::null());
         // What goes on running must not lose its output's reader: it writes into files.
         let files = [self.folder.path().join("stdout"), self.folder.path().join("stderr")];
-        let open = |path: &PathBuf| -> Result<Stdio, TrialError> {
+        let open = |path: &PathBuf| -> Result<Stdio, ProgramError> {
             match leaves {
                 Leaves::Nothing => Ok(Stdio::piped()),
                 Leaves::Running => File::create(path)
@@ -112,8 +132,9 @@ impl Caller {
             failed(format!("`{program}` cannot be started: {error}; see that it is there and executable"))
         })?;
         let group = Group(child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?)));
+        let mark = occasion.mark.as_ref().and_then(|path| Mark::set(path, child.id()));
         let (mut stdout, mut stderr) = (Kept::default(), Kept::default());
-        let limit = call.time_limit.unwrap_or(self.around.measure + self.around.warm_up_cap + BESIDE);
+        let limit = call.time_limit.unwrap_or(occasion.limit);
         let (out, err) = (child.stdout.take(), child.stderr.take());
         let ended = {
             let reading = async { tokio::join!(read(out, &mut stdout), read(err, &mut stderr)) };
@@ -142,6 +163,7 @@ impl Caller {
             status
         };
         let took = started.elapsed();
+        drop(mark);
         if leaves == Leaves::Running {
             for (path, kept) in files.iter().zip([&mut stdout, &mut stderr]) {
                 kept.add(&std::fs::read(path).unwrap_or_default());
@@ -155,14 +177,20 @@ impl Caller {
                 format!("did not end within {} and was ended, with all that it had started", time(limit.as_secs_f64()))
             }
         };
-        self.keep(trial, &format!("$ {shown}\n{}", listed(&names.environment(&self.around))), &told, &stdout, &stderr);
+        self.keep(
+            &occasion.log,
+            &format!("$ {shown}\n{}", listed(&names.environment(&self.prefix))),
+            &told,
+            &stdout,
+            &stderr,
+        );
         match ended {
             Some(Ok(status)) if status.success() => Ok(Ended { stdout, stderr, began, took, failure: None }),
-            _ if cancel.is_cancelled() => Err(TrialError::Cancelled),
+            _ if cancel.is_cancelled() => Err(ProgramError::Cancelled),
             ended => {
                 let last = last_line(&stderr).or_else(|| last_line(&stdout));
                 let last = last.map(|line| format!("; the last that it said: {line}")).unwrap_or_default();
-                let told = format!("`{shown}` {told}{last}{}", self.where_kept(trial));
+                let told = format!("`{shown}` {told}{last}{}", self.where_kept(&occasion.log));
                 match ended.and_then(|status| status.ok()?.code()) {
                     Some(code) => Ok(Ended { stdout, stderr, began, took, failure: Some((code, told)) }),
                     None => Err(failed(told)),
@@ -171,35 +199,35 @@ impl Caller {
         }
     }
 
-    /// Where a trial's output is kept, for messages.
-    pub(super) fn where_kept(&self, trial: u32) -> String {
-        self.path(trial).map(|path| format!(" (its output: {})", path.display())).unwrap_or_default()
+    /// Where an output is kept, for messages.
+    pub(crate) fn where_kept(&self, log: &str) -> String {
+        self.path(log).map(|path| format!(" (its output: {})", path.display())).unwrap_or_default()
     }
 
-    fn path(&self, trial: u32) -> Option<PathBuf> {
-        self.around.kept.as_ref().map(|folder| folder.join(format!("{trial:03}.log")))
+    fn path(&self, log: &str) -> Option<PathBuf> {
+        self.kept.as_ref().map(|folder| folder.join(log))
     }
 
     /// Writes the settings in the format that the program reads.
-    fn write(&self, format: &str, settings: &Settings) -> Result<PathBuf, TrialError> {
+    fn write(&self, format: &str, settings: &Settings) -> Result<PathBuf, ProgramError> {
         let format = Format::named(format).map_err(|error| failed(error.to_string()))?;
-        let text = export_settings(format, settings, &self.around.prefix).map_err(|error| failed(error.to_string()))?;
+        let text = export_settings(format, settings, &self.prefix).map_err(|error| failed(error.to_string()))?;
         let path = self.folder.path().join("pool");
         std::fs::write(&path, text)
             .map_err(|error| failed(format!("`{}` cannot be written: {error}", path.display())))?;
         Ok(path)
     }
 
-    /// Adds to the file that keeps a trial's output. That it cannot be written must not cost the trial.
-    fn keep(&self, trial: u32, call: &str, told: &str, stdout: &Kept, stderr: &Kept) {
-        let Some(path) = self.path(trial) else { return };
+    /// Adds to the file that keeps an output. That it cannot be written must not cost what the program was called for.
+    fn keep(&self, log: &str, call: &str, told: &str, stdout: &Kept, stderr: &Kept) {
+        let Some(path) = self.path(log) else { return };
         let write = |path: &Path| {
             std::fs::create_dir_all(path.parent().unwrap_or(path))?;
             let mut file = File::options().create(true).append(true).open(path)?;
             write!(file, "{call}\n--- standard output\n{stdout}\n--- standard error\n{stderr}\n--- it {told}\n\n")
         };
         if let Err(error) = write(&path) {
-            tracing::warn!("the output of trial {trial} could not be kept in {}: {error}", path.display());
+            tracing::warn!("a program's output could not be kept in {}: {error}", path.display());
         }
     }
 }
@@ -211,7 +239,7 @@ impl Caller {
 pub fn startable(call: &Call) -> Result<(), String> {
     let folder = call.directory.as_deref().map_or_else(PathBuf::new, PathBuf::from);
     let Some(program) = call.words.first() else { return Ok(()) };
-    let wrong = |problem: String| Err(format!("start the target: `{program}` cannot be started: {problem}"));
+    let wrong = |problem: String| Err(format!("`{program}` cannot be started: {problem}"));
     if call.directory.is_some() && !folder.is_dir() {
         return wrong(format!(
             "its `directory` `{}` is not there; a relative one is seen from where pool-tune is started",
@@ -245,8 +273,8 @@ pub fn startable(call: &Call) -> Result<(), String> {
     wrong(format!("it is in no folder of PATH; install it, or name its path, such as ./{program}"))
 }
 
-fn failed(cause: impl Into<String>) -> TrialError {
-    TrialError::Program(cause.into())
+fn failed(cause: impl Into<String>) -> ProgramError {
+    ProgramError::Failed(cause.into())
 }
 
 /// The settings of the environment, as a person could set them.
@@ -311,7 +339,7 @@ impl Drop for Group {
 
 /// The beginning and the end of an output, however long it is.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Kept {
+pub(crate) struct Kept {
     head: Vec<u8>,
     tail: VecDeque<u8>,
     bytes: u64,
@@ -340,7 +368,7 @@ impl Kept {
     }
 
     /// What a summary is looked for in: all of it, or its end where it is too long.
-    pub(super) fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let whole = self.left_out() == 0;
         let head = if whole { self.head.as_slice() } else { &[] };
         let bytes: Vec<u8> = head.iter().chain(&self.tail).copied().collect();
@@ -348,7 +376,7 @@ impl Kept {
     }
 
     /// What is left out of [`Self::text`], for messages.
-    pub(super) fn cut(&self) -> String {
+    pub(crate) fn cut(&self) -> String {
         if self.left_out() == 0 {
             return String::new();
         }

@@ -1,8 +1,7 @@
 //! Texts with names in braces: `--max={max_connections}`.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
-use super::Surroundings;
 use crate::{
     export::Prefix,
     model::{Setting, Settings, Value},
@@ -10,39 +9,32 @@ use crate::{
 
 /// What may stand in braces, with what is put there.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Names(BTreeMap<String, String>);
+pub(crate) struct Names(BTreeMap<String, String>);
 
 impl Names {
     /// The settings, each by its name, in its unit.
-    pub(super) fn of(settings: &Settings) -> Self {
+    pub(crate) fn of(settings: &Settings) -> Self {
         Self(settings.iter().map(|(setting, value)| (setting.spec().name.to_owned(), plain(value))).collect())
     }
 
-    /// The settings and what the trial is about.
-    pub(super) fn of_trial(settings: &Settings, around: &Surroundings, trial: u32, seed: u64) -> Self {
-        let names = Self::of(settings);
-        let seconds = |time: Duration| time.as_secs_f64().to_string();
-        names
-            .with("trial", trial.to_string())
-            .with("seed", seed.to_string())
-            .with("workers", around.workers.to_string())
-            .with("instances", around.instances.to_string())
-            .with("seconds", seconds(around.measure))
-            .with("warm_up", seconds(around.warm_up_cap))
-    }
-
-    pub(super) fn with(mut self, name: &str, text: String) -> Self {
+    pub(crate) fn with(mut self, name: &str, text: String) -> Self {
         self.0.insert(name.to_owned(), text);
         self
     }
 
+    /// These and others.
+    pub(crate) fn and(mut self, others: Self) -> Self {
+        self.0.extend(others.0);
+        self
+    }
+
     /// The text with every known name in braces replaced; other braces stay, for JSON has many.
-    pub(super) fn fill(&self, text: &str) -> String {
+    pub(crate) fn fill(&self, text: &str) -> String {
         self.fill_as(text, str::to_owned)
     }
 
     /// The same, with each value written by `written`.
-    pub(super) fn fill_as(&self, text: &str, written: impl Fn(&str) -> String) -> String {
+    pub(crate) fn fill_as(&self, text: &str, written: impl Fn(&str) -> String) -> String {
         let mut filled = String::with_capacity(text.len());
         let mut rest = text;
         while let Some((before, after)) = rest.split_once('{') {
@@ -61,18 +53,18 @@ impl Names {
     }
 
     /// The names as a program's environment has them: settings under the prefix, the rest under `POOL_TUNE`.
-    pub(super) fn environment(&self, around: &Surroundings) -> Vec<(String, String)> {
+    pub(crate) fn environment(&self, prefix: &Prefix) -> Vec<(String, String)> {
         let of = |(name, text): (&String, &String)| {
             let is_setting = name.parse::<Setting>().is_ok();
             let variable =
-                if is_setting { variable(&around.prefix, name) } else { format!("POOL_TUNE_{}", name.to_uppercase()) };
+                if is_setting { variable(prefix, name) } else { format!("POOL_TUNE_{}", name.to_uppercase()) };
             (variable, text.clone())
         };
         self.0.iter().map(of).collect()
     }
 
     /// The settings as JSON, numbers as numbers.
-    pub(super) fn json(settings: &Settings) -> serde_json::Value {
+    pub(crate) fn json(settings: &Settings) -> serde_json::Value {
         let value = |value: &Value| match value {
             Value::Count(count) => (*count).into(),
             Value::Time(time) => time.as_secs_f64().into(),
@@ -83,7 +75,7 @@ impl Names {
 }
 
 /// A setting's name in a program's environment.
-pub(super) fn variable(prefix: &Prefix, name: &str) -> String {
+pub(crate) fn variable(prefix: &Prefix, name: &str) -> String {
     format!("{prefix}_{}", name.to_uppercase())
 }
 
@@ -97,6 +89,8 @@ fn plain(value: &Value) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]

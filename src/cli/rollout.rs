@@ -1,0 +1,238 @@
+//! `rollout`: a run's settings brought into use by stages.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use anyhow::{Context as _, Result};
+use jiff::Timestamp;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    exit::{WithCode, bad_input, code, job_error, rollout_error},
+    out::{errln, outln},
+    rollout_arguments::RolloutArguments,
+    run, runs,
+};
+use crate::{
+    job::{FolderLock, store_path},
+    profile::did_you_mean,
+    rollout::{Ended, Event, Intent, Phase, Rollout, Standing, Step},
+    store::{RolloutRecord, RolloutStatus, Store},
+};
+
+/// Begins a rollout, goes on with one, takes one back, or tells of one.
+pub(super) async fn rollout(arguments: &RolloutArguments, quiet: bool) -> Result<ExitCode> {
+    if let Some(name) = &arguments.log {
+        return log(arguments, name).await;
+    }
+    match (&arguments.resume, &arguments.back, &arguments.run, &arguments.plan) {
+        (Some(name), _, _, _) => again(arguments, name, None, quiet).await,
+        (_, Some(name), _, _) => again(arguments, name, Some("asked for by hand (--back)".to_owned()), quiet).await,
+        (_, _, Some(run), Some(plan)) => begin(arguments, run, plan, quiet).await,
+        // The command line sees to it.
+        _ => Err(bad_input("a rollout needs a run and --plan, or --resume, --back or --log")),
+    }
+}
+
+async fn begin(arguments: &RolloutArguments, run: &str, plan: &Path, quiet: bool) -> Result<ExitCode> {
+    let results = &arguments.results.results;
+    let shown = plan.display().to_string();
+    let unread = |error: std::io::Error| bad_input(format!("failed to read rollout plan `{shown}`: {error}"));
+    let text = fs::read_to_string(plan).map_err(unread)?;
+    // It may be gone on with from another folder.
+    let folder = fs::canonicalize(plan).map_err(unread)?.parent().map(Path::to_owned).unwrap_or_default();
+    let store = runs::open(&arguments.results).await?;
+    let run = store.run(run).await?;
+    store.close().await;
+    let now = Timestamp::now();
+    let intent = Intent::of(&run, (&shown, text, &folder), arguments.yes_old, now).map_err(rollout_error)?;
+    let rollout = Rollout::new(intent, &absolute(results)?).map_err(rollout_error)?;
+    if arguments.dry_run {
+        for line in rollout.outline() {
+            outln!("{line}");
+        }
+    }
+    rollout.check().map_err(rollout_error)?;
+    if !arguments.force {
+        rollout.check_in_use().map_err(rollout_error)?;
+    }
+    if arguments.dry_run {
+        errln!("nothing was applied; leave --dry-run out to begin");
+        return Ok(ExitCode::SUCCESS);
+    }
+    let name = &rollout.plan.name;
+    let _lock = FolderLock::hold_for_rollout(results, name).map_err(job_error)?;
+    let store = Store::open(&store_path(results)).await?;
+    let open = store.rollouts().await?.into_iter().find(|other| other.name == *name && !other.status.has_ended());
+    if let Some(RolloutRecord { run, started_at, .. }) = open {
+        return Err(bad_input(format!(
+            "rollout `{name}` (of run {run}, begun at {started_at}) has not ended: go on with `{}`, or take it back with `{}`",
+            command("resume", name, results),
+            command("back", name, results)
+        )));
+    }
+    let mut tell = teller(arguments.json, quiet);
+    let standing = rollout.begin(&store, &mut tell).await.map_err(rollout_error)?;
+    carry(arguments, &store, &rollout, standing, None, quiet).await
+}
+
+/// Goes on with a rollout that is stored, forward or back.
+async fn again(arguments: &RolloutArguments, name: &str, back: Option<String>, quiet: bool) -> Result<ExitCode> {
+    let results = &arguments.results.results;
+    let name = find(&runs::open(&arguments.results).await?.rollouts().await?, name, true)?.name;
+    let _lock = FolderLock::hold_for_rollout(results, &name).map_err(job_error)?;
+    // Only now does nobody else change it.
+    let store = Store::open(&store_path(results)).await?;
+    let record = find(&store.rollouts().await?, &name, true)?;
+    let (rollout, standing) = Rollout::stored(&record, &absolute(results)?).map_err(rollout_error)?;
+    let event = match (back, record.status) {
+        (Some(_), RolloutStatus::Back) => {
+            errln!("rollout `{name}` is back already: nothing is done");
+            return Ok(ExitCode::SUCCESS);
+        }
+        (None, RolloutStatus::Done | RolloutStatus::Back) => {
+            let how = if record.status == RolloutStatus::Done { "is done" } else { "went back" };
+            let at = record.ended_at.unwrap_or_default();
+            return Err(bad_input(format!("rollout `{name}` {how} (at {at}): there is nothing to go on with")));
+        }
+        // Whoever was on the way back goes on with that.
+        (Some(_), _) if matches!(standing.state.phase, Phase::Returning { .. }) => Event::Resumed,
+        (Some(why), _) => Event::TakenBack(why),
+        (None, _) => {
+            if !matches!(standing.state.phase, Phase::Returning { .. } | Phase::Stuck { .. }) {
+                rollout.check().map_err(rollout_error)?;
+            }
+            Event::Resumed
+        }
+    };
+    carry(arguments, &store, &rollout, standing, Some(event), quiet).await
+}
+
+async fn carry(
+    arguments: &RolloutArguments,
+    store: &Store,
+    rollout: &Rollout,
+    mut standing: Standing,
+    first: Option<Event>,
+    quiet: bool,
+) -> Result<ExitCode> {
+    let (name, results) = (&rollout.plan.name, &arguments.results.results);
+    let cancel = CancellationToken::new();
+    let signals = JoinSet::from_iter([run::stop_on_signal(cancel.clone())?]);
+    let mut tell = teller(arguments.json, quiet);
+    let result = rollout.carry(store, &mut standing, first, &cancel, &mut tell).await;
+    drop(signals);
+    let ended = result.map_err(rollout_error)?;
+    let with_code = |code: u8, message: String| Err(anyhow::Error::new(WithCode { code, message }));
+    let applied = rollout.reached(&standing.state);
+    match ended {
+        Ended::Stopped => {
+            let stays = applied.map_or("nothing was applied".to_owned(), |what| {
+                format!("{what} stays applied, and nobody watches it")
+            });
+            with_code(
+                code::INTERRUPTED,
+                format!(
+                    "rollout `{name}` is interrupted: {stays}; go on with `{}`, or go back with `{}`",
+                    command("resume", name, results),
+                    command("back", name, results)
+                ),
+            )
+        }
+        Ended::At(Phase::Done) => Ok(ExitCode::SUCCESS),
+        Ended::At(Phase::Back { .. } | Phase::NotBegun { .. }) if arguments.back.is_some() => Ok(ExitCode::SUCCESS),
+        Ended::At(Phase::Back { why }) => {
+            with_code(code::WENT_BACK, format!("rollout `{name}` went back, the settings that were in use are: {why}"))
+        }
+        Ended::At(Phase::NotBegun { why }) => with_code(
+            code::WENT_BACK,
+            format!(
+                "rollout `{name}` did not begin, nothing was applied: {why}; mend that or the gate, then begin again"
+            ),
+        ),
+        Ended::At(_) => with_code(
+            code::FAILED,
+            format!(
+                "rollout `{name}` COULD NOT GO BACK: {} may still be applied, in whole or in part; what the hook said is in {}; mend it, \
+                 then `{}`",
+                applied.unwrap_or_else(|| "nothing".to_owned()),
+                results.join("rollouts").join(name).join("hooks.log").display(),
+                command("back", name, results)
+            ),
+        ),
+    }
+}
+
+/// Tells what a rollout did, from the store.
+async fn log(arguments: &RolloutArguments, name: &str) -> Result<ExitCode> {
+    let store = runs::open(&arguments.results).await?;
+    let record = find(&store.rollouts().await?, name, false)?;
+    let mut tell = teller(arguments.json, false);
+    for stored in store.rollout_steps(record.id).await? {
+        let step: Step = serde_json::from_str(&stored.step).with_context(|| {
+            format!("failed to read a step of rollout `{}`: a newer pool-tune may have stored it", record.name)
+        })?;
+        tell(&stored.at, &step);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The newest rollout of a name; without one the only one that has not ended, or where any will do the newest.
+fn find(rollouts: &[RolloutRecord], name: &str, to_change: bool) -> Result<RolloutRecord> {
+    if rollouts.is_empty() {
+        return Err(bad_input("there is no rollout yet: begin one with `pool-tune rollout RUN --plan FILE`"));
+    }
+    if !name.is_empty() {
+        let found = rollouts.iter().find(|rollout| rollout.name == name);
+        return found.cloned().ok_or_else(|| {
+            let hint = did_you_mean(name, rollouts.iter().map(|rollout| rollout.name.as_str()));
+            bad_input(format!("there is no rollout `{name}`: {hint}"))
+        });
+    }
+    if !to_change {
+        return rollouts.first().cloned().ok_or_else(|| bad_input("there is no rollout yet"));
+    }
+    let open: Vec<&RolloutRecord> = rollouts.iter().filter(|rollout| !rollout.status.has_ended()).collect();
+    match open.as_slice() {
+        [only] => Ok((*only).clone()),
+        [] => Err(bad_input(format!(
+            "every rollout has ended: name the one that you mean, such as `{}`",
+            rollouts.first().map_or("", |rollout| rollout.name.as_str())
+        ))),
+        several => {
+            let names: Vec<&str> = several.iter().map(|rollout| rollout.name.as_str()).collect();
+            Err(bad_input(format!("several rollouts have not ended: name one of {}", names.join(", "))))
+        }
+    }
+}
+
+fn teller(json: bool, quiet: bool) -> impl FnMut(&str, &Step) + Send {
+    move |at: &str, step: &Step| {
+        if json {
+            let mut line = serde_json::to_value(step).unwrap_or_default();
+            if let Some(fields) = line.as_object_mut() {
+                fields.insert("time".to_owned(), at.into());
+            }
+            outln!("{line}");
+        } else if !quiet || step.is_change() {
+            outln!("{at} {}", step.words());
+        }
+    }
+}
+
+/// The folder from which hooks, started elsewhere, keep their output.
+fn absolute(results: &Path) -> Result<PathBuf> {
+    std::path::absolute(results).with_context(|| format!("failed to find the folder `{}`", results.display()))
+}
+
+fn command(what: &str, name: &str, results: &Path) -> String {
+    let mut command = format!("pool-tune rollout --{what} {name}");
+    if results != Path::new("results") && std::env::var_os("POOL_TUNE_RESULTS").is_none() {
+        command.push_str(&format!(" --results '{}'", results.display()));
+    }
+    command
+}

@@ -1,0 +1,197 @@
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use tokio_util::sync::CancellationToken;
+
+use super::{Change, Course, RolloutError, step::per_cent};
+use crate::{
+    export::{Format, Names, Prefix, Rewritten, Syntax, Wanted, export_settings, rewrite},
+    model::{Call, Setting, Settings},
+    profile::{RolloutApply, RolloutPlan},
+    program::{self, Caller, Leaves, Occasion},
+    store::OwnFile,
+};
+
+/// How long a hook may take where the plan does not say.
+const LIMIT: Duration = Duration::from_secs(300);
+/// The file that keeps what hooks print.
+const LOG: &str = "hooks.log";
+
+/// Which way settings are applied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Direction {
+    Forward,
+    Back,
+}
+
+/// What is applied to whom.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Hand<'a> {
+    pub(super) settings: &'a Settings,
+    pub(super) share: f64,
+    /// The stage's number, from 1; on the way back that of the last one of which anything was applied.
+    pub(super) stage: usize,
+    pub(super) direction: Direction,
+}
+
+/// Puts settings into effect as a plan says.
+#[derive(Debug)]
+pub(super) struct Applier {
+    rollout: String,
+    how: RolloutApply,
+    prefix: Prefix,
+    /// The settings that the rollout changes.
+    changed: Vec<Setting>,
+    caller: Caller,
+    /// The file that says which hook is under way.
+    mark: PathBuf,
+}
+
+impl Applier {
+    pub(super) fn new(
+        plan: &RolloutPlan,
+        prefix: Prefix,
+        change: &Change,
+        kept: PathBuf,
+    ) -> Result<Self, RolloutError> {
+        let mark = kept.join("hooks.pid");
+        let caller = Caller::new(prefix.clone(), Some(kept)).map_err(|error| {
+            RolloutError::Input(format!("failed to make a folder for temporary files: {error}; set TMPDIR to another"))
+        })?;
+        Ok(Self {
+            rollout: plan.name.clone(),
+            how: plan.apply.clone(),
+            prefix,
+            changed: change.settings(),
+            caller,
+            mark,
+        })
+    }
+
+    /// Whether all that is to be applied can be, as far as can be told without applying anything.
+    pub(super) fn check(&self, course: &Course) -> Result<(), RolloutError> {
+        let all = || course.stages.iter().map(|stage| &stage.settings).chain([&course.from]);
+        let startable = |key: &str, call: &Call| {
+            program::startable(call).map_err(|problem| RolloutError::Input(format!("`apply`: `{key}`: {problem}")))
+        };
+        match &self.how {
+            RolloutApply::Command(call) => {
+                startable("command", call)?;
+                if let Some(format) = &call.file {
+                    let format = Format::named(format)
+                        .map_err(|error| RolloutError::Input(format!("`apply`: `file`: {error}")))?;
+                    for settings in all() {
+                        export_settings(format, settings, &self.prefix).map_err(|error| {
+                            RolloutError::Input(format!(
+                                "`apply`: failed to write the file as {}: {error}",
+                                format.name
+                            ))
+                        })?;
+                    }
+                }
+            }
+            RolloutApply::Into { file, then, .. } => {
+                if let Some(call) = then {
+                    startable("then", call)?;
+                }
+                let own = read(file).map_err(RolloutError::Input)?;
+                for settings in all() {
+                    self.rewritten(file, &own, settings).map_err(RolloutError::Input)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What the file has in place of the settings that the run took to be in use.
+    pub(super) fn check_in_use(&self, course: &Course) -> Result<(), RolloutError> {
+        let RolloutApply::Into { file, .. } = &self.how else { return Ok(()) };
+        let own = read(file).map_err(RolloutError::Input)?;
+        let rewritten = self.rewritten(file, &own, &course.from).map_err(RolloutError::Input)?;
+        let differing: Vec<String> = rewritten
+            .changes
+            .iter()
+            .filter_map(|change| Some(format!("{} is {}, and was {}", change.name, change.was.as_ref()?, change.now)))
+            .collect();
+        if differing.is_empty() {
+            return Ok(());
+        }
+        Err(RolloutError::Differs(format!(
+            "`{}` differs from what the run was made with, to which a rollout goes back: {}; make a new run with \
+             `pool-tune run --baseline`, or take the run's values for those in use with --force",
+            file.display(),
+            differing.join("; ")
+        )))
+    }
+
+    /// Applies settings; the same ones a second time change nothing.
+    pub(super) async fn apply(&self, hand: Hand<'_>) -> Result<(), String> {
+        // Two hooks at once could end in either's settings: one that outlived its pool-tune is waited for.
+        let limit = match &self.how {
+            RolloutApply::Command(call) => call.time_limit,
+            RolloutApply::Into { then, .. } => then.as_ref().and_then(|call| call.time_limit),
+        };
+        program::left_over(&self.mark, limit.unwrap_or(LIMIT)).await;
+        match &self.how {
+            RolloutApply::Command(call) => self.call(call, hand).await,
+            RolloutApply::Into { file, then, .. } => {
+                let own = read(file)?;
+                let rewritten = self.rewritten(file, &own, hand.settings)?;
+                if !rewritten.changes.is_empty() {
+                    own.replace(&rewritten.text).map_err(|error| format!("failed to {error}"))?;
+                }
+                match then {
+                    Some(call) => self.call(call, hand).await,
+                    None => Ok(()),
+                }
+            }
+        }
+    }
+
+    async fn call(&self, call: &Call, hand: Hand<'_>) -> Result<(), String> {
+        let direction = match hand.direction {
+            Direction::Forward => "forward",
+            Direction::Back => "back",
+        };
+        let names = program::Names::default()
+            .with("rollout", self.rollout.clone())
+            .with("share", per_cent(hand.share))
+            .with("stage", hand.stage.to_string())
+            .with("direction", direction.to_owned());
+        let occasion = Occasion { names, log: LOG.to_owned(), limit: LIMIT, mark: Some(self.mark.clone()) };
+        // A hook that is cut off leaves nobody knows what: it ends by itself, or at its limit, whoever waits for it.
+        let never = CancellationToken::new();
+        let ended = self.caller.run(call, hand.settings, &occasion, Leaves::Running, &never).await;
+        let ended = ended.map_err(|error| error.to_string())?;
+        ended.failure.map_or(Ok(()), |(_, told)| Err(told))
+    }
+
+    fn rewritten(&self, path: &Path, file: &OwnFile, settings: &Settings) -> Result<Rewritten, String> {
+        let shown = path.display();
+        let RolloutApply::Into { within, .. } = &self.how else {
+            return Err(format!("`{shown}` is no file of this plan"));
+        };
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let syntax = Syntax::of(&name).ok_or_else(|| {
+            format!(
+                "`apply`: `into` takes files whose names end in .py, .env, .toml or .yaml, and not `{shown}`: write `apply: {{command: \
+                 …, file: …}}` for another"
+            )
+        })?;
+        let names = Names { prefix: &self.prefix, within: within.as_deref() };
+        let rewritten = rewrite(syntax, &file.text, Wanted::only(settings, &self.changed), names)
+            .map_err(|error| format!("failed to change `{shown}`: {error}"))?;
+        match rewritten.broken(settings, &self.changed) {
+            Some(broken) => {
+                Err(format!("failed to change `{shown}`: with what the file keeps, {broken}; change the one by hand"))
+            }
+            None => Ok(rewritten),
+        }
+    }
+}
+
+fn read(file: &Path) -> Result<OwnFile, String> {
+    OwnFile::read(file).map_err(|error| format!("failed to {error}"))
+}

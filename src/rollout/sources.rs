@@ -1,0 +1,84 @@
+use futures_util::future::join_all;
+use secrecy::ExposeSecret as _;
+
+use super::{Before, Prometheus, Reading, RolloutError, judge};
+use crate::{
+    database::Server,
+    job::read_secret,
+    model::Severity,
+    monitor::{self, Endpoint, Monitor},
+    profile::{RolloutGates, RolloutQuery},
+};
+
+/// Readings of the monitor that are kept: enough for a trend at any pace.
+const KEPT: usize = 360;
+
+/// What the gates are read from.
+#[derive(Debug)]
+pub(super) struct Sources {
+    prometheus: Option<Prometheus>,
+    queries: Vec<RolloutQuery>,
+    monitor: Option<Monitor>,
+    seen: Vec<monitor::Reading>,
+}
+
+impl Sources {
+    /// Reads where they are; nobody is asked yet.
+    pub(super) fn open(gates: &RolloutGates) -> Result<Self, RolloutError> {
+        let secret = |source, what| read_secret(source, what);
+        let prometheus =
+            gates.prometheus.as_ref().map(|source| secret(source, "the address of Prometheus")).transpose()?;
+        let prometheus = prometheus.map(|address| Prometheus::new(address.expose_secret())).transpose();
+        let prometheus = prometheus.map_err(RolloutError::Input)?;
+        let target = gates.target.as_ref().map(|source| secret(source, "the target of `monitor`")).transpose()?;
+        let metrics = gates.metrics.as_ref().map(|source| secret(source, "the metrics of `monitor`")).transpose()?;
+        let server = target.as_ref().map(Server::from_url).transpose().map_err(RolloutError::input)?;
+        let endpoint = metrics.map(|address| Endpoint::new(address.expose_secret())).transpose();
+        let endpoint = endpoint.map_err(RolloutError::input)?;
+        let watches = server.is_some() || endpoint.is_some();
+        let monitor = watches.then(|| Monitor::new(server, endpoint)).transpose().map_err(RolloutError::input)?;
+        Ok(Self { prometheus, queries: gates.queries.clone(), monitor, seen: Vec::new() })
+    }
+
+    /// Reads every gate once.
+    pub(super) async fn read(&mut self, before: Option<&Before>) -> Reading {
+        let prometheus = &self.prometheus;
+        let ask = |query: &RolloutQuery| {
+            let (query, more_is_worse) = (query.query.clone(), query.bound.more_is_worse());
+            async move {
+                match prometheus {
+                    Some(prometheus) => prometheus.ask(&query, more_is_worse).await,
+                    None => Err("there is nobody to ask".to_owned()),
+                }
+            }
+        };
+        let look = async {
+            match &mut self.monitor {
+                Some(monitor) => Some(monitor.read().await),
+                None => None,
+            }
+        };
+        let (answers, seen) = tokio::join!(join_all(self.queries.iter().map(ask)), look);
+        let mut reading = judge(&self.queries, answers, before);
+        if let Some(seen) = seen {
+            for source in &seen.sources {
+                let problem = source.problem.as_ref();
+                reading.down.extend(problem.map(|problem| format!("the monitor failed to {problem}")));
+            }
+            if self.seen.len() >= KEPT {
+                self.seen.remove(0);
+            }
+            self.seen.push(seen);
+            let serious = monitor::judge(&self.seen).into_iter().filter(|found| found.severity == Severity::Serious);
+            reading.failed.extend(serious.map(|found| format!("{} ({})", found.title, found.evidence.join("; "))));
+        }
+        reading
+    }
+
+    /// Takes leave of the database.
+    pub(super) async fn close(&mut self) {
+        if let Some(monitor) = &mut self.monitor {
+            monitor.close().await;
+        }
+    }
+}
