@@ -16,6 +16,9 @@ use crate::{
 /// Alerts that wait for one webhook at most; what comes on top is a dead letter at once.
 const WAITING: usize = 256;
 
+/// The longest pause that the other side may ask for.
+const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+
 /// Where alerts go.
 #[derive(Clone, Debug)]
 pub struct Webhook {
@@ -111,7 +114,7 @@ impl Sender {
         }
     }
 
-    /// Ends: what is waiting is tried once more for a moment, and what is not taken then is kept.
+    /// Ends: what is being sent has so long, and what is not taken then is kept.
     pub async fn close(self, grace: Duration) {
         let Self { queues, mut tasks, .. } = self;
         drop(queues);
@@ -199,7 +202,7 @@ impl Post {
             };
             tracing::warn!(webhook = self.webhook.name, problem = message.problem, "an alert is tried again");
             // Whoever asks for a pause gets it, if it is not a day.
-            time::sleep(wait.map_or(pause, |wait| wait.clamp(pause, Duration::from_secs(300)))).await;
+            time::sleep(wait.map_or(pause, |wait| wait.max(pause).min(LONGEST_PAUSE))).await;
             pause *= 2;
         }
     }

@@ -18,10 +18,10 @@ use super::{
     run, runs,
 };
 use crate::{
-    job::{FolderLock, store_path},
+    job::FolderLock,
     profile::did_you_mean,
     rollout::{Ended, Event, Intent, Phase, Rollout, Standing, Step},
-    store::{RolloutRecord, RolloutStatus, Store},
+    store::{Hold, RolloutRecord, RolloutStatus, Store, Task},
 };
 
 /// Begins a rollout, goes on with one, takes one back, or tells of one.
@@ -66,7 +66,8 @@ async fn begin(arguments: &RolloutArguments, run: &str, plan: &Path, quiet: bool
     }
     let name = &rollout.plan.name;
     let _lock = FolderLock::hold_for_rollout(results, name).map_err(job_error)?;
-    let store = Store::open(&store_path(results)).await?;
+    let store = Store::connect(&arguments.results.to_write()?).await?;
+    let _held = held(&store, name).await?;
     let open = store.rollouts().await?.into_iter().find(|other| other.name == *name && !other.status.has_ended());
     if let Some(RolloutRecord { run, started_at, .. }) = open {
         return Err(bad_input(format!(
@@ -80,13 +81,25 @@ async fn begin(arguments: &RolloutArguments, run: &str, plan: &Path, quiet: bool
     carry(arguments, &store, &rollout, standing, None, quiet).await
 }
 
+/// Holds a rollout in a store that several machines share, so that one carries it out at a time.
+async fn held(store: &Store, name: &str) -> Result<Hold> {
+    let Some(held) = store.hold(Task::Rollout(name)).await? else {
+        let holder = store.holder(Task::Rollout(name)).await?.unwrap_or_else(|| "another machine".to_owned());
+        let message =
+            format!("rollout `{name}` is being carried out elsewhere ({holder}): wait for it, or stop it there");
+        return Err(anyhow::Error::new(WithCode { code: code::BUSY, message }));
+    };
+    Ok(held)
+}
+
 /// Goes on with a rollout that is stored, forward or back.
 async fn again(arguments: &RolloutArguments, name: &str, back: Option<String>, quiet: bool) -> Result<ExitCode> {
     let results = &arguments.results.results;
     let name = find(&runs::open(&arguments.results).await?.rollouts().await?, name, true)?.name;
     let _lock = FolderLock::hold_for_rollout(results, &name).map_err(job_error)?;
     // Only now does nobody else change it.
-    let store = Store::open(&store_path(results)).await?;
+    let store = Store::connect(&arguments.results.to_write()?).await?;
+    let _held = held(&store, &name).await?;
     let record = find(&store.rollouts().await?, &name, true)?;
     let (rollout, standing) = Rollout::stored(&record, &absolute(results)?).map_err(rollout_error)?;
     let event = match (back, record.status) {

@@ -62,7 +62,7 @@ pub(super) async fn run(global: &Arguments, arguments: &RunArguments) -> Result<
     let signals = tokio::task::JoinSet::from_iter([stop_on_signal(cancel.clone())?]);
     let mut display = display(global, arguments);
     let load_in_use = arguments.yes_load_this_database;
-    let job = Job { store: &store, results: folder, choice: &choice, load_in_use, cancel: &cancel };
+    let job = Job { store: &store, results: folder, choice: &choice, load_in_use, cancel: &cancel, target: None };
     let mut events = |event: Event| display.show(&event);
     let result = Box::pin(job.run(intent, &mut events)).await;
     drop(signals);

@@ -37,6 +37,11 @@ pub(super) async fn serve(arguments: &ServeArguments) -> Result<ExitCode> {
         (None, None) => None,
     };
     let at = StoreAt::parse(store.as_ref(), &job::store_path(&config.results)).map_err(bad_input)?;
+    if matches!(&at, StoreAt::File(path) if *path != job::store_path(&config.results)) {
+        return Err(bad_input(
+            "--store sqlite:FILE is for reading a backup: give postgres://…, or leave it out and name the folder with --results",
+        ));
+    }
     let service = Service::open(config, &at).await.map_err(service_error)?;
     for problem in service.problems() {
         errln!("note: {problem}");

@@ -9,8 +9,12 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{JobError, stored_time};
-use crate::{database::StateFolder, store::stable_hash, tune::Choice};
+use super::{JobError, run::busy, stored_time};
+use crate::{
+    database::StateFolder,
+    store::{Hold, Store, Task, stable_hash},
+    tune::Choice,
+};
 
 /// A results folder that is held: nobody else runs in it.
 #[derive(Debug)]
@@ -129,7 +133,7 @@ impl TargetLock {
             Ok(file) => Ok(Some(Self { _file: file })),
             Err(text) => Err(JobError::Busy(match serde_json::from_str::<Holder>(&text) {
                 Ok(Holder { pid, run, since, target }) => format!(
-                    "{target} is being loaded by run {run} (process {pid}, since {since}): two runs on a server would disturb each \
+                    "{target} is being loaded by {run} (process {pid}, since {since}): two runs on a server would disturb each \
                      other's measurements; wait for it, or stop it with `kill -INT {pid}`, after which it can be resumed"
                 ),
                 Err(_) => format!("{} is being loaded by another process: wait for it", choice.shown()),
@@ -138,9 +142,45 @@ impl TargetLock {
     }
 }
 
+/// A target that is held for a run or a round, on this machine and in a store that several machines share.
+#[derive(Debug)]
+pub struct TargetHold {
+    _lock: Option<TargetLock>,
+    shared: Option<Hold>,
+}
+
+impl TargetHold {
+    /// Holds a target for whatever `what` names.
+    ///
+    /// # Errors
+    /// [`JobError::Busy`] with who holds it, [`JobError::Store`] when the store cannot be asked.
+    pub async fn take(store: &Store, choice: &Choice, what: &str) -> Result<Self, JobError> {
+        let lock = TargetLock::hold(choice, what)?;
+        let Some(key) = shared_key(choice) else { return Ok(Self { _lock: lock, shared: None }) };
+        let task = Task::Target(&key);
+        match store.hold(task).await? {
+            Some(hold) => Ok(Self { _lock: lock, shared: Some(hold) }),
+            None => Err(busy(store, task, &choice.shown()).await),
+        }
+    }
+
+    /// Whether somebody else took it while the store was away.
+    #[must_use]
+    pub fn is_taken(&self) -> bool {
+        self.shared.as_ref().is_some_and(Hold::is_taken)
+    }
+
+    /// Lets go, so that whoever is next need not wait for a connection to be missed.
+    pub async fn let_go(self) {
+        if let Some(hold) = self.shared {
+            hold.let_go().await;
+        }
+    }
+}
+
 /// What names a target in a store that several machines share, where it needs a lock: a server that is this machine's own bears
 /// the machine's name, since every machine has a `localhost`.
-pub(super) fn shared_key(choice: &Choice) -> Option<String> {
+fn shared_key(choice: &Choice) -> Option<String> {
     let key = choice.lock_key()?;
     let at_home = ["sqlite ", "command:"].iter().any(|start| key.starts_with(start))
         || ["localhost", "127.0.0.1", "[::1]"].iter().any(|host| key.contains(host));

@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 pub use error::JobError;
 pub use experiment::{Loaded, find_experiments, load_experiment};
 pub use intent::{Intent, Wishes};
-pub use lock::{FolderLock, TargetLock};
+pub use lock::{FolderLock, TargetHold, TargetLock};
 pub use profiles::{is_file, load_profile};
 pub use round::{RoundEnd, RoundEvent, Rounds, Start};
 pub use run::{Done, Job, Stopped, reported};

@@ -12,7 +12,7 @@ use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Done, Intent, Job, JobError, Loaded, Stopped, TargetLock, Wishes, choice as choice_of_target, read_target,
+    Done, Intent, Job, JobError, Loaded, Stopped, TargetHold, Wishes, choice as choice_of_target, read_target,
     run::busy, stored_time,
 };
 use crate::{
@@ -108,7 +108,7 @@ impl Rounds<'_> {
         let mut choice = choice_of_target(Some(&target), &start.wishes.prefix, self.results, self.store.at()).await?;
         let due = start.due.map(stored_time);
         // Where somebody else loads the target nothing is begun, so that no due time is used up.
-        drop(TargetLock::hold(&choice, &experiment.name)?);
+        let target_held = TargetHold::take(self.store, &choice, &format!("experiment {}", experiment.name)).await?;
         let held = self.held(&experiment.name).await?;
         let left = self.interrupted(loaded, start, &choice, listen).await?;
         let (round, runs) = if let Some((round, runs)) = left {
@@ -126,7 +126,8 @@ impl Rounds<'_> {
         }
         let mut end = RoundEnd { round, target: choice.shown(), done: Vec::new(), stopped: None, window_ended: false };
         let closes = experiment.schedule.as_ref().and_then(|schedule| schedule.window_end((self.clock)()));
-        let result = Box::pin(self.all(loaded, start, wishes, &choice, &runs, closes, &mut end, listen)).await;
+        let result =
+            Box::pin(self.all(loaded, start, wishes, (&choice, &target_held), &runs, closes, &mut end, listen)).await;
         let (status, error) = match (&result, &end.stopped) {
             (Err(error), _) if error.is_interruption() => (RunStatus::Interrupted, Some(error.to_string())),
             (Err(error), _) => (RunStatus::Failed, Some(error.to_string())),
@@ -143,6 +144,7 @@ impl Rounds<'_> {
         };
         self.store.end_round(round, status, error.as_deref(), &self.now()).await?;
         held.let_go().await;
+        target_held.let_go().await;
         result.map(|()| end)
     }
 
@@ -219,15 +221,15 @@ impl Rounds<'_> {
         loaded: &Loaded,
         start: &Start,
         wishes: Wishes,
-        choice: &Choice,
+        (choice, target): (&Choice, &TargetHold),
         runs: &[RunSummary],
         closes: Option<Timestamp>,
         end: &mut RoundEnd,
         listen: &mut dyn FnMut(RoundEvent<'_>),
     ) -> Result<(), JobError> {
         let cancel = self.cancel.child_token();
-        let job =
-            Job { store: self.store, results: self.results, choice, load_in_use: start.load_in_use, cancel: &cancel };
+        let (store, results, load_in_use) = (self.store, self.results, start.load_in_use);
+        let job = Job { store, results, choice, load_in_use, cancel: &cancel, target: Some(target) };
         let of = loaded.profiles.len();
         let experiment = &loaded.experiment;
         for (index, (profile, file)) in loaded.profiles.iter().enumerate() {
@@ -256,6 +258,10 @@ impl Rounds<'_> {
             };
             let mut events = |event: Event| {
                 listen(RoundEvent::Of(event));
+                if target.is_taken() {
+                    tracing::error!("somebody else took the target while the store was away: the run is interrupted");
+                    cancel.cancel();
+                }
                 // A trial that is about to begin after the end would only be cut off.
                 if closes.is_some_and(|end| (self.clock)() >= end) {
                     close();

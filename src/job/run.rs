@@ -7,7 +7,7 @@ use std::{
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
-use super::{Intent, JobError, TargetLock, lock::shared_key};
+use super::{Intent, JobError, TargetHold};
 use crate::{
     export,
     model::{Provenance, Recommendation},
@@ -30,6 +30,8 @@ pub struct Job<'a> {
     pub load_in_use: bool,
     /// Interrupts the run.
     pub cancel: &'a CancellationToken,
+    /// The target, where the caller holds it; the run holds it itself otherwise.
+    pub target: Option<&'a TargetHold>,
 }
 
 /// A run that has its answer.
@@ -64,8 +66,11 @@ impl Job<'_> {
     /// [`Stopped`]; whatever was measured before is stored.
     pub async fn run(&self, mut intent: Intent, events: &mut dyn FnMut(Event)) -> Result<Done, Stopped> {
         let folder = self.results.join(&intent.id);
-        let _held = TargetLock::hold(self.choice, &intent.id)?;
-        let holds = self.hold(&mut intent).await?;
+        let target = match self.target {
+            Some(_) => None,
+            None => Some(TargetHold::take(self.store, self.choice, &format!("run {}", intent.id)).await?),
+        };
+        let name = self.hold(&mut intent).await?;
         store::check_writable(&folder)?;
         // Of the level that is never left out, so that a warning in its depths says which run it is of.
         let span = tracing::error_span!("run", id = intent.id);
@@ -77,31 +82,22 @@ impl Job<'_> {
                 self.note(run, error).await;
             }
         }
-        for hold in holds {
-            // Whoever is next need not wait for this connection to be missed.
-            hold.let_go().await;
+        name.let_go().await;
+        if let Some(target) = target {
+            target.let_go().await;
         }
         result
     }
 
-    /// Holds the run and its target in a store that several machines share.
-    async fn hold(&self, intent: &mut Intent) -> Result<Vec<Hold>, JobError> {
-        let claimed = intent.claim.take().and_then(Arc::into_inner);
-        let run = match claimed {
-            Some(run) => run,
-            None => self.held(Task::Run(&intent.id), &format!("run {}", intent.id)).await?,
-        };
-        let mut holds = vec![run];
-        if let Some(key) = shared_key(self.choice) {
-            holds.push(self.held(Task::Target(&key), &self.choice.shown()).await?);
+    /// Holds the run in a store that several machines share.
+    async fn hold(&self, intent: &mut Intent) -> Result<Hold, JobError> {
+        if let Some(run) = intent.claim.take().and_then(Arc::into_inner) {
+            return Ok(run);
         }
-        Ok(holds)
-    }
-
-    async fn held(&self, task: Task<'_>, what: &str) -> Result<Hold, JobError> {
+        let task = Task::Run(&intent.id);
         match self.store.hold(task).await? {
             Some(hold) => Ok(hold),
-            None => Err(busy(self.store, task, what).await),
+            None => Err(busy(self.store, task, &format!("run {}", intent.id)).await),
         }
     }
 
@@ -130,7 +126,7 @@ impl Job<'_> {
             return Err(error.into());
         }
         stage.cut_sizes(&mut intent.profile, &mut *events);
-        let result = self.session(&intent, &mut stage, folder, events).await;
+        let result = Box::pin(self.session(&intent, &mut stage, folder, events)).await;
         Box::pin(stage.close()).await;
         result.map_err(|error| Stopped { run: Some(intent.id), error })
     }

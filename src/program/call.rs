@@ -113,6 +113,8 @@ impl Caller {
         let shown = Call { words: words.clone(), ..call.clone() }.to_string();
         let mut command = Command::new(program);
         command.args(arguments).envs(names.environment(&self.prefix)).stdin(Stdio::null());
+        // What is the service's own is none of a program's business.
+        command.env_remove("POOL_TUNE_TOKEN").env_remove("POOL_TUNE_STORE");
         // What goes on running must not lose its output's reader: it writes into files.
         let files = [self.folder.path().join("stdout"), self.folder.path().join("stderr")];
         let open = |path: &PathBuf| -> Result<Stdio, ProgramError> {

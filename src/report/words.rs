@@ -101,14 +101,14 @@ fn standing_sentence(recommendation: &Recommendation) -> Option<String> {
                 (Some(challenger), _) if challenger.ratio.value > 1.0 => {
                     format!("{} {} against it", change(challenger.ratio), counted(recommendation))
                 }
-                (_, Some(ratio)) => {
+                (_, Some(ratio)) if ratio.interval.high < 1.0 => {
                     format!(
                         "which is worse than the settings in use now: {} {}",
                         change(ratio),
                         counted(recommendation)
                     )
                 }
-                (_, None) => "which serves less now".to_owned(),
+                _ => "which keeps the limits less often than the settings in use now".to_owned(),
             };
             let stood = named(recommendation, &judged.settings);
             Some(format!("It replaces {stood}, recommended {since}: {against}."))

@@ -228,7 +228,7 @@ impl Rollout {
         }
         match result {
             Err(RolloutError::Store(error)) if standing.state.reached.is_some() => {
-                Err(RolloutError::Unnoted { error, outcome: self.take_back_unnoted(standing).await })
+                Err(RolloutError::Unnoted { error: Box::new(error), outcome: self.take_back_unnoted(standing).await })
             }
             result => result,
         }

@@ -22,7 +22,7 @@ pub enum RolloutError {
     #[error("failed to {error}; since no step could be noted any more, {outcome}")]
     Unnoted {
         /// What the store says.
-        error: StoreError,
+        error: Box<StoreError>,
         /// What became of what was applied, and what to do.
         outcome: String,
     },

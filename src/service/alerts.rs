@@ -15,8 +15,8 @@ use crate::{
     profile::AlertTo,
 };
 
-/// What is still so is told again after so long.
-const AGAIN: SignedDuration = SignedDuration::from_hours(24);
+/// What is still so is told again after so long: the next night, jitter and summer time allowed for.
+const AGAIN: SignedDuration = SignedDuration::from_hours(20);
 /// The guide's least success rate.
 const LEAST: f64 = 0.99;
 
@@ -43,25 +43,29 @@ pub(super) fn start(hub: &Arc<Hub>) -> Result<Sender, ServiceError> {
 /// What was alerted of, so that what stays as it is is not told again and again.
 #[derive(Default)]
 pub(super) struct Past {
-    last: Mutex<BTreeMap<(AlertKind, String), (String, Timestamp)>>,
+    last: Mutex<Last>,
+}
+
+#[derive(Default)]
+struct Last {
+    /// What is recommended, by where it comes from.
+    recommended: BTreeMap<String, String>,
+    /// When what is wrong was told last: its kind, where it comes from, its title.
+    wrong: BTreeMap<(AlertKind, String, String), Timestamp>,
 }
 
 impl Past {
     /// The alerts for what has happened, as far as they are news.
     pub(super) fn alerts(&self, told: &Told, now: Timestamp) -> Vec<Alert> {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        last.wrong.retain(|_, at| now.duration_since(*at) < AGAIN);
         let mut alerts = of(told, now);
-        alerts.retain(|alert| {
-            let key = (alert.kind, alert.source.clone());
+        alerts.retain(|Alert { kind, source, title, .. }| match kind {
             // What is recommended is news when it is something else; what is wrong is still wrong the next day.
-            let lasts = alert.kind == AlertKind::Recommendation;
-            let known = last
-                .get(&key)
-                .is_some_and(|(title, at)| *title == alert.title && (lasts || now.duration_since(*at) < AGAIN));
-            if !known {
-                last.insert(key, (alert.title.clone(), now));
+            AlertKind::Recommendation => {
+                last.recommended.insert(source.clone(), title.clone()).is_none_or(|before| before != *title)
             }
-            !known
+            kind => last.wrong.insert((*kind, source.clone(), title.clone()), now).is_none(),
         });
         alerts
     }
@@ -96,11 +100,11 @@ fn of(told: &Told, now: Timestamp) -> Vec<Alert> {
             success.into_iter().chain(drift).chain(news).collect()
         }
         Told::RunStopped { run, experiment, interrupted: false, error } => {
-            let title = "a run ended without an answer".to_owned();
+            let title = format!("a run ended without an answer: {}", shortened(error));
             vec![make(AlertKind::RunFailed, experiment, run.as_ref(), title, error.clone())]
         }
         Told::RoundEnded { experiment, error: Some(error) } => {
-            let title = "an experiment could not be run".to_owned();
+            let title = format!("an experiment could not be run: {}", shortened(error));
             vec![make(AlertKind::RunFailed, experiment, None, title, error.clone())]
         }
         Told::Trial { run, experiment, phase, breaker_opened, trial, .. }
@@ -120,6 +124,11 @@ fn of(told: &Told, now: Timestamp) -> Vec<Alert> {
         }
         _ => Vec::new(),
     }
+}
+
+/// An error's beginning, as part of a title.
+fn shortened(error: &str) -> String {
+    error.lines().next().unwrap_or_default().chars().take(120).collect()
 }
 
 #[cfg(test)]
@@ -155,7 +164,9 @@ mod tests {
     fn what_stays_wrong_is_told_once_a_day() {
         let past = Past::default();
         assert_eq!(past.alerts(&failed("down"), at(0))[0].kind, AlertKind::RunFailed);
-        assert_eq!(past.alerts(&failed("down"), at(23)), []);
+        assert_eq!(past.alerts(&failed("down"), at(1)), []);
+        // Another cause is another alert.
+        assert_eq!(past.alerts(&failed("full"), at(1)).len(), 1);
         assert_eq!(past.alerts(&failed("down"), at(24)).len(), 1);
     }
 

@@ -197,6 +197,11 @@ impl Bus {
         self.sender.send(message).ok();
     }
 
+    /// The number of the last message.
+    pub(super) fn last(&self) -> u64 {
+        self.past.lock().unwrap_or_else(PoisonError::into_inner).next
+    }
+
     /// What came after the message of a number, and what is to come.
     pub(super) fn listen(&self, after: Option<u64>) -> (Vec<Arc<Message>>, broadcast::Receiver<Arc<Message>>) {
         let past = self.past.lock().unwrap_or_else(PoisonError::into_inner);

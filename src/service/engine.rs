@@ -15,6 +15,7 @@ use super::{
     ServiceError,
     bus::Told,
     hub::{By, Hub, Order},
+    scheduler,
 };
 use crate::{
     job::{self, FolderLock, JobError, Loaded, RoundEvent, Rounds, Start},
@@ -62,6 +63,8 @@ fn round(hub: &Hub, order: &Order, cancel: &CancellationToken) -> Result<(), Job
         Some(Err(error)) => return Err(JobError::Input(error.clone())),
         None => return Err(JobError::Input(format!("there is no experiment `{}` any more", order.experiment))),
     };
+    // Its profiles' files may have changed since.
+    let loaded = job::load_experiment(&loaded.path.to_string_lossy())?;
     // One for each round: a service that waits needs no threads for load.
     let runtime =
         runtime::Builder::new_multi_thread().thread_name("load").enable_all().build().map_err(JobError::input)?;
@@ -104,6 +107,17 @@ async fn once(hub: &Hub, order: &Order, loaded: &Loaded, cancel: &CancellationTo
     let store = Store::connect(hub.store.at()).await?;
     // The folder is ours: whoever was at work in it before has died.
     store.bury_the_dead().await?;
+    // It may have been run while it waited: by somebody else who shares the store, or by whoever held the folder.
+    let is_over = match order.by {
+        By::Restart => !scheduler::cut_off(&store, &order.experiment).await?,
+        By::Schedule => store.last_due(&order.experiment).await? >= order.due.map(job::stored_time),
+        By::Request => false,
+    };
+    if is_over {
+        tracing::info!(experiment = order.experiment, "it has been run meanwhile");
+        store.close().await;
+        return Ok(());
+    }
     let rounds = Rounds { store: &store, results, clock: &Timestamp::now, cancel };
     let start = Start { due: order.due, fresh: order.fresh, ..Start::default() };
     let result = rounds.run(loaded, &start, &mut |event| take(hub, event)).await;

@@ -21,6 +21,7 @@ use super::{
     experiments::{self, Known},
     live::Live,
     metrics::Metrics,
+    page::Made,
     watcher::Seen,
 };
 use crate::{alert::Sender, profile::ServiceConfig, store::Store};
@@ -78,6 +79,8 @@ pub(super) struct Hub {
     wake: Condvar,
     experiments: Mutex<Experiments>,
     seen: Mutex<Vec<Seen>>,
+    /// The page as it was made last.
+    pub(super) page: tokio::sync::Mutex<Option<Made>>,
 }
 
 #[derive(Default)]
@@ -117,6 +120,7 @@ impl Hub {
             wake: Condvar::new(),
             experiments: Mutex::default(),
             seen: Mutex::new(seen),
+            page: tokio::sync::Mutex::default(),
         }
     }
 
@@ -126,14 +130,16 @@ impl Hub {
         // Also where nobody sends them: what was told before somebody did is no news.
         let alerts = self.past.alerts(told, Timestamp::now());
         if let Some(sender) = &*lock(&self.alerts) {
-            alerts.iter().for_each(|alert| sender.send(alert));
+            for alert in &alerts {
+                sender.send(alert);
+            }
         }
         self.bus.tell(told);
     }
 
     /// Takes what has been told before this service began, so that it is no news.
-    pub(super) fn know(&self, told: &Told) {
-        self.past.alerts(told, self.started);
+    pub(super) fn know(&self, told: &Told, at: Timestamp) {
+        self.past.alerts(told, at);
     }
 
     /// Sends alerts from now on.
@@ -182,6 +188,26 @@ impl Hub {
     /// The names of the experiments that wait.
     pub(super) fn waiting(&self) -> Vec<String> {
         lock(&self.work).queue.iter().map(|order| order.experiment.clone()).collect()
+    }
+
+    /// Takes an experiment back: out of the queue, or it is stopped; gives whether there was anything to take back.
+    pub(super) fn take_back(&self, experiment: &str) -> bool {
+        let mut work = lock(&self.work);
+        let waiting = work.queue.len();
+        work.queue.retain(|order| order.experiment != experiment);
+        let was_waiting = work.queue.len() < waiting;
+        let live = work.live.as_mut().filter(|live| live.experiment == experiment);
+        let is_live = live.is_some();
+        if let Some(live) = live {
+            live.stopping = true;
+            live.cancel.cancel();
+        }
+        drop(work);
+        if was_waiting {
+            let error = Some("it was taken back before it began".to_owned());
+            self.bus.tell(&Told::RoundEnded { experiment: experiment.to_owned(), error });
+        }
+        was_waiting || is_live
     }
 
     /// Waits for the next order, and makes it the one under way; none when the service ends.

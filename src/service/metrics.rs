@@ -4,7 +4,10 @@
 //! with `pool_tune_`. Labels are names of profiles, experiments and monitors of the configuration, phases and error classes, so that
 //! there are never more series than those.
 
-use std::{fmt::Error, sync::atomic::AtomicU64};
+use std::{
+    fmt::Error,
+    sync::{Mutex, PoisonError, atomic::AtomicU64},
+};
 
 use jiff::Timestamp;
 use prometheus_client::{
@@ -82,6 +85,8 @@ pub(super) struct Metrics {
     memory: Gauges,
     started: Gauges,
     processor: Family<Labels, Counter<f64, AtomicU64>>,
+    /// One look at a time: what is set anew must be whole.
+    looking: Mutex<()>,
 }
 
 fn labels<const N: usize>(pairs: [(&'static str, &str); N]) -> Labels {
@@ -113,8 +118,11 @@ impl Default for Metrics {
             "Time to get a connection in the last trial, by percentile",
             Some(Unit::Seconds),
         );
-        let query =
-            gauge("pool_tune_query", "Time of a request's queries in the last trial, by percentile", Some(Unit::Seconds));
+        let query = gauge(
+            "pool_tune_query",
+            "Time of a request's queries in the last trial, by percentile",
+            Some(Unit::Seconds),
+        );
         let breaker_open = gauge(
             "pool_tune_circuit_breaker_open",
             "Share of the last trial in which the circuit breaker was not closed",
@@ -185,6 +193,7 @@ impl Default for Metrics {
             memory,
             started,
             processor,
+            looking: Mutex::default(),
         }
     }
 }
@@ -251,6 +260,7 @@ impl Metrics {
 
     /// All series as they are now.
     pub(super) fn text(&self, hub: &Hub, format: Format) -> Result<String, Error> {
+        let _looking = self.looking.lock().unwrap_or_else(PoisonError::into_inner);
         self.look(hub);
         let mut text = String::new();
         match format {

@@ -1,8 +1,8 @@
 //! The service: experiments on schedule, one after the other, and what is known of them over HTTP.
 //!
 //! In: a configuration, a folder of experiments, the store. Out: rounds at their times, an API, a page, metrics, events. It proposes and
-//! applies nothing. Rounds run on a thread with a runtime of its own, so that neither is a trial slowed by whoever looks, nor does
-//! whoever looks wait for a trial; both meet in the [`Hub`](hub::Hub), which holds what is true now.
+//! applies nothing. Rounds run on a thread with a runtime of its own, so that a trial does not stand in one queue with whoever
+//! looks (they share the processors all the same); both meet in the [`Hub`](hub::Hub), which holds what is true now.
 
 mod alerts;
 mod api;
@@ -21,6 +21,7 @@ use std::{sync::Arc, time::Duration};
 
 use axum::serve::ListenerExt as _;
 use jiff::Timestamp;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -64,13 +65,15 @@ impl Service {
         let failed = |error: std::io::Error| ServiceError::Bind { bind: config.bind, problem: error.to_string() };
         let listener = TcpListener::bind(config.bind).await.map_err(failed)?;
         let bind = listener.local_addr().map_err(failed)?;
+        raise_files();
         let hub = Hub::new(ServiceConfig { bind, ..config }, token, store, Timestamp::now());
         hub.reload();
         let hub = Arc::new(hub);
         for id in hub.store.newest_answers().await? {
             let run = hub.store.run(&id).await?;
             if let (Some(experiment), Some(recommendation)) = (run.intent.experiment, &run.recommendation) {
-                hub.know(&live::finished(experiment, recommendation));
+                let at = run.intent.started_at.parse().unwrap_or(hub.started);
+                hub.know(&live::finished(experiment, recommendation), at);
             }
         }
         hub.alert_by(alerts::start(&hub)?);
@@ -140,6 +143,14 @@ impl Service {
             return Err(ServiceError::Engine);
         }
         served
+    }
+}
+
+/// Raises the limit of open files as far as it goes: streams and load need one each.
+fn raise_files() {
+    let limit = getrlimit(Resource::Nofile);
+    if setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }).is_err() {
+        tracing::warn!("the limit of open files could not be raised");
     }
 }
 

@@ -1,6 +1,10 @@
 //! The page at `/`: what a person leaves open.
 
-use std::{fmt::Write as _, sync::Arc};
+use std::{
+    fmt::Write as _,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use axum::{
     extract::State,
@@ -30,6 +34,8 @@ const LISTED: u32 = 20;
 const STANDING: usize = 10;
 /// Runs whose throughput is drawn.
 const DRAWN: u32 = 60;
+/// How long a page that was made is good where nothing has happened.
+const KEPT: Duration = Duration::from_secs(1);
 const SCRIPT: &str = include_str!("page.js");
 const STYLE: &str = include_str!("page.css");
 
@@ -95,7 +101,30 @@ pub(super) async fn parts(State(hub): State<Arc<Hub>>) -> Result<Html<String>, P
     Ok(Html(main(&hub).await?.into_string()))
 }
 
+/// What changes, made once for all who look between two events, and not more often than once a second otherwise.
 async fn main(hub: &Hub) -> Result<Markup, StoreError> {
+    let mut made = hub.page.lock().await;
+    let last = hub.bus.last();
+    if let Some(Made { at, after, text }) = &*made
+        && *after == last
+        && at.elapsed() < KEPT
+    {
+        return Ok(PreEscaped(text.clone()));
+    }
+    let text = make(hub).await?.into_string();
+    *made = Some(Made { at: Instant::now(), after: last, text: text.clone() });
+    Ok(PreEscaped(text))
+}
+
+/// The page as it was made.
+pub(super) struct Made {
+    at: Instant,
+    /// The last event before.
+    after: u64,
+    text: String,
+}
+
+async fn make(hub: &Hub) -> Result<Markup, StoreError> {
     let experiments = all(hub).await?;
     let (runs, total) = hub.store.page(None, LISTED, 0).await?;
     let (mut standing, mut past) = (Vec::new(), Vec::new());
@@ -154,8 +183,16 @@ fn now(hub: &Hub, experiments: &[About], can_change: bool) -> Markup {
         .filter_map(|about| Some((about.schedule.as_ref()?.next.first()?, about)))
         .min_by_key(|(next, _)| next.parse::<Timestamp>().ok());
     html! {
-        (hub.live(|live| under_way(live, can_change)).unwrap_or_else(|| html! { p #state { "Nothing is under way." } }))
-        @if !waiting.is_empty() { p { "Waiting: " (waiting.join(", ")) } }
+        // Drawn outside the lock, for which the run would have to wait.
+        @match hub.live(|live| live.clone()) {
+            Some(live) => (under_way(&live, can_change)),
+            None => p #state { "Nothing is under way." },
+        }
+        @for name in &waiting {
+            p { "Waiting: " (name) @if can_change {
+                " " button type="button" id={ "take-back-" (name) } data-post={ "/api/experiments/" (name) "/stop" } { "Take " (name) " back" }
+            } }
+        }
         @if let Some((next, about)) = next { p { "Next: " strong { (about.name) } " at " (shown(next)) } }
     }
 }
@@ -191,8 +228,8 @@ fn under_way(live: &Live, can_change: bool) -> Markup {
                 " with " (best.settings.max_connections()) " connections."
             }
         }
-        @if let (true, Some(run)) = (can_change && !live.stopping, &live.run) {
-            p { button #stop type="button" data-post={ "/api/runs/" (run) "/stop" } { "Stop run " (run) } }
+        @if can_change && !live.stopping {
+            p { button #stop type="button" data-post={ "/api/experiments/" (live.experiment) "/stop" } { "Stop " (live.experiment) } }
         }
         @if !live.notices.is_empty() { details { summary { "Notices (" (live.notices.len()) ")" } ul { @for notice in &live.notices { li { (notice) } } } } }
         @if let Some(chart) = report::trials_html(&trials) { (PreEscaped(chart)) }

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     schedule::Due,
-    store::{Leadership, RunStatus, StoreError},
+    store::{Leadership, RunStatus, Store, StoreError},
 };
 
 /// How often the clock is looked at: clocks are set, and machines sleep.
@@ -73,7 +73,7 @@ async fn round(
         let Ok(loaded) = &known.loaded else { continue };
         let experiment = &loaded.experiment;
         if !asked.contains(&experiment.name) {
-            let cut = cut_off(hub, &experiment.name).await?;
+            let cut = cut_off(&hub.store, &experiment.name).await?;
             asked.push(experiment.name.clone());
             let open = experiment.schedule.as_ref().is_none_or(|schedule| schedule.is_open(now));
             if cut && open {
@@ -103,8 +103,8 @@ async fn round(
 }
 
 /// Whether the last round ended with the process that ran it: whoever is asked to stop says so.
-async fn cut_off(hub: &Hub, experiment: &str) -> Result<bool, StoreError> {
-    let last = hub.store.last_round(experiment).await?;
+pub(super) async fn cut_off(store: &Store, experiment: &str) -> Result<bool, StoreError> {
+    let last = store.last_round(experiment).await?;
     Ok(last.is_some_and(|round| {
         let died = matches!(round.status, RunStatus::Running | RunStatus::Interrupted) && round.error.is_none();
         died || round.error.as_deref() == Some(super::engine::ENDED)
@@ -114,7 +114,7 @@ async fn cut_off(hub: &Hub, experiment: &str) -> Result<bool, StoreError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{profile::ServiceConfig, store::Store};
+    use crate::profile::ServiceConfig;
 
     async fn hub(folder: &std::path::Path, schedule: &str) -> Hub {
         let experiments = folder.join("experiments");

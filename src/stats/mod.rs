@@ -7,6 +7,7 @@ mod binomial;
 mod departure;
 mod describe;
 mod normal;
+mod sign;
 mod verify;
 
 pub use binomial::{
@@ -19,6 +20,7 @@ pub use normal::{
     chi_squared_above, normal_cdf, normal_density, normal_quantile, standard_normal, student_quantile,
     student_two_sided,
 };
+pub use sign::sign_test;
 pub use verify::{Arm, Pair, Plan, Verdict, Verification, verify};
 
 /// Input from which no figure can be made.

@@ -53,6 +53,9 @@ impl Plan {
     /// The least gain of throughput (0.02 for 2 %) for which settings replace others that were chosen before.
     pub const LEAST_GAIN: f64 = 0.02;
 
+    /// The probability with which such a plan claims what is not so, all looks together.
+    pub const REPLACING_LEVEL: f64 = 0.005;
+
     /// The plan of as many pairs for what may replace settings that were chosen before.
     #[must_use]
     pub fn replacing(pairs: usize) -> Self {

@@ -40,6 +40,8 @@ pub enum Task<'a> {
     Round(&'a str),
     /// A target that is being loaded, by a key that is the same on every machine.
     Target(&'a str),
+    /// The rollout of this name.
+    Rollout(&'a str),
 }
 
 /// Something that is held, until this is let go or dropped, or this process dies.
@@ -64,6 +66,7 @@ impl Task<'_> {
             Self::Run(run) => key(&format!("run {run}")),
             Self::Round(experiment) => key(&format!("round {experiment}")),
             Self::Target(target) => key(&format!("target {target}")),
+            Self::Rollout(name) => key(&format!("rollout {name}")),
         }
     }
 }

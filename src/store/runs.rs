@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use super::{NewRun, RunAnswer, RunRecord, RunStatus, RunSummary, Store, StoreError, TrialRecord, query::Row};
 use crate::model::{Recommendation, Throughput, Verdict};
 
+/// Runs that are named where a name is not clear.
+const SHOWN: usize = 10;
+
 /// Which runs are listed.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Which {
@@ -331,7 +334,8 @@ fn hint(id: &str, runs: &[String]) -> String {
     }
     let starting: Vec<_> = runs.iter().filter(|run| run.starts_with(id)).map(String::as_str).collect();
     if starting.len() > 1 {
-        return format!("{} runs begin so: {}", starting.len(), starting.join(", "));
+        let more = if starting.len() > SHOWN { ", …" } else { "" };
+        return format!("{} runs begin so: {}{more}", starting.len(), starting[..starting.len().min(SHOWN)].join(", "));
     }
     let nearest = runs.iter().max_by(|a, b| strsim::jaro_winkler(id, a).total_cmp(&strsim::jaro_winkler(id, b)));
     format!(

@@ -109,7 +109,9 @@ pub(super) async fn challenge(
         }
         let ratio = |found: &Option<Verified>| found.as_ref().map(|found| found.verification.ratio.value);
         let verdict = |found: &Option<Verified>| found.as_ref().map(|found| found.verification.verdict);
-        let is_settled = applied || verdict(&held) != Some(Verdict::NotBetter) || ratio(&held) >= Some(1.0);
+        // Where what stands served nothing in some trial there is no verdict yet.
+        let is_decided = held.is_some() && (verdict(&held) != Some(Verdict::NotBetter) || ratio(&held) >= Some(1.0));
+        let is_settled = applied || is_decided;
         let promises = verdict(&rival) == Some(Verdict::NotBetter) && ratio(&rival) >= Some(1.0 + Plan::LEAST_GAIN);
         blocks.runs[CANDIDATE] &= promises;
         if is_settled && !blocks.runs[CANDIDATE] {
@@ -178,11 +180,14 @@ fn shows(found: Option<Verified>, verdict: Verdict) -> bool {
 }
 
 /// Whether what stands is shown worse than what is in use: by throughput or success rate, or because it breaks the limit on query
-/// time or serves nothing where what is in use does not.
+/// time, or serves nothing, in so many more trials than what is in use that chance does not do it (a sign test at the level of
+/// [`Plan::replacing`], since it is asked night after night).
 fn has_become_worse(profile: &Profile, blocks: &Blocks, held: Option<Verified>) -> bool {
-    let same = |arm: usize| -> Vec<_> { blocks.pairs(arm, arm) };
-    let served = |arm: usize| blocks.measured[arm].iter().all(|measured| measured.requests.succeeded > 0);
-    shows(held, Verdict::Worse)
-        || (p95_kept(profile, &same(IN_USE)) && !p95_kept(profile, &same(STANDING)))
-        || (served(IN_USE) && !served(STANDING))
+    let keeps = |measured: &Measurement| {
+        let in_time = profile.limits.p95_query.is_none_or(|longest| measured.query.p95 <= longest);
+        measured.requests.succeeded > 0 && in_time
+    };
+    let pairs = blocks.pairs(IN_USE, STANDING);
+    let count = |first: bool| pairs.iter().filter(|(was, now)| keeps(was) == first && keeps(now) != first).count();
+    shows(held, Verdict::Worse) || stats::sign_test(count(true), count(false)) <= Plan::REPLACING_LEVEL
 }

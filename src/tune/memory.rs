@@ -42,12 +42,28 @@ pub struct Night {
     pub trials: Vec<TrialRecord>,
 }
 
+/// Whether a target is this machine's own: on another one the same words name another database.
+fn is_at_home(target: &str) -> bool {
+    let own = ["private", "mariadb:private", "sqlite:", "command:"].iter().any(|start| target.starts_with(start));
+    own || ["//localhost", "@localhost", "127.0.0.1", "[::1]"].iter().any(|host| target.contains(host))
+}
+
+/// A target's name in a store: with the machine's where several share the store and it is this one's own.
+fn place(store: &Store, target: &str) -> String {
+    if !store.at().is_shared() || !is_at_home(target) {
+        return target.to_owned();
+    }
+    let machine = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    format!("{target} of {}", machine.trim())
+}
+
 /// What a run that begins is to know of earlier ones; stored with it, so that it knows the same when it is gone on with.
 ///
 /// # Errors
 /// [`StoreError`] when it cannot be read.
 pub async fn recall(store: &Store, run: &NewRun, instances: u32) -> Result<Recalled, StoreError> {
-    let of = StandingFor { target: &run.target, profile: &run.profile_name, instances };
+    let target = place(store, &run.target);
+    let of = StandingFor { target: &target, profile: &run.profile_name, instances };
     let standing = store.standing(of).await?;
     let Ok(now) = run.started_at.parse::<Timestamp>() else { return Ok(Recalled { standing, runs: Vec::new() }) };
     let since = now.checked_sub(SignedDuration::from_hours(24 * HISTORY_DAYS)).unwrap_or(Timestamp::UNIX_EPOCH);
@@ -55,6 +71,9 @@ pub async fn recall(store: &Store, run: &NewRun, instances: u32) -> Result<Recal
     let mut runs = Vec::new();
     let mut searched = true;
     for earlier in store.earlier_runs(run, &since, HISTORY).await? {
+        if store.at().is_shared() && is_at_home(&run.target) && earlier.intent.machine != run.machine {
+            continue;
+        }
         let Ok(began) = earlier.intent.started_at.parse::<Timestamp>() else { continue };
         let days = now.duration_since(began).as_secs_f64() / DAY;
         searched &= runs.len() < SEARCHED && days <= SEARCHED_DAYS;
@@ -73,7 +92,14 @@ impl Memory {
     pub async fn read(store: &Store, began: &str, recalled: &Recalled) -> Result<Self, StoreError> {
         let mut nights = Vec::with_capacity(recalled.runs.len());
         for run in &recalled.runs {
-            nights.push(Night { run: run.clone(), trials: store.trials(&run.run).await? });
+            let trials = store.trials(&run.run).await?;
+            if trials.is_empty() {
+                // Going on without them would ask other questions than those that are answered already.
+                let hint = "this run began with what that one had measured, and it was removed since: begin a new one"
+                    .to_owned();
+                return Err(StoreError::NoRun { run: run.run.clone(), place: store.at().to_string(), hint });
+            }
+            nights.push(Night { run: run.clone(), trials });
         }
         Ok(Self { began: began.to_owned(), standing: recalled.standing.clone(), nights })
     }
@@ -140,11 +166,15 @@ pub async fn keep(store: &Store, began: &str, recommendation: &Recommendation) -
         StandingOutcome::Stands => return Ok(()),
         StandingOutcome::Withdrawn => None,
         StandingOutcome::First => Some(judged.settings.clone()),
-        StandingOutcome::Replaced => recommendation.verification.as_ref().map(|found| found.candidate.clone()),
+        StandingOutcome::Replaced => {
+            let verified = recommendation.verification.as_ref().map(|found| &found.candidate);
+            verified.or_else(|| judged.challenger.as_ref().map(|challenger| &challenger.settings)).cloned()
+        }
     };
     let effect = recommendation.verification.as_ref().map(|found| found.ratio).filter(|_| settings.is_some());
     let standing = Standing { run: provenance.run.clone(), settings, since: began.to_owned(), effect };
-    let of = StandingFor { target: &provenance.target, profile: &provenance.profile, instances: provenance.instances };
+    let target = place(store, &provenance.target);
+    let of = StandingFor { target: &target, profile: &provenance.profile, instances: provenance.instances };
     store.set_standing(of, &standing).await
 }
 

@@ -186,10 +186,12 @@ fn of_standing(judged: &Judged, baseline: &Settings) -> Option<Verdict> {
         ))),
         StandingOutcome::Stands | StandingOutcome::Replaced => Some(Verdict::Better),
         StandingOutcome::Withdrawn => {
-            let shown = judged.against_in_use.map_or_else(
-                || "serves nothing at times".to_owned(),
-                |ratio| format!("is worse than the settings in use now: {} throughput", percent(relative(ratio))),
-            );
+            let shown = match judged.against_in_use {
+                Some(ratio) if ratio.interval.high < 1.0 => {
+                    format!("is worse than the settings in use now: {} throughput", percent(relative(ratio)))
+                }
+                _ => "keeps the limits less often than the settings in use now".to_owned(),
+            };
             let named = changes(baseline, &judged.settings);
             Some(keep(&format!("{named}, recommended since {since} (run {run}), {shown}; it is withdrawn")))
         }

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::{
     super::bus::Told,
-    experiments::{Experiments, Formats, Monitors, Schedule},
+    experiments::{Experiments, Formats, Monitors, Schedule, TakenBack},
     health::{Health, Readiness},
     problem::Problem,
     runs::{Now, Queued, Run, Runs, StartRun, Trials},
@@ -43,6 +43,7 @@ pub fn document() -> Value {
     of::<Now>(&mut generator);
     of::<Experiments>(&mut generator);
     of::<Schedule>(&mut generator);
+    of::<TakenBack>(&mut generator);
     of::<Formats>(&mut generator);
     of::<Monitors>(&mut generator);
     of::<Health>(&mut generator);

@@ -23,7 +23,7 @@ use super::{
 };
 
 /// Most streams at once.
-const MOST: usize = 1000;
+const MOST: usize = 600;
 /// What is sent where nothing happens, so that nothing between closes the connection.
 const STILL_HERE: Duration = Duration::from_secs(15);
 

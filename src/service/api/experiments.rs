@@ -1,6 +1,10 @@
 //! Experiments, their times, formats, and what is watched.
 
-use axum::extract::State;
+use axum::{
+    extract::State,
+    http::StatusCode,
+    response::{IntoResponse as _, Response},
+};
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -8,7 +12,7 @@ use serde::Serialize;
 use super::{
     super::{experiments::Known, hub::Hub, watcher::Seen},
     Shared,
-    problem::{Json, Problem},
+    problem::{Json, Path, Problem},
 };
 use crate::{
     export,
@@ -104,6 +108,25 @@ pub(in crate::service) async fn all(hub: &Hub) -> Result<Vec<About>, StoreError>
     responses((status = 200, body = ref("#/components/schemas/Experiments"))))]
 pub(super) async fn list(State(hub): Shared) -> Result<Json<Experiments>, Problem> {
     Ok(Json(Experiments { experiments: all(&hub).await? }))
+}
+
+/// That it was taken back.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct TakenBack {
+    /// The experiment.
+    experiment: String,
+}
+
+/// Stop an experiment that is under way, or take it out of the queue; what was measured is kept
+#[utoipa::path(post, path = "/api/experiments/{name}/stop", tag = "experiments", security(("token" = [])),
+    params(("name" = String, Path, description = "The experiment's name")),
+    responses((status = 202, body = ref("#/components/schemas/TakenBack")), (status = 401, body = ref("#/components/schemas/Problem")),
+        (status = 409, body = ref("#/components/schemas/Problem"))))]
+pub(super) async fn stop(State(hub): Shared, Path(name): Path<String>) -> Result<Response, Problem> {
+    if !hub.take_back(&name) {
+        return Err(Problem::conflict(format!("experiment {name:?} neither is under way nor waits")));
+    }
+    Ok((StatusCode::ACCEPTED, Json(TakenBack { experiment: name })).into_response())
 }
 
 /// When which experiment is due.

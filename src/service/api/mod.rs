@@ -46,6 +46,7 @@ fn api() -> OpenApiRouter<Arc<Hub>> {
         .routes(routes!(runs::resume))
         .routes(routes!(runs::live))
         .routes(routes!(experiments::list))
+        .routes(routes!(experiments::stop))
         .routes(routes!(experiments::schedule))
         .routes(routes!(experiments::formats))
         .routes(routes!(experiments::monitors))

@@ -232,7 +232,7 @@ pub(super) async fn stop(State(hub): Shared, Path(id): Path<String>) -> Result<R
         (live.run.as_ref() == Some(&id)).then(|| {
             live.stopping = true;
             live.cancel.cancel();
-            live.clone()
+            live.shown()
         })
     });
     match stopped {
