@@ -25,16 +25,22 @@ struct Script {
 }
 
 /// Takes a message as the script says; without an answer it hangs.
-async fn take(State(script): State<Script>, headers: HeaderMap, body: String) -> StatusCode {
+async fn take(
+    State(script): State<Script>,
+    headers: HeaderMap,
+    body: String,
+) -> (StatusCode, [(&'static str, &'static str); 1]) {
     script.sent.lock().unwrap().push((headers, body));
     let answer = {
         let mut answers = script.answers.lock().unwrap();
         if answers.len() > 1 { answers.remove(0) } else { answers[0] }
     };
-    match answer {
+    let status = match answer {
         Some(status) => status,
         None => std::future::pending().await,
-    }
+    };
+    // Less than any pause: whoever takes it for a bound must not fall over it.
+    (status, [("retry-after", "0")])
 }
 
 async fn server(answers: &[Option<StatusCode>]) -> (String, Script, JoinSet<()>) {

@@ -1,4 +1,4 @@
-use crate::cli::out::errln;
+use crate::cli::out;
 use std::process::ExitCode;
 
 use crate::{
@@ -98,7 +98,7 @@ pub(super) fn report(error: &anyhow::Error) -> ExitCode {
             text.push_str(&cause);
         }
     }
-    errln!("pool-tune: {text}");
+    out::fail(&format!("pool-tune: {text}"));
     ExitCode::from(code)
 }
 

@@ -88,6 +88,15 @@ pub(super) fn tell(line: Arguments<'_>) {
     drop(writeln!(Log, "{line}"));
 }
 
+/// Tells what ends the program, by the level that errors have.
+pub(super) fn fail(text: &str) {
+    if tells_as_json() {
+        tracing::error!(target: "pool_tune::cli", "{}", text.trim());
+    } else {
+        tell(format_args!("{text}"));
+    }
+}
+
 /// Prints a part of the answer.
 macro_rules! out {
     ($($text:tt)*) => { $crate::cli::out::print(format_args!($($text)*)) };

@@ -80,7 +80,10 @@ impl Display {
         let limit = plan.limits.p95_query.map_or(String::new(), |p95| format!(", p95 query time ≤ {}", time(p95)));
         self.line(&format!("  limits   success rate > {} %{limit}", round(plan.limits.success_rate * 100.0, 4)));
         let budget = plan.time_budget.map_or(String::new(), |seconds| {
-            format!(", in {} or less", HumanDuration(Duration::from_secs_f64(seconds)))
+            format!(
+                ", fewer of them where they would take more than {} (what is begun with and what verifies is made all the same)",
+                HumanDuration(Duration::from_secs_f64(seconds))
+            )
         });
         self.line(&format!(
             "  budget   at most {} search trials, {} for side questions, {} verification pairs ({} where they are \

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     exit::{WithCode, bad_input, code, job_error},
-    out::{errln, outln},
+    out::{self, errln, outln},
     run,
     serve_arguments::ServeArguments,
 };
@@ -29,6 +29,13 @@ pub(super) async fn serve(arguments: &ServeArguments) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let config = config(arguments)?;
+    let named = arguments.experiments.is_some() || arguments.config.is_some();
+    if named && !config.experiments.is_dir() {
+        return Err(bad_input(format!(
+            "failed to find experiments: `{}` is no folder; make it, or name another with --experiments",
+            config.experiments.display()
+        )));
+    }
     let read_only = config.token.is_none();
     let (experiments, results) = (config.experiments.clone(), config.results.clone());
     let store = match (&arguments.store, &config.store) {
@@ -44,7 +51,12 @@ pub(super) async fn serve(arguments: &ServeArguments) -> Result<ExitCode> {
     }
     let service = Service::open(config, &at).await.map_err(service_error)?;
     for problem in service.problems() {
-        errln!("note: {problem}");
+        // It goes on without that one, and somebody has to mend it.
+        if out::tells_as_json() {
+            tracing::warn!("{problem}");
+        } else {
+            errln!("warning: {problem}");
+        }
     }
     let names = service.names();
     let what = if names.is_empty() { "none".to_owned() } else { names.join(", ") };

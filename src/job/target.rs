@@ -68,12 +68,7 @@ pub async fn choice(
 /// # Errors
 /// [`JobError::Input`] when there is nothing there.
 pub fn read_target(source: &TargetSource, experiment: &str, folder: &Path) -> Result<SecretString, JobError> {
-    let what = format!("the target of experiment `{experiment}`");
-    let read = match source {
-        TargetSource::File(path) => read_secret(&TargetSource::File(folder.join(path)), &what),
-        source => read_secret(source, &what),
-    };
-    read.map_err(|error| JobError::Input(format!("{error}, or give --target")))
+    of_experiment(source, experiment, folder).map_err(|error| JobError::Input(format!("{error}, or give --target")))
 }
 
 /// Reads the target of an experiment that was read.
@@ -81,7 +76,16 @@ pub fn read_target(source: &TargetSource, experiment: &str, folder: &Path) -> Re
 /// # Errors
 /// As [`read_target`].
 pub fn read_target_of(loaded: &Loaded) -> Result<SecretString, JobError> {
-    read_target(&loaded.experiment.target, &loaded.experiment.name, loaded.folder())
+    let experiment = &loaded.experiment;
+    of_experiment(&experiment.target, &experiment.name, loaded.folder())
+}
+
+fn of_experiment(source: &TargetSource, experiment: &str, folder: &Path) -> Result<SecretString, JobError> {
+    let what = format!("the target of experiment `{experiment}`");
+    match source {
+        TargetSource::File(path) => read_secret(&TargetSource::File(folder.join(path)), &what),
+        source => read_secret(source, &what),
+    }
 }
 
 /// Reads a secret from where it is said to be; `what` is what it is, for messages.
@@ -94,7 +98,7 @@ pub fn read_secret(source: &TargetSource, what: &str) -> Result<SecretString, Jo
         TargetSource::Plain(target) => Ok(target.clone().into()),
         TargetSource::Environment(name) => match env::var(name) {
             Ok(target) if !target.trim().is_empty() => Ok(target.into()),
-            _ => Err(failed(format!("the environment variable `{name}` is not set: export it"))),
+            _ => Err(failed(format!("the environment variable `{name}` is not set, or empty: export it"))),
         },
         TargetSource::File(path) => {
             let shown = path.display();

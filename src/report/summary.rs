@@ -163,12 +163,15 @@ fn earlier(recommendation: &Recommendation) -> Option<String> {
     let ratio = |ratio: Estimate| format!("{:.3} [{:.3}, {:.3}]", ratio.value, ratio.interval.low, ratio.interval.high);
     let mut items = Vec::new();
     let runs = memory.runs.iter().map(|run| text(run)).collect::<Vec<_>>().join(", ");
-    let p = memory
-        .p_value
-        .map_or(String::new(), |p| if p < 0.01 { format!(" (p = {p:.0e})") } else { format!(" (p = {p:.2})") });
+    let p = memory.p_value.map_or(String::new(), |p| {
+        let p = if p < 0.01 { format!("{p:.0e}") } else { format!("{p:.2}") };
+        format!(" (p = {p}; below 0.00001 they are dropped)")
+    });
     items.push(match (memory.runs.is_empty(), memory.dropped) {
         (true, _) => "The search knew of no earlier run.".to_owned(),
-        (false, false) => format!("The search began with the trials of {runs}, which the first trials agree with{p}."),
+        (false, false) => {
+            format!("The search began with the trials of {runs}, which the first trials do not contradict{p}.")
+        }
         (false, true) => format!("The trials of {runs} were dropped: the first trials disagree with them{p}."),
     });
     if let Some(judged) = &memory.standing {

@@ -2,8 +2,8 @@
 
 use super::{fault_in_words, figures};
 use crate::model::{
-    DecidedBy, ErrorClass, Estimate, Fault, Interval, Recommendation, Row, Setting, Settings, StandingOutcome, Unit,
-    Value, Verdict, Verification,
+    DecidedBy, ErrorClass, Estimate, Fault, Interval, Judged, Recommendation, Row, Setting, Settings, StandingOutcome,
+    Unit, Value, Verdict, Verification,
 };
 
 /// The longest text of the terminal's last column: with the others it fits 120 columns.
@@ -170,6 +170,7 @@ fn simulated(recommendation: &Recommendation) -> String {
 
 fn better(recommendation: &Recommendation) -> String {
     let evidence = match &recommendation.verification {
+        Some(found) if let Some(judged) = stands(recommendation) => still(recommendation, judged, found),
         Some(found) => {
             let change = found.ratio.value - 1.0;
             format!(
@@ -180,7 +181,7 @@ fn better(recommendation: &Recommendation) -> String {
                 figures::tenths_of_percent(found.ratio.interval.low - 1.0),
                 figures::tenths_of_percent(found.ratio.interval.high - 1.0),
                 if found.by_faults_alone { " by what is served under faults alone," } else { "" },
-                if stands(recommendation) { "seen again" } else { "verified" },
+                "verified",
                 pairs(found),
                 figures::share(found.success_now.value),
                 figures::share(found.success_was.value)
@@ -197,10 +198,29 @@ fn better(recommendation: &Recommendation) -> String {
     format!("Use {}: {evidence}.{beside}", changes(recommendation))
 }
 
-/// Whether what is recommended was recommended before.
-fn stands(recommendation: &Recommendation) -> bool {
+/// What a night makes of what was recommended before and stands: a few pairs, which may show nothing.
+fn still(recommendation: &Recommendation, judged: &Judged, found: &Verification) -> String {
+    let [low, high] =
+        [found.ratio.interval.low, found.ratio.interval.high].map(|bound| figures::tenths_of_percent(bound - 1.0));
+    let pairs = so_many_pairs(found.pairs);
+    let rates = format!(
+        "success rate {} against {}",
+        figures::share(found.success_now.value),
+        figures::share(found.success_was.value)
+    );
+    let from = format!("as run {} recommended", one_line(&judged.run));
+    if found.ratio.interval.low > 1.0 {
+        let change = figures::size(found.ratio.value - 1.0);
+        let counted = counted(recommendation);
+        return format!("{from}; {change} more {counted} [{low:+.1}, {high:+.1} %] seen again in {pairs}; {rates}");
+    }
+    format!("{from}; {pairs} made now neither show it again nor contradict it [{low:+.1}, {high:+.1} %]; {rates}")
+}
+
+/// What was recommended before, where it is what is recommended.
+fn stands(recommendation: &Recommendation) -> Option<&Judged> {
     let judged = recommendation.memory.as_ref().and_then(|memory| memory.standing.as_ref());
-    judged.is_some_and(|judged| judged.outcome == StandingOutcome::Stands)
+    judged.filter(|judged| judged.outcome == StandingOutcome::Stands)
 }
 
 /// What the settings of one pool come to where several share the server.

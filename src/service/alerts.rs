@@ -2,6 +2,8 @@
 
 use std::{
     collections::BTreeMap,
+    fs, io,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -40,10 +42,11 @@ pub(super) fn start(hub: &Arc<Hub>) -> Result<Sender, ServiceError> {
     Ok(Sender::start(webhooks, dead, Patience::default(), noted).map_err(job::JobError::input)?)
 }
 
-/// What was alerted of, so that what stays as it is is not told again and again.
-#[derive(Default)]
+/// What was alerted of, so that what stays as it is is not told again and again, also after a restart.
 pub(super) struct Past {
     last: Mutex<Last>,
+    /// Where what is wrong is remembered.
+    file: PathBuf,
 }
 
 #[derive(Default)]
@@ -51,10 +54,27 @@ struct Last {
     /// What is recommended, by where it comes from.
     recommended: BTreeMap<String, String>,
     /// When what is wrong was told last: its kind, where it comes from, its title.
-    wrong: BTreeMap<(AlertKind, String, String), Timestamp>,
+    wrong: BTreeMap<String, Timestamp>,
 }
 
 impl Past {
+    /// With what the service of a results folder has alerted of before.
+    pub(super) fn of(results: &Path) -> Self {
+        let file = results.join(".alerted.json");
+        let text = fs::read_to_string(&file).unwrap_or_default();
+        // Whatever else is there costs an alert too many, not the service.
+        let wrong = serde_json::from_str(&text).unwrap_or_default();
+        Self { last: Mutex::new(Last { wrong, ..Last::default() }), file }
+    }
+
+    fn remember(&self, wrong: &BTreeMap<String, Timestamp>) {
+        let written =
+            serde_json::to_string(wrong).map_err(io::Error::from).and_then(|text| fs::write(&self.file, text));
+        if let Err(error) = written {
+            tracing::warn!(file = %self.file.display(), %error, "what was alerted of cannot be remembered");
+        }
+    }
+
     /// The alerts for what has happened, as far as they are news.
     pub(super) fn alerts(&self, told: &Told, now: Timestamp) -> Vec<Alert> {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
@@ -65,7 +85,13 @@ impl Past {
             AlertKind::Recommendation => {
                 last.recommended.insert(source.clone(), title.clone()).is_none_or(|before| before != *title)
             }
-            kind => last.wrong.insert((*kind, source.clone(), title.clone()), now).is_none(),
+            kind => {
+                let news = last.wrong.insert(format!("{} {source}: {title}", kind.name()), now).is_none();
+                if news {
+                    self.remember(&last.wrong);
+                }
+                news
+            }
         });
         alerts
     }
@@ -122,6 +148,9 @@ fn of(told: &Told, now: Timestamp) -> Vec<Alert> {
             let text = format!("{}. {}.", finding.evidence.join("; "), finding.remedy);
             vec![make(AlertKind::Finding, monitor, None, finding.title.clone(), text)]
         }
+        Told::SourceDown { monitor, source, problem } => {
+            vec![make(AlertKind::Finding, monitor, None, format!("{source} cannot be read"), problem.clone())]
+        }
         _ => Vec::new(),
     }
 }
@@ -162,9 +191,12 @@ mod tests {
 
     #[test]
     fn what_stays_wrong_is_told_once_a_day() {
-        let past = Past::default();
+        let folder = tempfile::tempdir().unwrap();
+        let past = Past::of(folder.path());
         assert_eq!(past.alerts(&failed("down"), at(0))[0].kind, AlertKind::RunFailed);
         assert_eq!(past.alerts(&failed("down"), at(1)), []);
+        // Also after a restart.
+        assert_eq!(Past::of(folder.path()).alerts(&failed("down"), at(1)), []);
         // Another cause is another alert.
         assert_eq!(past.alerts(&failed("full"), at(1)).len(), 1);
         assert_eq!(past.alerts(&failed("down"), at(24)).len(), 1);
@@ -172,7 +204,8 @@ mod tests {
 
     #[test]
     fn the_same_recommendation_is_told_once_and_another_one_again() {
-        let past = Past::default();
+        let folder = tempfile::tempdir().unwrap();
+        let past = Past::of(folder.path());
         let news = |changes: &str| vec![(AlertKind::Recommendation, format!("use {changes}"))];
         let told = |changes: &str, night: i64| titles(&past, &finished(Some(changes), None), night * 24);
         assert_eq!(told("max_connections 20 instead of 30", 0), news("max_connections 20 instead of 30"));
@@ -197,7 +230,8 @@ mod tests {
 
     #[test]
     fn an_interruption_and_a_keep_are_no_alerts_and_failed_requests_are() {
-        let past = Past::default();
+        let folder = tempfile::tempdir().unwrap();
+        let past = Past::of(folder.path());
         let interrupted = Told::RunStopped {
             run: None,
             experiment: "n".to_owned(),

@@ -123,6 +123,22 @@ pub enum Told {
         /// For how long, in seconds.
         lasted: f64,
     },
+    /// What is watched cannot be read.
+    SourceDown {
+        /// What is watched.
+        monitor: String,
+        /// Its source, without passwords.
+        source: String,
+        /// Why.
+        problem: String,
+    },
+    /// It can be read again.
+    SourceBack {
+        /// What is watched.
+        monitor: String,
+        /// Its source, without passwords.
+        source: String,
+    },
     /// The experiments' files have changed.
     ExperimentsChanged,
 }
@@ -141,6 +157,8 @@ impl Told {
             Self::RoundEnded { .. } => "round_ended",
             Self::FindingBegan { .. } => "finding_began",
             Self::FindingEnded { .. } => "finding_ended",
+            Self::SourceDown { .. } => "source_down",
+            Self::SourceBack { .. } => "source_back",
             Self::ExperimentsChanged => "experiments_changed",
         }
     }

@@ -103,6 +103,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Hub {
     pub(super) fn new(config: ServiceConfig, token: Option<SecretString>, store: Store, now: Timestamp) -> Self {
         let seen = config.monitors.iter().map(Seen::new).collect();
+        let past = Past::of(&config.results);
         Self {
             config,
             token,
@@ -113,7 +114,7 @@ impl Hub {
             cancel: CancellationToken::new(),
             streams: AtomicUsize::new(0),
             alerts: Mutex::default(),
-            past: Past::default(),
+            past,
             leads: AtomicBool::new(false),
             engine: CancellationToken::new(),
             work: Mutex::default(),

@@ -89,7 +89,12 @@ impl Service {
     /// What is wrong with experiments, by file.
     #[must_use]
     pub fn problems(&self) -> Vec<String> {
-        self.hub.experiments().iter().filter_map(|known| known.loaded.as_ref().err().cloned()).collect()
+        let experiments = self.hub.experiments();
+        let problem = |known: &experiments::Known| match &known.loaded {
+            Ok(loaded) => job::read_target_of(loaded).err().map(|error| error.to_string()),
+            Err(error) => Some(error.clone()),
+        };
+        experiments.iter().filter_map(problem).collect()
     }
 
     /// The names of the experiments that can be run.

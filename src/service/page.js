@@ -50,6 +50,7 @@ document.addEventListener("click", async (event) => {
   try {
     const response = await fetch(button.dataset.post, { method: "POST", headers, body: button.dataset.body });
     const answer = await response.json();
+    if (response.status === 401 && field) answer.detail = "type the token above.";
     said.textContent = response.ok ? `${button.textContent}: asked for.` : `${answer.title}: ${answer.detail}`;
     if (response.status === 401) field?.focus();
   } catch (error) {
@@ -68,5 +69,5 @@ const events = new EventSource("/api/events");
 events.onopen = () => { link.textContent = "This page keeps itself up to date."; later(); };
 events.onerror = () => { link.textContent = "The service does not answer: what is shown may be old. It is tried again."; };
 for (const name of ["queued", "run_started", "phase", "trial", "notice", "run_finished", "run_stopped", "round_ended", "finding_began",
-  "finding_ended", "experiments_changed"]) events.addEventListener(name, later);
+  "finding_ended", "source_down", "source_back", "experiments_changed"]) events.addEventListener(name, later);
 setInterval(later, 60000);

@@ -200,8 +200,8 @@ fn now(hub: &Hub, experiments: &[About], can_change: bool) -> Markup {
 fn under_way(live: &Live, can_change: bool) -> Markup {
     let by = match live.by {
         By::Schedule => "by its schedule",
-        By::Request => "because it was asked for",
-        By::Restart => "because it was cut off",
+        By::Request => "because it was asked for,",
+        By::Restart => "because it was cut off,",
     };
     let trials = live.reported();
     html! {
@@ -280,16 +280,15 @@ fn listed(hub: &Hub, experiments: &[About], can_change: bool) -> Markup {
                 @if let Some(problem) = &about.problem { p.problem { "Cannot run: " (problem) } }
                 dl {
                     @if !about.profiles.is_empty() { dt { "Profiles" } dd { (about.profiles.join(", ")) } }
-                    dt { "Due" }
-                    dd { @match &about.schedule {
+                    @if about.problem.is_none() || about.schedule.is_some() { dt { "Due" } dd { @match &about.schedule {
                         Some(times) => {
                             code { (times.cron) } " (" (times.zone) ")"
-                            @if let Some(window) = &times.window { ", within " (window) }
+                            @if let Some(window) = &times.window { ", " @if !window.starts_with("not") { "within " } (window) }
                             @if times.jitter > 0.0 { ", up to " (minutes(times.jitter)) " later" }
                             br; (times.next.iter().take(3).map(|next| shown(next)).collect::<Vec<_>>().join(", "))
                         },
                         None => "when it is asked for",
-                    } }
+                    } } }
                     dt { "Last round" }
                     dd { @match &about.last {
                         Some(last) => {
@@ -353,7 +352,7 @@ fn monitors(seen: &[Seen]) -> Markup {
                 @for source in &seen.sources { @if let Some(problem) = &source.problem { p.problem { (source.source) ": " (problem) } } }
                 @if let Some(sessions) = seen.sessions { p { (sessions.open) " of " (sessions.limit) " server connections in use" } }
                 @if let Some(pool) = &seen.pool { p { (pool_in_words(pool)) } }
-                @if seen.findings.is_empty() && seen.problem.is_none() { p { "Nothing is wrong that it could see." } }
+                @if seen.findings.is_empty() && seen.problem.is_none() && seen.sources.iter().all(|source| source.problem.is_none()) { p { "Nothing is wrong that it could see." } }
                 @for finding in &seen.findings {
                     p { strong { (severity(finding.severity)) ": " (finding.title) ". " } (finding.evidence.join("; ")) ". " (finding.remedy) "." }
                 }

@@ -93,6 +93,23 @@ async fn watch(hub: Arc<Hub>, place: usize, watched: Watched, mut monitor: Monit
         }
         readings.push(reading);
         let Some(reading) = readings.last() else { continue };
+        for source in &reading.sources {
+            let before =
+                hub.seen(|seen| seen[place].sources.iter().find(|other| other.source == source.source).cloned());
+            let was_down = before.is_some_and(|before| before.problem.is_some());
+            let (monitor, name) = (watched.name.clone(), source.source.clone());
+            match &source.problem {
+                Some(problem) if !was_down => {
+                    tracing::warn!(monitor, source = name, problem, "it cannot be read");
+                    hub.tell(&Told::SourceDown { monitor, source: name, problem: problem.clone() });
+                }
+                None if was_down => {
+                    tracing::info!(monitor, source = name, "it can be read again");
+                    hub.tell(&Told::SourceBack { monitor, source: name });
+                }
+                _ => {}
+            }
+        }
         let changes = watch.update(reading.at, &judge(&readings));
         hub.seen(|seen| {
             let seen = &mut seen[place];

@@ -21,6 +21,7 @@ use super::{
 };
 use crate::{
     export::{self, Prefix},
+    job,
     model::Recommendation,
     store::{RunStatus, RunSummary, TrialRecord},
 };
@@ -99,7 +100,9 @@ pub(super) async fn start(State(hub): Shared, Json(wanted): Json<StartRun>) -> R
     match experiments.iter().find(|known| known.name == experiment).map(|known| &known.loaded) {
         None => return Err(unknown(&experiment, &experiments)),
         Some(Err(error)) => return Err(Problem::conflict(error.clone())),
-        Some(Ok(_)) => {}
+        Some(Ok(loaded)) => {
+            job::read_target_of(loaded).map_err(|error| Problem::conflict(error.to_string()))?;
+        }
     }
     order(&hub, experiment, fresh)
 }

@@ -314,6 +314,14 @@ async fn a_run_that_is_stopped_goes_on_when_it_is_asked_to() {
     let id = live["live"]["run"].as_str().unwrap().to_owned();
     let (status, answer) = serving.post("/api/runs", r#"{"experiment": "quick"}"#).await;
     assert_eq!(status, 409, "{answer}");
+    // What waits can be taken back.
+    fs::write(folder.path().join("experiments/later.yaml"), QUICK.replace("name: quick", "name: later")).unwrap();
+    serving.until("/api/experiments", |answer| answer["experiments"].as_array().unwrap().len() == 2).await;
+    assert_eq!(serving.post("/api/runs", r#"{"experiment": "later"}"#).await.1["before"], 1);
+    assert_eq!(serving.get("/api/live").await.1["waiting"], json!(["later"]));
+    assert_eq!(serving.post("/api/experiments/later/stop", "").await.0, 202);
+    assert_eq!(serving.post("/api/experiments/later/stop", "").await.0, 409);
+    assert_eq!(serving.get("/api/live").await.1["waiting"], json!([]));
     let (status, answer) = serving.post(&format!("/api/runs/{id}/stop"), "").await;
     assert_eq!((status, &answer["stopping"]), (202, &json!(true)));
     serving.until("/api/live", |now| now["live"].is_null()).await;
@@ -473,7 +481,7 @@ async fn a_person_starts_a_run_on_the_page_watches_it_end_and_exports_it() {
     browser.until("document.getElementById('link').textContent.includes('up to date')").await;
     // Without the token it is told what is missing, and the place for it has the focus.
     browser.click("#run-quick").await;
-    browser.until("document.getElementById('said').textContent.includes('show the token')").await;
+    browser.until("document.getElementById('said').textContent.includes('type the token above')").await;
     browser.until("document.activeElement.id === 'token'").await;
     let refused = browser.errors.len();
     browser.write(TOKEN).await;
