@@ -89,7 +89,7 @@ pub(super) async fn stress(global: &Arguments, arguments: &StressArguments) -> R
     profile.space.axes.clear();
     profile.space.baseline = profile.space.baseline.clone().with(Setting::MaxConnections, Value::Count(most));
     let name = format!("stress-{}", std::process::id());
-    let _held = TargetLock::hold(&choice, &name).map_err(job_error)?;
+    let _held = TargetLock::hold(&choice, &format!("test {name}")).map_err(job_error)?;
     let mut listen = |event: tune::Event| {
         if let (tune::Event::Notice(text), false) = (event, global.quiet) {
             errln!("note: {text}");

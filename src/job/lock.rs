@@ -224,7 +224,7 @@ mod tests {
     fn a_server_is_held_by_one_at_a_time_and_let_go() {
         let folder = tempfile::tempdir().unwrap();
         let state = StateFolder::at(folder.path());
-        let hold = |url: &str, run: &str| TargetLock::hold_in(&state, &choice(url), run);
+        let hold = |url: &str, run: &str| TargetLock::hold_in(&state, &choice(url), &format!("run {run}"));
         let held = hold("postgres://me:hunter2@LOCALHOST:5432/app", "one").unwrap();
         // The same server by another user, password, name and spelling.
         for url in ["postgres://you:hunter3@127.0.0.1/other?sslmode=disable", "postgresql://me@[::1]:5432/app"] {
