@@ -60,6 +60,8 @@ const PLACES: &[Place] = &[
     place("rails", &["*"], Extent::Near, RAILS),
     place("npgsql", &[], Extent::Slips, NPGSQL),
     place("config-dict", &["connection_pool_config"], Extent::Slips, &[]),
+    place("env", &[], Extent::Slips, &[]),
+    place("config.py", &[], Extent::Slips, &[]),
     place("toml", &[], Extent::Slips, &[]),
     place("json", &[], Extent::Slips, &[]),
     place("yaml", &[], Extent::Slips, &[]),
@@ -151,6 +153,10 @@ pub(super) fn check(format: &Format, text: &str, configuration: &Configuration, 
 }
 
 fn is_misspelt(format: &Format, text: &str, entry: &Entry) -> bool {
+    // Names with a prefix of one's own are read without it.
+    if entry.section.library == "pool-tune" && matches!(format.name, "env" | "config.py") {
+        return false;
+    }
     let counts = matches!(format.language, Language::Ini | Language::JavaScript | Language::Python)
         || format.language == Language::Properties && entry.path.is_empty() && !entry.name.contains(['-', '_']);
     counts && entry.name != entry.field.name && of(format, text, &entry.path).is_some()

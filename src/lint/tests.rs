@@ -136,3 +136,23 @@ fn deep_nesting_takes_no_longer_than_its_length() {
         assert!(names.is_err() || names == Ok((0, 0)), "{}", format.name);
     }
 }
+
+#[test]
+fn slips_in_names_of_ones_own_are_told_where_they_stand() {
+    for (format, text) in [
+        ("env", "SUPABASE_MAX_CONNECTIONS=20\nexport SUPABASE_RETRY_ATEMPTS=3\nSUPABASE_URL=x\nSUPABASE_IDLE_TIMEOT=60\n"),
+        (
+            "config.py",
+            "SUPABASE_MAX_CONNECTIONS = 20\nclass A:\n    SUPABASE_RETRY_ATEMPTS: int = 3\nSUPABASE_URL = 'x'\nSUPABASE_IDLE_TIMEOT = 60\n",
+        ),
+    ] {
+        let format = Format::named(format).unwrap();
+        let configuration = configuration(format, text, None).unwrap();
+        let findings = lint(format, text, &configuration, &plain());
+        let told = findings.iter().filter(|finding| finding.rule.id == "unknown-name");
+        let told: Vec<_> = told.map(|finding| (finding.line, finding.remedy.as_str())).collect();
+        let (line, last) = if format.name == "env" { (2, 4) } else { (3, 5) };
+        let meant = [(line, "write retry_attempts, if that is meant"), (last, "write idle_timeout, if that is meant")];
+        assert_eq!(told, meant, "{}", format.name);
+    }
+}

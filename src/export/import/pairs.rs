@@ -86,7 +86,29 @@ pub(super) fn python(text: &str, prefix: Option<&Prefix>) -> Result<Vec<Pair>, I
         };
         Pair { path: None, name: setting.name().to_owned(), at: Some(at), held, document: 0 }
     };
-    Ok(defined.into_iter().map(pair).collect())
+    Ok(defined.into_iter().map(pair).chain(strangers(text, &prefix)).collect())
+}
+
+/// Names with the prefix that are no setting's, at the beginning of lines that give them a value: slips, or something else's.
+fn strangers(text: &str, prefix: &Prefix) -> Vec<Pair> {
+    let start = format!("{prefix}_");
+    let mut at = 0;
+    let mut found = Vec::new();
+    for line in text.split_inclusive('\n') {
+        let own = line.trim_start().trim_start_matches("export ").trim_start();
+        let end = own.find(|character: char| !(character.is_ascii_alphanumeric() || character == '_'));
+        let (name, rest) = own.split_at(end.unwrap_or(own.len()));
+        let rest = rest.trim_start();
+        let is_given = rest.starts_with(':') || rest.starts_with('=') && !rest.starts_with("==");
+        if let (Some(name), true) = (name.strip_prefix(&start).map(str::to_ascii_lowercase), is_given)
+            && Setting::all().all(|setting| setting.name() != name)
+        {
+            let place = at + (line.len() - own.len());
+            found.push(Pair { path: None, name, at: Some(place), held: Held::Unclear(String::new()), document: 0 });
+        }
+        at += line.len();
+    }
+    found
 }
 
 /// Variables.
@@ -100,7 +122,7 @@ pub(super) fn env(text: &str, prefix: Option<&Prefix>) -> Result<Vec<Pair>, Impo
         held: Held::Text(text),
         document: 0,
     };
-    Ok(defined.into_iter().map(pair).collect())
+    Ok(defined.into_iter().map(pair).chain(strangers(text, &prefix)).collect())
 }
 
 /// What most of the names begin with that end as settings do; the program's own prefix where there are none.

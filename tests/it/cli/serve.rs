@@ -362,8 +362,18 @@ async fn its_death_loses_no_finished_trial_and_its_next_start_goes_on() {
     let mut store = None;
     let mut known: Vec<Value> = Vec::new();
     let mut runs = std::collections::BTreeSet::new();
-    for death in 0..6_u64 {
-        let mut serving = Serving::start(long(folder.path()));
+    // As many trials as it takes to die twenty times on the way.
+    let started = |folder: &Path| {
+        let command = long(folder);
+        let text = "name: quick\nprofile: ../short.yaml\ntarget: sqlite:private\nbudget: {trials: 6, pairs: 24}\n";
+        let path = folder.join("experiments/quick.yaml");
+        if fs::read_to_string(&path).unwrap() != text {
+            fs::write(&path, text).unwrap();
+        }
+        Serving::start(command)
+    };
+    for death in 0..20_u64 {
+        let mut serving = started(folder.path());
         if death == 0 {
             serving.post("/api/runs", r#"{"experiment": "quick"}"#).await;
         }
@@ -376,7 +386,7 @@ async fn its_death_loses_no_finished_trial_and_its_next_start_goes_on() {
             assert!(began.elapsed() < PATIENCE, "death {death}: nothing is measured");
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        tokio::time::sleep(Duration::from_millis(137 * (death + 1) % 400)).await;
+        tokio::time::sleep(Duration::from_millis(rand::random_range(0..400))).await;
         let seen = trials(&serving, &id).await;
         assert!(seen.len() >= known.len() && seen[..known.len()] == known[..], "death {death}");
         runs.insert(id);
@@ -389,7 +399,7 @@ async fn its_death_loses_no_finished_trial_and_its_next_start_goes_on() {
     // Each death has met the same run.
     assert_eq!(runs.len(), 1, "{runs:?}");
     let id = runs.first().unwrap().clone();
-    let mut serving = Serving::start(long(folder.path()));
+    let mut serving = started(folder.path());
     serving.until(&format!("/api/runs/{id}"), |run| run["status"] == "finished").await;
     let all = trials(&serving, &id).await;
     assert_eq!(all[..known.len()], known[..]);
