@@ -365,7 +365,7 @@ async fn its_death_loses_no_finished_trial_and_its_next_start_goes_on() {
     // As many trials as it takes to die twenty times on the way.
     let started = |folder: &Path| {
         let command = long(folder);
-        let text = "name: quick\nprofile: ../short.yaml\ntarget: sqlite:private\nbudget: {trials: 6, pairs: 24}\n";
+        let text = "name: quick\nprofile: ../short.yaml\ntarget: sqlite:private\nbudget: {trials: 40, pairs: 6}\n";
         let path = folder.join("experiments/quick.yaml");
         if fs::read_to_string(&path).unwrap() != text {
             fs::write(&path, text).unwrap();
