@@ -89,7 +89,7 @@ impl FolderLock {
 
 /// A target that is held on this machine, whatever the results folder: nobody else loads it.
 ///
-/// Other machines know of it only by a store that they share ([`shared_key`]); without one the guard there sees the connections of
+/// Other machines know of it only by a store that they share (`shared_key`); without one the guard there sees the connections of
 /// the other run, and refuses.
 #[derive(Debug)]
 pub struct TargetLock {

@@ -140,7 +140,10 @@ fn deep_nesting_takes_no_longer_than_its_length() {
 #[test]
 fn slips_in_names_of_ones_own_are_told_where_they_stand() {
     for (format, text) in [
-        ("env", "SUPABASE_MAX_CONNECTIONS=20\nexport SUPABASE_RETRY_ATEMPTS=3\nSUPABASE_URL=x\nSUPABASE_IDLE_TIMEOT=60\n"),
+        (
+            "env",
+            "SUPABASE_MAX_CONNECTIONS=20\nexport SUPABASE_RETRY_ATEMPTS=3\nSUPABASE_URL=x\nSUPABASE_IDLE_TIMEOT=60\n",
+        ),
         (
             "config.py",
             "SUPABASE_MAX_CONNECTIONS = 20\nclass A:\n    SUPABASE_RETRY_ATEMPTS: int = 3\nSUPABASE_URL = 'x'\nSUPABASE_IDLE_TIMEOT = 60\n",

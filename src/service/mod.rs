@@ -2,7 +2,7 @@
 //!
 //! In: a configuration, a folder of experiments, the store. Out: rounds at their times, an API, a page, metrics, events. It proposes and
 //! applies nothing. Rounds run on a thread with a runtime of its own, so that a trial does not stand in one queue with whoever
-//! looks (they share the processors all the same); both meet in the [`Hub`](hub::Hub), which holds what is true now.
+//! looks (they share the processors all the same); both meet in the `Hub`, which holds what is true now.
 
 mod alerts;
 mod api;
