@@ -3,7 +3,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use sqlx::{
@@ -23,6 +23,10 @@ mod code {
     pub(super) const CANTOPEN: u32 = 14;
     pub(super) const NOTADB: u32 = 26;
 }
+
+/// How long another program's lock is waited for.
+const WAIT: Duration = Duration::from_secs(5);
+const BETWEEN: Duration = Duration::from_millis(10);
 
 /// What a file holds.
 enum Contents {
@@ -51,12 +55,18 @@ pub(super) async fn open(path: &Path) -> Result<SqlitePool, StoreError> {
         .synchronous(SqliteSynchronous::Full);
     let opening = |error: sqlx::Error| failed("open the runs", path, &error);
     // Another program's file is not even given a write-ahead log.
-    if path.exists() && matches!(look_into(self::options(path)).await.map_err(opening)?, (_, Contents::Foreign)) {
+    if path.exists()
+        && matches!(again(|| look_into(self::options(path))).await.map_err(opening)?, (_, Contents::Foreign))
+    {
         return Err(foreign(path));
     }
-    let pool = connect(options).await.map_err(opening)?;
     // Two programs that open a new file at once must not both make its tables.
-    let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await.map_err(opening)?;
+    let begin = || async {
+        let pool = connect(options.clone()).await?;
+        let transaction = pool.begin_with("BEGIN IMMEDIATE").await?;
+        Ok((pool, transaction))
+    };
+    let (pool, mut transaction) = again(begin).await.map_err(opening)?;
     // `run` asks for a lifetime that a transaction's connection cannot have; this is what it calls.
     migrations::SQLITE.run_direct(None, &mut *transaction, false).await.map_err(|error| migrating(path, error))?;
     transaction.commit().await.map_err(opening)?;
@@ -73,7 +83,7 @@ pub(super) async fn open_to_read(path: &Path) -> Result<Option<SqlitePool>, Stor
         return Ok(None);
     }
     let opening = |error: sqlx::Error| failed("open the runs", path, &error);
-    let (pool, contents) = match look_into(options(path)).await {
+    let (pool, contents) = match again(|| look_into(options(path))).await {
         // SQLite makes a file beside one that has a write-ahead log. Where it may not and there is no log,
         // nobody writes.
         Err(error) if is(&error, &[code::CANTOPEN, code::READONLY]) && !log(path).exists() => {
@@ -93,7 +103,20 @@ pub(super) async fn open_to_read(path: &Path) -> Result<Option<SqlitePool>, Stor
 }
 
 pub(super) fn options(path: &Path) -> SqliteConnectOptions {
-    SqliteConnectOptions::new().filename(path).busy_timeout(Duration::from_secs(5))
+    SqliteConnectOptions::new().filename(path).busy_timeout(WAIT)
+}
+
+/// Opens again while the file is locked. SQLite waits by itself for another's transaction, but not for one that is just turning its
+/// write-ahead log on, or that was the last to close and tidies the log away (<https://www.sqlite.org/wal.html>, "Sometimes Queries
+/// Return `SQLITE_BUSY` In WAL Mode").
+async fn again<T, F: Future<Output = Result<T, sqlx::Error>>>(open: impl Fn() -> F) -> Result<T, sqlx::Error> {
+    let begun = Instant::now();
+    loop {
+        match open().await {
+            Err(error) if is(&error, &[code::BUSY]) && begun.elapsed() < WAIT => tokio::time::sleep(BETWEEN).await,
+            opened => return opened,
+        }
+    }
 }
 
 pub(super) async fn connect(options: SqliteConnectOptions) -> Result<SqlitePool, sqlx::Error> {
