@@ -2,7 +2,7 @@ use crate::cli::out::outln;
 use std::{io::IsTerminal as _, process::ExitCode, time::SystemTime};
 
 use anyhow::{Context as _, Result};
-use secrecy::ExposeSecret as _;
+use secrecy::ExposeSecret;
 use tokio::{
     task::JoinSet,
     time::{Instant, MissedTickBehavior},
@@ -16,13 +16,9 @@ use super::{
     run,
 };
 use crate::{
-    database::Server,
     model::{Activity, Finding},
-    monitor::{Change, Endpoint, Monitor, PoolReading, Reading, SourceState, Watch, judge},
+    monitor::{Change, Monitor, PoolReading, Reading, Readings, SourceState, Watch},
 };
-
-/// Readings that are kept: half an hour of them at the usual pace, and enough for a trend at any.
-const KEPT: usize = 360;
 
 /// A reading as a line of JSON.
 #[derive(serde::Serialize)]
@@ -56,7 +52,7 @@ pub(super) async fn monitor(arguments: &MonitorArguments, quiet: bool) -> Result
     let cancel = CancellationToken::new();
     let signals = JoinSet::from_iter([run::stop_on_signal(cancel.clone())?]);
     let mut session =
-        Session { shown, watch: Watch::default(), readings: Vec::new(), known: Vec::new(), read: Vec::new() };
+        Session { shown, watch: Watch::default(), readings: Readings::default(), known: Vec::new(), read: Vec::new() };
     let began = Instant::now();
     let mut ticks = tokio::time::interval(arguments.every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -65,7 +61,7 @@ pub(super) async fn monitor(arguments: &MonitorArguments, quiet: bool) -> Result
             () = cancel.cancelled() => break,
             reading = async { ticks.tick().await; monitor.read().await } => reading,
         };
-        session.take(reading)?;
+        session.take(&reading)?;
         let next = began.elapsed() + arguments.every;
         if arguments.once || arguments.length.is_some_and(|length| next > length) {
             break;
@@ -78,16 +74,14 @@ pub(super) async fn monitor(arguments: &MonitorArguments, quiet: bool) -> Result
 
 fn open(arguments: &MonitorArguments) -> Result<Monitor> {
     let (target, metrics) = arguments.sources()?;
-    let server = target.as_ref().map(Server::from_url).transpose().map_err(bad_input)?;
-    let endpoint = metrics.map(|address| Endpoint::new(address.expose_secret())).transpose().map_err(bad_input)?;
-    Monitor::new(server, endpoint).map_err(bad_input)
+    Monitor::open(target.as_ref(), metrics.map(ExposeSecret::expose_secret)).map_err(bad_input)
 }
 
 /// What has been read and told so far.
 struct Session {
     shown: Shown,
     watch: Watch,
-    readings: Vec<Reading>,
+    readings: Readings,
     /// The sources as they were last told.
     known: Vec<SourceState>,
     /// For each source, whether it was ever read.
@@ -95,13 +89,8 @@ struct Session {
 }
 
 impl Session {
-    fn take(&mut self, reading: Reading) -> Result<()> {
-        if self.readings.len() >= KEPT {
-            self.readings.remove(0);
-        }
-        self.readings.push(reading);
-        let Some(reading) = self.readings.last() else { return Ok(()) };
-        let findings = judge(&self.readings);
+    fn take(&mut self, reading: &Reading) -> Result<()> {
+        let findings = self.readings.take(reading.clone());
         let changes = self.watch.update(reading.at, &findings);
         self.read.resize(reading.sources.len(), false);
         for (read, source) in self.read.iter_mut().zip(&reading.sources) {
@@ -152,7 +141,7 @@ impl Session {
                 message: format!("{source} could not be read a single time: failed to {problem}"),
             }));
         }
-        let findings = judge(&self.readings);
+        let findings = self.readings.findings();
         let met = findings.iter().any(|finding| arguments.fail_on.iter().any(|on| on.is_met_by(finding)));
         Ok(if met { ExitCode::from(code::FINDINGS) } else { ExitCode::SUCCESS })
     }

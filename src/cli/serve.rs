@@ -7,6 +7,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    arguments::Results,
     exit::{WithCode, bad_input, code, job_error},
     out::{self, errln, outln},
     run,
@@ -16,7 +17,6 @@ use crate::{
     job,
     profile::{ServiceConfig, TargetSource},
     service::{self, Service, ServiceError},
-    store::StoreAt,
 };
 
 /// Where the token is when no configuration says otherwise.
@@ -43,12 +43,7 @@ pub(super) async fn serve(arguments: &ServeArguments) -> Result<ExitCode> {
         (None, Some(source)) => Some(job::read_secret(source, "the store's address").map_err(job_error)?),
         (None, None) => None,
     };
-    let at = StoreAt::parse(store.as_ref(), &job::store_path(&config.results)).map_err(bad_input)?;
-    if matches!(&at, StoreAt::File(path) if *path != job::store_path(&config.results)) {
-        return Err(bad_input(
-            "--store sqlite:FILE is for reading a backup: give postgres://…, or leave it out and name the folder with --results",
-        ));
-    }
+    let at = Results { results: config.results.clone(), store }.to_write()?;
     let service = Service::open(config, &at).await.map_err(service_error)?;
     for problem in service.problems() {
         // It goes on without that one, and somebody has to mend it.

@@ -13,7 +13,7 @@ use super::{JobError, run::busy, stored_time};
 use crate::{
     database::StateFolder,
     store::{Hold, Store, Task, stable_hash},
-    tune::Choice,
+    tune::{Choice, of_this_machine},
 };
 
 /// A results folder that is held: nobody else runs in it.
@@ -187,8 +187,7 @@ fn shared_key(choice: &Choice) -> Option<String> {
     if !at_home {
         return Some(key);
     }
-    let machine = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    Some(format!("{key} of {}", machine.trim()))
+    Some(of_this_machine(&key))
 }
 
 /// Locks a file and writes into it who holds it; gives what the holder has written where that is somebody else.

@@ -8,6 +8,7 @@ mod endpoint;
 mod judge;
 mod pool;
 mod reading;
+mod readings;
 mod server;
 mod source;
 mod watch;
@@ -15,6 +16,7 @@ mod watch;
 pub use endpoint::{Endpoint, EndpointError};
 pub use judge::{judge, rules};
 pub use reading::{Acquired, PoolReading, Reading, SourceState};
+pub use readings::Readings;
 pub use source::{Monitor, MonitorError};
 pub use watch::{Change, Watch};
 

@@ -2,9 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Endpoint, PoolReading, Reading, SourceState};
+use secrecy::SecretString;
+
+use super::{Endpoint, EndpointError, PoolReading, Reading, SourceState};
 use crate::{
-    database::{Observer, Server},
+    database::{Observer, Server, UrlError},
     model::{Activity, Dialect},
     scrape::PoolFigures,
 };
@@ -25,7 +27,7 @@ pub struct Monitor {
 }
 
 /// What cannot be watched.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 pub enum MonitorError {
     /// A SQLite file.
     #[error(
@@ -33,6 +35,12 @@ pub enum MonitorError {
          (--metrics)"
     )]
     NoSessions(String),
+    /// The database's URL.
+    #[error(transparent)]
+    Target(#[from] UrlError),
+    /// The address of the metrics.
+    #[error(transparent)]
+    Metrics(#[from] EndpointError),
 }
 
 /// Whether a source answers.
@@ -65,6 +73,16 @@ impl Health {
 }
 
 impl Monitor {
+    /// Of a database's URL, the address of an application's metrics, or both.
+    ///
+    /// # Errors
+    /// [`MonitorError`] when one of them cannot be read, or the database is of a kind that cannot be watched.
+    pub fn open(target: Option<&SecretString>, metrics: Option<&str>) -> Result<Self, MonitorError> {
+        let server = target.map(Server::from_url).transpose()?;
+        let endpoint = metrics.map(Endpoint::new).transpose()?;
+        Self::new(server, endpoint)
+    }
+
     /// Of a database, an application's metrics, or both.
     ///
     /// # Errors

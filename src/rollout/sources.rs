@@ -1,17 +1,13 @@
 use futures_util::future::join_all;
-use secrecy::ExposeSecret as _;
+use secrecy::ExposeSecret;
 
 use super::{Before, Prometheus, Reading, RolloutError, judge};
 use crate::{
-    database::Server,
     job::read_secret,
     model::Severity,
-    monitor::{self, Endpoint, Monitor},
+    monitor::{Monitor, Readings},
     profile::{RolloutGates, RolloutQuery},
 };
-
-/// Readings of the monitor that are kept: enough for a trend at any pace.
-const KEPT: usize = 360;
 
 /// What the gates are read from.
 #[derive(Debug)]
@@ -19,7 +15,7 @@ pub(super) struct Sources {
     prometheus: Option<Prometheus>,
     queries: Vec<RolloutQuery>,
     monitor: Option<Monitor>,
-    seen: Vec<monitor::Reading>,
+    seen: Readings,
 }
 
 impl Sources {
@@ -32,12 +28,10 @@ impl Sources {
         let prometheus = prometheus.map_err(RolloutError::Input)?;
         let target = gates.target.as_ref().map(|source| secret(source, "the target of `monitor`")).transpose()?;
         let metrics = gates.metrics.as_ref().map(|source| secret(source, "the metrics of `monitor`")).transpose()?;
-        let server = target.as_ref().map(Server::from_url).transpose().map_err(RolloutError::input)?;
-        let endpoint = metrics.map(|address| Endpoint::new(address.expose_secret())).transpose();
-        let endpoint = endpoint.map_err(RolloutError::input)?;
-        let watches = server.is_some() || endpoint.is_some();
-        let monitor = watches.then(|| Monitor::new(server, endpoint)).transpose().map_err(RolloutError::input)?;
-        Ok(Self { prometheus, queries: gates.queries.clone(), monitor, seen: Vec::new() })
+        let watches = target.is_some() || metrics.is_some();
+        let open = || Monitor::open(target.as_ref(), metrics.as_ref().map(ExposeSecret::expose_secret));
+        let monitor = watches.then(open).transpose().map_err(RolloutError::input)?;
+        Ok(Self { prometheus, queries: gates.queries.clone(), monitor, seen: Readings::default() })
     }
 
     /// Reads every gate once.
@@ -65,11 +59,7 @@ impl Sources {
                 let problem = source.problem.as_ref();
                 reading.down.extend(problem.map(|problem| format!("the monitor failed to {problem}")));
             }
-            if self.seen.len() >= KEPT {
-                self.seen.remove(0);
-            }
-            self.seen.push(seen);
-            let serious = monitor::judge(&self.seen).into_iter().filter(|found| found.severity == Severity::Serious);
+            let serious = self.seen.take(seen).into_iter().filter(|found| found.severity == Severity::Serious);
             reading.failed.extend(serious.map(|found| format!("{} ({})", found.title, found.evidence.join("; "))));
         }
         reading

@@ -8,15 +8,11 @@ use tokio::{task::JoinSet, time::MissedTickBehavior};
 
 use super::{ServiceError, bus::Told, hub::Hub};
 use crate::{
-    database::Server,
     job::{self, JobError},
     model::Finding,
-    monitor::{Change, Endpoint, Monitor, PoolReading, Reading, SourceState, Watch, judge},
+    monitor::{Change, Monitor, PoolReading, Readings, SourceState, Watch},
     profile::Watched,
 };
-
-/// Readings that are kept: enough for a trend at any pace.
-const KEPT: usize = 360;
 
 /// What is watched, as it was read last.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
@@ -75,24 +71,18 @@ pub(super) fn start(hub: &Arc<Hub>, tasks: &mut JoinSet<()>) {
 fn open(watched: &Watched) -> Result<Monitor, ServiceError> {
     let what = format!("the target of monitor `{}`", watched.name);
     let target = watched.target.as_ref().map(|source| job::read_secret(source, &what)).transpose()?;
-    let server = target.as_ref().map(Server::from_url).transpose().map_err(JobError::input)?;
-    let endpoint = watched.metrics.as_deref().map(Endpoint::new).transpose().map_err(JobError::input)?;
-    Ok(Monitor::new(server, endpoint).map_err(JobError::input)?)
+    Ok(Monitor::open(target.as_ref(), watched.metrics.as_deref()).map_err(JobError::input)?)
 }
 
 async fn watch(hub: Arc<Hub>, place: usize, watched: Watched, mut monitor: Monitor) {
     let mut ticks = tokio::time::interval(watched.every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut readings: Vec<Reading> = Vec::new();
+    let mut readings = Readings::default();
     let mut watch = Watch::default();
     loop {
         ticks.tick().await;
         let reading = monitor.read().await;
-        if readings.len() >= KEPT {
-            readings.remove(0);
-        }
-        readings.push(reading);
-        let Some(reading) = readings.last() else { continue };
+        let findings = readings.take(reading.clone());
         for source in &reading.sources {
             let before =
                 hub.seen(|seen| seen[place].sources.iter().find(|other| other.source == source.source).cloned());
@@ -110,7 +100,7 @@ async fn watch(hub: Arc<Hub>, place: usize, watched: Watched, mut monitor: Monit
                 _ => {}
             }
         }
-        let changes = watch.update(reading.at, &judge(&readings));
+        let changes = watch.update(reading.at, &findings);
         hub.seen(|seen| {
             let seen = &mut seen[place];
             seen.sources.clone_from(&reading.sources);

@@ -1,5 +1,12 @@
 use procfs::Current as _;
 
+/// What is this machine's own, such as its `localhost`, with the machine's name, where others may have one of the same words.
+#[must_use]
+pub fn of_this_machine(words: &str) -> String {
+    let machine = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    format!("{words} of {}", machine.trim())
+}
+
 /// The machine in a line: processors, memory, system.
 #[must_use]
 pub fn machine() -> String {

@@ -9,7 +9,7 @@ use crate::{
     store::{NewRun, Recalled, RecalledRun, Standing, StandingFor, Store, StoreError, TrialRecord},
 };
 
-use super::Phase;
+use super::{Phase, of_this_machine};
 
 /// Runs whose trials a search is told, and the days they may lie back.
 const SEARCHED: usize = 5;
@@ -53,8 +53,7 @@ fn place(store: &Store, target: &str) -> String {
     if !store.at().is_shared() || !is_at_home(target) {
         return target.to_owned();
     }
-    let machine = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    format!("{target} of {}", machine.trim())
+    of_this_machine(target)
 }
 
 /// What a run that begins is to know of earlier ones; stored with it, so that it knows the same when it is gone on with.

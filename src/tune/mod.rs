@@ -24,7 +24,7 @@ mod under_faults;
 
 pub use error::TuneError;
 pub use event::{Event, Finished, Phase, Plan, Progress, TrialEnded};
-pub use machine::machine;
+pub use machine::{machine, of_this_machine};
 pub use memory::{Memory, Night, keep, recall};
 pub use sample::sample;
 pub use session::{Session, session_plan};

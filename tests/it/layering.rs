@@ -35,14 +35,11 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ),
     ("stress", &["model", "stats", "profile", "report", "diagnose", "trial"]),
     ("job", &["model", "simulate", "schedule", "profile", "export", "report", "database", "trial", "store", "tune"]),
-    ("rollout", &["model", "profile", "export", "program", "http", "database", "monitor", "store", "job"]),
+    ("rollout", &["model", "profile", "export", "program", "http", "monitor", "store", "job"]),
     ("alert", &["model", "http"]),
     (
         "service",
-        &[
-            "model", "stats", "schedule", "profile", "export", "report", "database", "store", "tune", "job", "monitor",
-            "alert",
-        ],
+        &["model", "stats", "schedule", "profile", "export", "report", "store", "tune", "job", "monitor", "alert"],
     ),
     (
         "cli",
