@@ -1,7 +1,8 @@
 //! What the service costs: idle, while it is asked during trials, and with many streams open. It runs the program itself on a
-//! PostgreSQL of its own; rounds of fixed settings with and without what is measured follow each other in turns.
+//! PostgreSQL of its own. What is compared are the stress tests of one round, all with the same settings and the same load: every
+//! other one, with what is measured and without it, in pairs whose order alternates.
 //!
-//! `cargo bench --bench service -- [--part idle|asked|streams] [--seconds 60] [--pairs 10] [--streams 500] [--rate 20]`
+//! `cargo bench --bench service -- [--part idle|asked|streams] [--seconds 60] [--pairs 40] [--streams 500] [--rate 20]`
 
 #![expect(clippy::print_stdout, reason = "a bench prints its figures")]
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a bench that cannot go on fails")]
@@ -20,7 +21,7 @@ use std::{
 
 use pool_tune::stats;
 use procfs::process::Process;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::{io::AsyncWriteExt as _, net::TcpStream, task::JoinSet};
 
 use cluster::Cluster;
@@ -53,10 +54,19 @@ impl Serving {
         let folder = tempfile::tempdir().unwrap();
         let experiments = folder.path().join("experiments");
         fs::create_dir(&experiments).unwrap();
-        let profile = fs::read_to_string("profiles/heavy.yaml").unwrap();
-        // Fixed settings: what is compared differs in nothing else.
-        fs::write(folder.path().join("fixed.yaml"), fixed(&profile)).unwrap();
-        let experiment = "name: fixed\nprofile: ../fixed.yaml\ntarget: {env: DATABASE_URL}\n";
+        let mut tests = Vec::new();
+        for number in 0..2 * number("--pairs", 40) {
+            let name = format!("test-{number}");
+            let scenario = format!("name: {name}\nabout: the profile's load\nduration: 3s\n");
+            fs::write(folder.path().join(format!("{name}.yaml")), scenario).unwrap();
+            tests.push(format!("../{name}.yaml"));
+        }
+        fs::write(folder.path().join("fixed.yaml"), fixed(&fs::read_to_string("profiles/heavy.yaml").unwrap()))
+            .unwrap();
+        let experiment = format!(
+            "name: fixed\nprofile: ../fixed.yaml\ntarget: {{env: DATABASE_URL}}\nbudget: {{trials: 4, pairs: 6}}\nstress: [{}]\n",
+            tests.join(", ")
+        );
         fs::write(experiments.join("fixed.yaml"), experiment).unwrap();
         let mut child = Command::new(env!("CARGO_BIN_EXE_pool-tune"))
             .args(["serve", "--bind", "127.0.0.1:0"])
@@ -80,25 +90,40 @@ impl Serving {
         serde_json::from_str(&text).unwrap()
     }
 
-    /// Runs the fixed settings; gives the throughput of their trials.
-    async fn round(&self) -> f64 {
+    /// Runs the tests, with something while every other one is made, and nothing while the others are; gives the logarithm of the
+    /// ratio of throughput of each pair.
+    async fn pairs<T, F: Future<Output = T>>(&self, mut begin: impl FnMut() -> F, end: impl Fn(T)) -> Vec<f64> {
+        let mut events = self.client.get(format!("{}/api/events", self.url)).send().await.unwrap();
         let request =
             self.client.post(format!("{}/api/runs", self.url)).bearer_auth(TOKEN).body(r#"{"experiment": "fixed"}"#);
         let answer = request.header("content-type", "application/json").send().await.unwrap();
         assert_eq!(answer.status(), 202);
-        loop {
-            tokio::time::sleep(Duration::from_millis(500)).await;
-            let now = self.get("/api/live").await;
-            if now["live"].is_null() && now["waiting"] == json!([]) {
-                break;
+        let (mut told, mut now) = (String::new(), None);
+        let mut with: Vec<bool> = Vec::new();
+        while !told.contains("event: round_ended") {
+            told.push_str(&String::from_utf8_lossy(&events.chunk().await.unwrap().unwrap()));
+            while let Some(place) = told.find("event: test\n") {
+                told.drain(..=place);
+                let number = with.len();
+                let is_with = (number / 2 + number).is_multiple_of(2);
+                with.push(is_with);
+                if !is_with {
+                    now.take().into_iter().for_each(&end);
+                } else if now.is_none() {
+                    now = Some(begin().await);
+                }
             }
         }
-        let run = self.get("/api/runs/latest").await;
-        assert_eq!(run["status"], "finished", "{run}");
-        let trials = self.get("/api/runs/latest/trials").await;
-        let trials = trials["trials"].as_array().unwrap().iter();
-        let logs: Vec<f64> = trials.map(|trial| trial["measurement"]["throughput"].as_f64().unwrap().ln()).collect();
-        stats::mean(&logs).exp()
+        now.into_iter().for_each(&end);
+        let tests = self.get("/api/runs/latest/stress").await;
+        let tests = tests["tests"].as_array().unwrap_or_else(|| panic!("{told}"));
+        let throughput = |place: usize| tests[place]["measurement"]["throughput"].as_f64().unwrap();
+        assert_eq!(tests.len(), with.len());
+        let pair = |first: usize| {
+            let (something, nothing) = if with[first] { (first, first + 1) } else { (first + 1, first) };
+            (throughput(something) / throughput(nothing)).ln()
+        };
+        (0..with.len()).step_by(2).map(pair).collect()
     }
 }
 
@@ -109,20 +134,21 @@ impl Drop for Serving {
     }
 }
 
-/// The heavy profile with nothing to search, short trials, and its fault part left out.
+/// The heavy profile with nothing to search or to simulate, short trials, and its fault part left out.
 fn fixed(profile: &str) -> String {
     let mut text = String::new();
     let mut left_out = false;
     for line in profile.lines() {
         if !line.starts_with([' ', '#']) && !line.is_empty() {
-            left_out = ["search:", "faults:", "day:", "pinned:", "trial:"].iter().any(|key| line.starts_with(key));
+            left_out = ["search:", "faults:", "day:", "trial:", "budget:"].iter().any(|key| line.starts_with(key));
         }
         if !left_out {
             text.push_str(line);
             text.push('\n');
         }
     }
-    text.push_str("search: {}\ntrial: {measure: 2s, warm_up_cap: 1s}\n");
+    text.push_str("search: {pin: {max_connections: 30, min_connections: 5, validation_query: SELECT 1}}\nday: none\n");
+    text.push_str("trial: {measure: 1s, warm_up_cap: 1s}\n");
     text
 }
 
@@ -191,16 +217,12 @@ async fn asked() {
     let rate = number("--rate", 20);
     let times = Arc::new(Mutex::new(Vec::new()));
     let kept = Arc::clone(&times);
-    let ratio = in_turns(
-        &serving,
-        || {
-            let asking = Asking::start(&serving, rate);
-            let kept = Arc::clone(&kept);
-            async move { (asking, kept) }
-        },
-        |(asking, kept)| kept.lock().unwrap().append(&mut asking.times.lock().unwrap()),
-    )
-    .await;
+    let begin = || {
+        let asking = Asking::start(&serving, rate);
+        async move { asking }
+    };
+    let end = |asking: Asking| kept.lock().unwrap().append(&mut asking.times.lock().unwrap());
+    let ratio = told(&serving.pairs(begin, end).await);
     let mut times = times.lock().unwrap().clone();
     times.sort_by(f64::total_cmp);
     let at = |share: f64| {
@@ -222,57 +244,33 @@ async fn streams() {
     let serving = Serving::start();
     let count = number("--streams", 500);
     let address = serving.url.strip_prefix("http://").unwrap().to_owned();
-    let ratio = in_turns(
-        &serving,
-        || {
-            let address = address.clone();
-            async move {
-                let mut open = Vec::new();
-                for _ in 0..count {
-                    let mut stream = TcpStream::connect(&address).await.unwrap();
-                    let request = format!("GET /api/events HTTP/1.1\r\nHost: {address}\r\n\r\n");
-                    stream.write_all(request.as_bytes()).await.unwrap();
-                    open.push(stream);
-                }
-                // None of them reads.
-                open
+    let begin = || {
+        let address = address.clone();
+        async move {
+            let mut open = Vec::new();
+            for _ in 0..count {
+                let mut stream = TcpStream::connect(&address).await.unwrap();
+                let request = format!("GET /api/events HTTP/1.1\r\nHost: {address}\r\n\r\n");
+                stream.write_all(request.as_bytes()).await.unwrap();
+                open.push(stream);
             }
-        },
-        drop,
-    )
-    .await;
+            // None of them reads.
+            open
+        }
+    };
+    let ratio = told(&serving.pairs(begin, drop).await);
     println!("throughput of trials with {count} streams open that nobody reads, against none: {ratio}");
 }
 
-/// The ratio of throughput with something to that without it, in pairs whose order alternates.
-async fn in_turns<T, F: Future<Output = T>>(
-    serving: &Serving,
-    mut begin: impl FnMut() -> F,
-    end: impl Fn(T),
-) -> String {
-    serving.round().await;
-    let pairs = number("--pairs", 10);
-    let mut logs = Vec::new();
-    for pair in 0..pairs {
-        let mut found = [0.0; 2];
-        for turn in 0..2 {
-            let with = (pair + turn) % 2 == 0;
-            if with {
-                let something = begin().await;
-                found[1] = serving.round().await;
-                end(something);
-            } else {
-                found[0] = serving.round().await;
-            }
-        }
-        logs.push((found[1] / found[0]).ln());
-    }
-    let estimate = stats::mean_estimate(&logs, 0.95).unwrap();
+/// The ratio of throughput with something to that without it.
+fn told(logs: &[f64]) -> String {
+    let estimate = stats::mean_estimate(logs, 0.95).unwrap();
     let percent = |log: f64| (log.exp() - 1.0) * 100.0;
     format!(
-        "{:+.1} % [{:+.1}, {:+.1}] in {pairs} pairs",
+        "{:+.1} % [{:+.1}, {:+.1}] in {} pairs",
         percent(estimate.value),
         percent(estimate.interval.low),
-        percent(estimate.interval.high)
+        percent(estimate.interval.high),
+        logs.len()
     )
 }

@@ -28,6 +28,7 @@ impl Form {
                 let mark = match kind {
                     AlertKind::Recommendation => ":bulb:",
                     AlertKind::Drift => ":chart_with_downwards_trend:",
+                    AlertKind::Test => ":wave:",
                     _ => ":rotating_light:",
                 };
                 json!({

@@ -1,8 +1,8 @@
 //! What could not be delivered.
 
 use std::{
-    fs::{self, OpenOptions},
-    io::{self, Write as _},
+    fs::{self, File, OpenOptions},
+    io::{self, Read as _, Write as _},
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
 };
@@ -52,12 +52,43 @@ impl DeadLetters {
     pub fn keep(&self, letter: &DeadLetter) -> io::Result<()> {
         let line = serde_json::to_string(letter)? + "\n";
         let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        if fs::metadata(&self.path).is_ok_and(|about| about.len() + line.len() as u64 > LARGEST) {
-            let text = fs::read_to_string(&self.path)?;
+        let mut file = OpenOptions::new().create(true).append(true).read(true).open(&self.path)?;
+        file.lock()?;
+        if file.metadata()?.len() + line.len() as u64 > LARGEST {
+            let mut text = String::new();
+            file.read_to_string(&mut text)?;
             let lines: Vec<&str> = text.lines().collect();
-            fs::write(&self.path, lines[lines.len() / 2..].join("\n") + "\n")?;
+            file.set_len(0)?;
+            file.write_all((lines[lines.len() / 2..].join("\n") + "\n").as_bytes())?;
         }
-        OpenOptions::new().create(true).append(true).open(&self.path)?.write_all(line.as_bytes())
+        file.write_all(line.as_bytes())
+    }
+
+    /// Takes all of them out of the file, so that they can be sent again. Those of somebody who died over it come first.
+    ///
+    /// # Errors
+    /// When the files cannot be read or written, or somebody else is at it.
+    pub fn take(&self) -> io::Result<Taken<'_>> {
+        let path = self.path.with_extension("taken.jsonl");
+        let mut taken = OpenOptions::new().create(true).append(true).read(true).open(&path)?;
+        taken.try_lock().map_err(|_| io::Error::other("somebody else sends them again at this moment"))?;
+        let mut text = String::new();
+        taken.read_to_string(&mut text)?;
+        match OpenOptions::new().read(true).write(true).open(&self.path) {
+            Ok(mut file) => {
+                // Nobody adds one between the reading and the emptying.
+                file.lock()?;
+                let mut new = String::new();
+                file.read_to_string(&mut new)?;
+                taken.write_all(new.as_bytes())?;
+                taken.sync_all()?;
+                file.set_len(0)?;
+                text.push_str(&new);
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+        Ok(Taken { letters: letters(&text), dead: self, path, _held: taken })
     }
 
     /// All of them, the oldest first; lines that cannot be read are passed over.
@@ -66,10 +97,37 @@ impl DeadLetters {
     /// When the file is there and cannot be read.
     pub fn read(&self) -> io::Result<Vec<DeadLetter>> {
         match fs::read_to_string(&self.path) {
-            Ok(text) => Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()),
+            Ok(text) => Ok(letters(&text)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
             Err(error) => Err(error),
         }
+    }
+}
+
+fn letters(text: &str) -> Vec<DeadLetter> {
+    text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+}
+
+/// Letters that were taken out to be sent again. Whoever drops them leaves them to the next one who takes.
+#[derive(Debug)]
+pub struct Taken<'a> {
+    /// The letters, the oldest first.
+    pub letters: Vec<DeadLetter>,
+    dead: &'a DeadLetters,
+    path: PathBuf,
+    _held: File,
+}
+
+impl Taken<'_> {
+    /// Ends: what is left was not taken, and is kept again.
+    ///
+    /// # Errors
+    /// When the files cannot be written.
+    pub fn end(self, left: &[DeadLetter]) -> io::Result<()> {
+        for letter in left {
+            self.dead.keep(letter)?;
+        }
+        fs::remove_file(&self.path)
     }
 }
 
@@ -95,5 +153,30 @@ mod tests {
         }
         let left = dead.read().unwrap();
         assert!(fs::metadata(dead.path()).unwrap().len() <= LARGEST && left.last() == Some(&letter(11, 1_000_000)));
+    }
+
+    #[test]
+    fn what_is_taken_and_dropped_is_taken_by_the_next_one_and_what_is_left_is_kept_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let dead = DeadLetters::of(folder.path());
+        assert_eq!(dead.take().unwrap().letters, []);
+        let letter = |at: &str| DeadLetter {
+            at: at.to_owned(),
+            webhook: "ops".to_owned(),
+            problem: "it answered 500".to_owned(),
+            body: "{}".to_owned(),
+        };
+        dead.keep(&letter("1")).unwrap();
+        {
+            let taken = dead.take().unwrap();
+            assert_eq!((taken.letters.len(), dead.read().unwrap().len()), (1, 0));
+            assert!(dead.take().is_err(), "two send the same ones");
+        }
+        dead.keep(&letter("2")).unwrap();
+        let taken = dead.take().unwrap();
+        assert_eq!(taken.letters, [letter("1"), letter("2")]);
+        taken.end(&[letter("2")]).unwrap();
+        assert_eq!(dead.read().unwrap(), [letter("2")]);
+        assert_eq!(dead.take().unwrap().letters, [letter("2")]);
     }
 }

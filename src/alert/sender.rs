@@ -90,14 +90,9 @@ impl Sender {
         let mut tasks = JoinSet::new();
         let mut queues = Vec::new();
         for webhook in webhooks {
-            let wrong = || AlertError { name: webhook.name.clone() };
-            let url: Url = webhook.url.expose_secret().parse().map_err(|_| wrong())?;
-            if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
-                return Err(wrong());
-            }
-            let client = http::client().timeout(patience.answer).build().map_err(|_| wrong())?;
             let (queue, alerts) = mpsc::channel(WAITING);
-            let post = Post { client, url, webhook: webhook.clone(), patience, dead: Arc::clone(&dead) };
+            let to = Receiver::new(webhook.clone(), patience.answer)?;
+            let post = Post { to, patience, dead: Arc::clone(&dead) };
             let noted = Arc::clone(&noted);
             tasks.spawn(post.all(alerts, move |name, outcome| noted(name, outcome)));
             queues.push((webhook, queue));
@@ -132,11 +127,54 @@ fn keep(dead: &DeadLetters, webhook: &Webhook, body: String, problem: &str) {
     }
 }
 
-/// One webhook.
-struct Post {
+/// A webhook that can be written to.
+pub struct Receiver {
     client: reqwest::Client,
     url: Url,
     webhook: Webhook,
+}
+
+impl Receiver {
+    /// `answer` is how long it may take to answer.
+    ///
+    /// # Errors
+    /// [`AlertError`] when its address is none.
+    pub fn new(webhook: Webhook, answer: Duration) -> Result<Self, AlertError> {
+        let wrong = || AlertError { name: webhook.name.clone() };
+        let url: Url = webhook.url.expose_secret().parse().map_err(|_| wrong())?;
+        if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
+            return Err(wrong());
+        }
+        let client = http::client().timeout(answer).build().map_err(|_| wrong())?;
+        Ok(Self { client, url, webhook })
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.webhook.name
+    }
+
+    /// Sends an alert once.
+    ///
+    /// # Errors
+    /// What went wrong, in words that do not hold its address.
+    pub async fn send(&self, alert: &Alert) -> Result<(), String> {
+        self.deliver(&self.webhook.form.body(alert)).await
+    }
+
+    /// Sends a message once that could not be delivered before.
+    ///
+    /// # Errors
+    /// What went wrong, in words that do not hold its address.
+    pub async fn deliver(&self, body: &str) -> Result<(), String> {
+        self.once(body).await.map_err(|failure| failure.problem)
+    }
+}
+
+/// One webhook's messages on their way.
+struct Post {
+    to: Receiver,
     patience: Patience,
     dead: Arc<DeadLetters>,
 }
@@ -150,7 +188,7 @@ struct Waiting<'a> {
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         while let Ok(alert) = self.alerts.try_recv() {
-            let webhook = &self.post.webhook;
+            let webhook = &self.post.to.webhook;
             keep(&self.post.dead, webhook, webhook.form.body(&alert), "the service ended before it was sent");
         }
     }
@@ -167,7 +205,7 @@ struct Message<'a> {
 impl Drop for Message<'_> {
     fn drop(&mut self) {
         if !self.taken {
-            keep(&self.post.dead, &self.post.webhook, std::mem::take(&mut self.body), &self.problem);
+            keep(&self.post.dead, &self.post.to.webhook, std::mem::take(&mut self.body), &self.problem);
         }
     }
 }
@@ -176,18 +214,18 @@ impl Post {
     async fn all(self, alerts: mpsc::Receiver<Alert>, noted: impl Fn(&str, Outcome)) {
         let mut waiting = Waiting { post: &self, alerts };
         while let Some(alert) = waiting.alerts.recv().await {
-            let body = self.webhook.form.body(&alert);
+            let body = self.to.webhook.form.body(&alert);
             let problem = "the service ended before it was sent".to_owned();
             let mut message = Message { post: &self, body, problem, taken: false };
             self.one(&mut message).await;
-            noted(&self.webhook.name, if message.taken { Outcome::Sent } else { Outcome::Dead });
+            noted(&self.to.webhook.name, if message.taken { Outcome::Sent } else { Outcome::Dead });
         }
     }
 
     async fn one(&self, message: &mut Message<'_>) {
         let mut pause = self.patience.first_pause;
         for attempt in 1..=self.patience.tries {
-            let wait = match self.once(&message.body).await {
+            let wait = match self.to.once(&message.body).await {
                 Ok(()) => {
                     message.taken = true;
                     return;
@@ -200,13 +238,15 @@ impl Post {
                     wait
                 }
             };
-            tracing::warn!(webhook = self.webhook.name, problem = message.problem, "an alert is tried again");
+            tracing::warn!(webhook = self.to.webhook.name, problem = message.problem, "an alert is tried again");
             // Whoever asks for a pause gets it, if it is not a day.
             time::sleep(wait.map_or(pause, |wait| wait.max(pause).min(LONGEST_PAUSE))).await;
             pause *= 2;
         }
     }
+}
 
+impl Receiver {
     async fn once(&self, body: &str) -> Result<(), Failure> {
         let now = Timestamp::now().as_second();
         let mut request =

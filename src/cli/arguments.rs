@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use secrecy::SecretString;
 
 use super::{
+    alerts::AlertsArguments,
     experiment_arguments::{ExperimentArguments, ScheduleArguments},
     lint_arguments::LintArguments,
     monitor_arguments::{MonitorArguments, MonitoringArguments},
@@ -134,6 +135,8 @@ pub(super) enum Command {
     /// programs (described at /api/openapi.json), /metrics for Prometheus. Whatever changes something needs a token; without one
     /// the service is read-only, and listens on this machine alone. Ctrl-C or SIGTERM ends it.
     Serve(ServeArguments),
+    /// Tell what alerts the service could not deliver, send them again, or try its webhooks
+    Alerts(AlertsArguments),
     /// Tell what the store of runs holds, back it up, or remove old runs
     Store(StoreArguments),
     /// List, check, print or write profiles

@@ -61,6 +61,7 @@ pub(super) fn job_error(error: JobError) -> anyhow::Error {
     let code = match error {
         JobError::Tune(error) => return error.into(),
         JobError::Store(error) => return error.into(),
+        JobError::Stress(error) => return error.into(),
         JobError::Input(_) => code::BAD_INPUT,
         JobError::Busy(_) => code::BUSY,
         JobError::Folder { .. } => code::STORE,

@@ -12,9 +12,11 @@ use super::{
     out::{errln, outln},
     run,
     schedule::when,
+    stress::drawn,
 };
 use crate::{
     job::{self, FolderLock, Loaded, RoundEnd, RoundEvent, Rounds, Start, Stopped},
+    report::suite_grid,
     schedule::Schedule,
     store::Store,
 };
@@ -48,7 +50,8 @@ pub(super) async fn run(global: &Arguments, arguments: &RunArguments) -> Result<
     store.bury_the_dead().await?;
     let cancel = CancellationToken::new();
     let signals = tokio::task::JoinSet::from_iter([run::stop_on_signal(cancel.clone())?]);
-    let rounds = Rounds { store: &store, results: folder, clock: &Timestamp::now, cancel: &cancel };
+    let rounds =
+        Rounds { store: &store, results: folder, clock: &Timestamp::now, cancel: &cancel, why: &|| job::ASKED_TO_STOP };
     let mut display = run::display(global, arguments);
     let mut printed = Ok(());
     let mut listen = |event: RoundEvent<'_>| match event {
@@ -62,6 +65,19 @@ pub(super) async fn run(global: &Arguments, arguments: &RunArguments) -> Result<
                 printed = run::show(arguments, global.quiet, &done.recommendation, &done.files);
             }
         }
+        RoundEvent::Test { run, name, number, of } => {
+            if !global.quiet {
+                errln!("stress test {number} of {of} of the settings of run {run}: {name}");
+            }
+        }
+        RoundEvent::Stressed(stressed) => {
+            if !arguments.json {
+                outln!("\n{}\n{}", stressed.headline(), drawn(&suite_grid(&stressed.reports)));
+                outln!("wrote {}", stressed.file.display());
+            }
+        }
+        // It is told at the end, with its exit code.
+        RoundEvent::NotStressed(_) => {}
         RoundEvent::Stopped(Stopped { run, error }) => {
             display.clear();
             // The last one is told at the end, with its exit code.
@@ -78,7 +94,11 @@ pub(super) async fn run(global: &Arguments, arguments: &RunArguments) -> Result<
     printed?;
     if arguments.json {
         let runs: Vec<_> = end.done.iter().map(|done| run::document(&done.recommendation, &done.files)).collect();
-        let document = serde_json::json!({ "experiment": loaded.experiment.name, "round": end.round, "runs": runs });
+        let stress: Vec<_> =
+            end.stressed.iter().map(|of| serde_json::json!({ "run": of.run, "tests": of.reports })).collect();
+        let document = serde_json::json!({
+            "experiment": loaded.experiment.name, "round": end.round, "runs": runs, "stress": stress,
+        });
         outln!("{}", serde_json::to_string_pretty(&document)?);
     }
     ended(end, &loaded, arguments)
@@ -114,7 +134,13 @@ fn ended(end: RoundEnd, loaded: &Loaded, arguments: &RunArguments) -> Result<Exi
     let name = &loaded.experiment.name;
     let Some(Stopped { run, error }) = end.stopped else {
         let infeasible = end.done.iter().map(|done| run::exit_code(&done.recommendation));
-        return Ok(infeasible.fold(ExitCode::SUCCESS, |all, one| if all == ExitCode::SUCCESS { one } else { all }));
+        let missed = end.stressed.iter().map(|stressed| match stressed.missed().as_slice() {
+            [] => ExitCode::SUCCESS,
+            _ => ExitCode::from(code::THRESHOLD),
+        });
+        return Ok(infeasible
+            .chain(missed)
+            .fold(ExitCode::SUCCESS, |all, one| if all == ExitCode::SUCCESS { one } else { all }));
     };
     if !error.is_interruption() {
         return Err(run::told(run, error, &end.target, &arguments.results));

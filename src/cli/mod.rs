@@ -2,6 +2,7 @@
 //!
 //! In: arguments, environment, signals. Out: text on standard output and standard error, and an exit code.
 
+mod alerts;
 mod arguments;
 mod diagnose;
 mod display;
@@ -75,6 +76,7 @@ pub fn main() -> ExitCode {
             Command::Show(ref show) => runs::show(show).await,
             Command::Schedule(ref arguments) => schedule::schedule(arguments).await,
             Command::Serve(ref arguments) => serve::serve(arguments).await,
+            Command::Alerts(ref arguments) => alerts::alerts(arguments).await,
             Command::Store(ref arguments) => store::store(arguments).await,
             Command::Profiles(ref profiles) => profiles::profiles(profiles).await,
         }

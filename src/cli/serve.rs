@@ -73,16 +73,7 @@ pub(super) async fn serve(arguments: &ServeArguments) -> Result<ExitCode> {
 }
 
 fn config(arguments: &ServeArguments) -> Result<ServiceConfig> {
-    let mut config = match &arguments.config {
-        Some(path) => {
-            let shown = path.display().to_string();
-            let text = fs::read_to_string(path)
-                .map_err(|error| bad_input(format!("failed to read configuration `{shown}`: {error}")))?;
-            let folder = path.parent().unwrap_or_else(|| Path::new(""));
-            ServiceConfig::parse(&shown, &text).map_err(bad_input)?.seen_from(folder)
-        }
-        None => ServiceConfig::default(),
-    };
+    let mut config = arguments.config.as_deref().map(read).transpose()?.unwrap_or_default();
     if config.token.is_none() && env::var_os(TOKEN).is_some() {
         config.token = Some(TargetSource::Environment(TOKEN.to_owned()));
     }
@@ -96,11 +87,20 @@ fn config(arguments: &ServeArguments) -> Result<ServiceConfig> {
     Ok(config)
 }
 
-fn service_error(error: ServiceError) -> anyhow::Error {
+/// Reads a configuration.
+pub(super) fn read(path: &Path) -> Result<ServiceConfig> {
+    let shown = path.display().to_string();
+    let text = fs::read_to_string(path)
+        .map_err(|error| bad_input(format!("failed to read configuration `{shown}`: {error}")))?;
+    let folder = path.parent().unwrap_or_else(|| Path::new(""));
+    Ok(ServiceConfig::parse(&shown, &text).map_err(bad_input)?.seen_from(folder))
+}
+
+pub(super) fn service_error(error: ServiceError) -> anyhow::Error {
     let code = match error {
         ServiceError::Job(error) => return job_error(error),
         ServiceError::Store(error) => return error.into(),
-        ServiceError::OpenWithoutToken(_) | ServiceError::ShortToken(_) => code::BAD_INPUT,
+        ServiceError::OpenWithoutToken(_) | ServiceError::ShortToken(_) | ServiceError::Otlp(_) => code::BAD_INPUT,
         ServiceError::Bind { .. } => code::BUSY,
         ServiceError::Serve(_) | ServiceError::Engine => code::FAILED,
     };

@@ -10,7 +10,6 @@ use std::{
 use anyhow::{Context as _, Result};
 use comfy_table::{ContentArrangement, Table, presets};
 use rand::RngExt as _;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -22,13 +21,13 @@ use super::{
 };
 use crate::{
     export::{self, HdrLog},
-    job::{self, TargetLock},
-    model::{External, Fault, FaultPlace, Metric, MetricUnit, Setting, StressReport, Threshold, Value},
+    job::{self, Suite, SuiteOptions, TargetLock},
+    model::{External, Metric, MetricUnit, StressReport, Threshold},
     profile::{Profile, Scenario, Script, ScriptOptions, from_scripts, split_weight},
     report::{self, Grid},
-    stress::{self, About, Event, Overrides, Session, StressError, Test},
+    stress::{self, Event, Overrides, Session, StressError, Test},
     trial::{UNIT, Watch},
-    tune::{self, Choice, Stage},
+    tune::{self, Choice},
 };
 
 /// Stresses a pool.
@@ -48,12 +47,7 @@ pub(super) async fn stress(global: &Arguments, arguments: &StressArguments) -> R
     let choice = job::choice_of(arguments.target.as_ref(), arguments.target_is_flag, &profile, &prefix, results, &at)
         .await
         .map_err(job_error)?;
-    if matches!(&choice, Choice::External { target: External::Command(_), .. }) {
-        return Err(bad_input(
-            "stress makes the load itself, and a `command` target makes its own: use `pool-tune run`, or give a database or \
-             a profile with an `http` target",
-        ));
-    }
+    Suite::check(&choice).map_err(job_error)?;
     let service = matches!(&choice, Choice::External { target: External::Http(_), .. });
     if !arguments.file.is_empty() || !arguments.builtin.is_empty() {
         if service {
@@ -67,27 +61,15 @@ pub(super) async fn stress(global: &Arguments, arguments: &StressArguments) -> R
         let names: Vec<&str> = arguments.file.iter().chain(&arguments.builtin).map(String::as_str).collect();
         profile.name = format!("pgbench scripts {}", names.join(", "));
     }
-    let mut tests = planned(arguments, &profile)?;
+    let tests = planned(arguments, &profile)?;
     // A bad file is told before the test, not after it.
     let earlier = arguments.compare.as_deref().map(|path| earlier(path, &tests, &profile.name)).transpose()?;
     let save = arguments.save.as_deref().map(create).transpose()?;
     let csv = arguments.csv.as_deref().map(create).transpose()?;
     let hdr_log = arguments.hdr_log.as_deref().map(create).transpose()?;
-    let most = tests.iter().map(|test| test.settings.max_connections()).max().unwrap_or(1);
-    if service {
-        // Each worker has a connection of its own to the service, whatever its pool.
-        let workers = tests.iter().map(|test| test.load.workers).max().unwrap_or(1);
-        enough_files(&tests, workers, "--workers")?;
-    } else if !matches!(choice, Choice::Simulation { .. }) {
-        enough_files(&tests, most, "--max-connections")?;
-    }
-
     let (cancel, finish) = (CancellationToken::new(), CancellationToken::new());
     let signals = tokio::task::JoinSet::from_iter([run::stop_on_signal(cancel.clone())?]);
     let seed = arguments.seed.unwrap_or_else(|| u64::from(rand::rng().random::<u32>()));
-    // The server has to have room for the largest pool of all tests; nothing is searched.
-    profile.space.axes.clear();
-    profile.space.baseline = profile.space.baseline.clone().with(Setting::MaxConnections, Value::Count(most));
     let name = format!("stress-{}", std::process::id());
     let _held = TargetLock::hold(&choice, &format!("test {name}")).map_err(job_error)?;
     let mut listen = |event: tune::Event| {
@@ -95,44 +77,27 @@ pub(super) async fn stress(global: &Arguments, arguments: &StressArguments) -> R
             errln!("note: {text}");
         }
     };
-    let opened = Stage::open(&choice, &mut profile, &name, seed, arguments.yes_load_this_database, &mut listen);
-    let mut stage = tokio::select! {
-        () = cancel.cancelled() => return Err(interrupted()),
-        opened = opened => opened?,
-    };
-    if arguments.full_suite {
-        let mut left_out = Vec::new();
-        tests.retain(|test| match stage.can_make(&test.load.faults) {
-            Ok(()) => true,
-            Err(why) => {
-                left_out.push((test.name.clone(), why));
-                false
-            }
-        });
-        if let Some((_, why)) = left_out.first() {
-            let names: Vec<_> = left_out.iter().map(|(name, _)| name.as_str()).collect();
-            errln!("note: left out, for what cannot be made here: {}; the first would {why}", names.join(", "));
-        }
-    }
-    let faults: Vec<Fault> = tests.iter().flat_map(|test| test.load.faults.clone()).collect();
-    if let Err(error) = stage.allow_faults(&faults, seed).await {
-        Box::pin(stage.close()).await;
-        return Err(error.into());
-    }
-    let about = About {
-        profile: profile.name.clone(),
-        target: stage.target_shown().to_owned(),
-        server: stage.server_shown().to_owned(),
-        machine: tune::machine(),
+    let options = SuiteOptions {
+        name: &name,
         seed,
-        warnings: stage.warnings().to_vec(),
+        load_in_use: arguments.yes_load_this_database,
+        leave_out: arguments.full_suite,
     };
+    let opened = Box::pin(Suite::open(&choice, profile, tests, options, &mut listen));
+    let mut suite = tokio::select! {
+        () = cancel.cancelled() => return Err(interrupted()),
+        opened = opened => opened.map_err(job_error)?,
+    };
+    if let Some(notice) = suite.notice() {
+        errln!("note: {notice}");
+    }
     let mut display = Display::new(global.quiet, arguments.plain, &cancel, &finish);
-    let session = Session { target: stage.target(), about, cancel: &cancel, finish: &finish };
-    let (reports, error) = run_all(session, &tests, &mut display, hdr_log).await;
+    let (tests, session) = suite.session(&cancel, &finish);
+    let count = tests.len();
+    let (reports, error) = run_all(session, tests, &mut display, hdr_log).await;
     // The terminal is given back before anything is printed.
     drop(display);
-    Box::pin(stage.close()).await;
+    suite.close().await;
     drop(signals);
     if let Some((mut file, path)) = csv {
         let rows: String =
@@ -140,12 +105,12 @@ pub(super) async fn stress(global: &Arguments, arguments: &StressArguments) -> R
         write(&mut file, &path, (export::stress_csv_header() + &rows).as_bytes())?;
     }
     if let Some((mut file, path)) = save.filter(|_| !reports.is_empty()) {
-        write(&mut file, &path, (document(&reports, tests.len())? + "\n").as_bytes())?;
+        write(&mut file, &path, (document(&reports, count)? + "\n").as_bytes())?;
     }
     let exit = if reports.is_empty() && error.is_some() {
         ExitCode::SUCCESS
     } else {
-        show(arguments, global.quiet, tests.len(), &reports, earlier.as_ref())?
+        show(arguments, global.quiet, count, &reports, earlier.as_ref())?
     };
     // What was measured before has been shown: only then is told why there is no more.
     error.map_or(Ok(exit), Err)
@@ -194,22 +159,7 @@ fn scenarios(arguments: &StressArguments) -> Result<Vec<Scenario>> {
     }
     let names: &[String] = &arguments.scenario;
     let names = if names.is_empty() { &["basic".to_owned()] } else { names };
-    names
-        .iter()
-        .map(|name| {
-            let path = Path::new(name);
-            if !(name.contains(['/', '\\', '.']) || path.is_file()) {
-                return built_in(name, Scenario::find(name).map_err(bad_input)?);
-            }
-            let text = fs::read_to_string(path).map_err(|error| {
-                bad_input(format!(
-                    "failed to read scenario `{name}`: {error}; `pool-tune stress --scenario list` lists those that are \
-                     built in"
-                ))
-            })?;
-            built_in(name, &text)
-        })
-        .collect()
+    names.iter().map(|name| job::scenario(name, Path::new("")).map_err(job_error)).collect()
 }
 
 fn list() -> Result<ExitCode> {
@@ -303,32 +253,6 @@ async fn run_all(
         error = error.or(Some(unwritten));
     }
     (reports, error)
-}
-
-/// Every connection is a file, and through a proxy three.
-fn enough_files(tests: &[Test], connections: u32, flag: &str) -> Result<()> {
-    /// What the program needs beside connections.
-    const OTHERS: u64 = 64;
-    let proxied =
-        tests.iter().any(|test| test.load.faults.iter().any(|fault| fault.kind.place() == FaultPlace::Network));
-    let needed = u64::from(connections) * if proxied { 3 } else { 1 } + OTHERS;
-    let limit = getrlimit(Resource::Nofile);
-    if limit.current.is_none_or(|current| current >= needed) {
-        return Ok(());
-    }
-    // The soft limit may be raised up to the hard one by anybody.
-    if limit.maximum.is_none_or(|maximum| maximum >= needed) {
-        let raised = Rlimit { current: Some(needed), maximum: limit.maximum };
-        if setrlimit(Resource::Nofile, raised).is_ok() {
-            return Ok(());
-        }
-    }
-    Err(bad_input(format!(
-        "failed to plan the test: {connections} connections need {needed} open files{}, and this process may have {}: raise \
-         the limit (`ulimit -n {needed}`), or lower {flag}",
-        if proxied { " (three each, for the proxy)" } else { "" },
-        limit.maximum.or(limit.current).unwrap_or_default()
-    )))
 }
 
 /// Opens a file to write to, so that a bad path is told before the test; what is in it stays until there is something new.

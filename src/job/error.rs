@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use crate::{database::PrivateError, store::StoreError, tune::TuneError};
+use crate::{database::PrivateError, store::StoreError, stress::StressError, tune::TuneError};
 
 /// Why a job cannot begin, or ended without an answer.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +25,9 @@ pub enum JobError {
     /// The run gave no answer.
     #[error(transparent)]
     Tune(#[from] TuneError),
+    /// A stress test could not be made.
+    #[error(transparent)]
+    Stress(#[from] StressError),
     /// Results could not be stored.
     #[error("failed to {0}")]
     Store(#[from] StoreError),

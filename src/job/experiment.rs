@@ -3,10 +3,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{JobError, is_file, load_profile, read_target};
+use super::{JobError, is_file, load_profile, read_target, suite};
 use crate::{
     export::Format,
-    profile::{AnswerFile, Experiment, Profile, ProfileError, did_you_mean},
+    profile::{AnswerFile, Experiment, Profile, ProfileError, Scenario, StressTests, did_you_mean},
 };
 
 /// An experiment that was read with its profiles, so that nothing wrong in them is found out at night.
@@ -18,6 +18,8 @@ pub struct Loaded {
     pub experiment: Experiment,
     /// Its profiles in their order, with the file of each that came from one.
     pub profiles: Vec<(Profile, Option<String>)>,
+    /// The scenarios with which what its runs decide is stressed.
+    pub scenarios: Vec<Scenario>,
     /// The formats of its answer's files.
     pub(super) exports: Vec<(&'static Format, AnswerFile)>,
 }
@@ -40,6 +42,12 @@ pub fn load_experiment(name: &str) -> Result<Loaded, JobError> {
             .map_err(|error| JobError::Input(format!("failed to read experiment `{shown}`: {error}")))?;
         profiles.push((profile, file));
     }
+    let scenarios = scenarios(&experiment, folder)
+        .map_err(|error| JobError::Input(format!("failed to read experiment `{shown}`: {error}")))?;
+    // What does not go together is found out before the night.
+    for (profile, _) in &profiles {
+        suite::tests(&scenarios, profile)?;
+    }
     let exports = experiment.answer.exports.iter().map(|export| match Format::named(&export.format) {
         Ok(format) => Ok((format, export.clone())),
         Err(problem) => {
@@ -48,7 +56,35 @@ pub fn load_experiment(name: &str) -> Result<Loaded, JobError> {
         }
     });
     let exports = exports.collect::<Result<_, _>>()?;
-    Ok(Loaded { path, experiment, profiles, exports })
+    Ok(Loaded { path, experiment, profiles, scenarios, exports })
+}
+
+/// The scenarios of its stress tests: built-in ones by their names, others by their paths relative to its file.
+fn scenarios(experiment: &Experiment, folder: &Path) -> Result<Vec<Scenario>, JobError> {
+    let names = match &experiment.stress {
+        StressTests::None => return Ok(Vec::new()),
+        StressTests::FullSuite => Scenario::built_in().map(|(name, _)| name.to_owned()).to_vec(),
+        StressTests::Of(names) => names.clone(),
+    };
+    names.iter().map(|name| scenario(name, folder)).collect()
+}
+
+/// A scenario: a file, or the built-in one of that name.
+///
+/// # Errors
+/// [`JobError::Input`] naming file, line and remedy.
+pub fn scenario(name: &str, folder: &Path) -> Result<Scenario, JobError> {
+    let path = folder.join(name);
+    if !(name.contains(['/', '\\', '.']) || path.is_file()) {
+        return Scenario::parse(name, Scenario::find(name).map_err(JobError::input)?).map_err(JobError::input);
+    }
+    let shown = path.display().to_string();
+    let text = fs::read_to_string(&path).map_err(|error| {
+        JobError::Input(format!(
+            "failed to read scenario `{shown}`: {error}; `pool-tune stress --scenario list` lists those that are built in"
+        ))
+    })?;
+    Scenario::parse(&shown, &text).map_err(JobError::input)
 }
 
 /// What to do where there is no experiment of a name: the nearest one, or all that there are.

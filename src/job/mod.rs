@@ -12,17 +12,19 @@ mod profiles;
 mod round;
 mod run;
 pub mod simulation;
+mod suite;
 mod target;
 
 use std::path::{Path, PathBuf};
 
 pub use error::JobError;
-pub use experiment::{Loaded, find_experiments, load_experiment};
+pub use experiment::{Loaded, find_experiments, load_experiment, scenario};
 pub use intent::{Intent, Wishes};
 pub use lock::{FolderLock, TargetHold, TargetLock};
 pub use profiles::{is_file, load_profile};
-pub use round::{RoundEnd, RoundEvent, Rounds, Start};
+pub use round::{ASKED_TO_STOP, RoundEnd, RoundEvent, Rounds, Start};
 pub use run::{Done, Job, Stopped, reported};
+pub use suite::{Stressed, Suite, SuiteOptions};
 pub use target::{choice, choice_of, read_secret, read_target, read_target_of};
 
 /// The file of a results folder that holds all runs.

@@ -12,8 +12,11 @@ use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Done, Intent, Job, JobError, Loaded, Stopped, TargetHold, Wishes, choice as choice_of_target, read_target,
-    run::busy, stored_time,
+    Done, Intent, Job, JobError, Loaded, Stopped, Stressed, TargetHold, Wishes, choice as choice_of_target,
+    read_target,
+    run::busy,
+    stored_time,
+    suite::{Stress, Suite},
 };
 use crate::{
     export,
@@ -35,7 +38,12 @@ pub struct Rounds<'a> {
     pub clock: &'a (dyn Fn() -> Timestamp + Sync),
     /// Interrupts the round, to be gone on with.
     pub cancel: &'a CancellationToken,
+    /// Why it was interrupted, for those who ask later.
+    pub why: &'a (dyn Fn() -> &'static str + Sync),
 }
+
+/// Why a round was interrupted, where somebody asked for it.
+pub const ASKED_TO_STOP: &str = "it was asked to stop";
 
 /// How a round is started.
 #[derive(Debug, Default)]
@@ -72,6 +80,21 @@ pub enum RoundEvent<'a> {
     Done(&'a Done),
     /// A run ended without one; the next begins all the same, unless it was interrupted.
     Stopped(&'a Stopped),
+    /// A stress test of what a run decided begins.
+    Test {
+        /// The run's id.
+        run: &'a str,
+        /// The test's name.
+        name: &'a str,
+        /// Its number, from 1.
+        number: usize,
+        /// How many there are.
+        of: usize,
+    },
+    /// The stress tests of what a run decided have ended.
+    Stressed(&'a Stressed),
+    /// They could not be made.
+    NotStressed(&'a JobError),
 }
 
 /// How a round ended.
@@ -83,7 +106,9 @@ pub struct RoundEnd {
     pub target: String,
     /// The runs that have an answer, of this start alone.
     pub done: Vec<Done>,
-    /// The first run that ended without one.
+    /// The stress tests of what runs decided, of this start alone.
+    pub stressed: Vec<Stressed>,
+    /// The first run that ended without one, or what ended the stress tests.
     pub stopped: Option<Stopped>,
     /// Whether it was the window's end that interrupted it.
     pub window_ended: bool,
@@ -106,6 +131,9 @@ impl Rounds<'_> {
             None => read_target(&experiment.target, &experiment.name, loaded.folder())?,
         };
         let mut choice = choice_of_target(Some(&target), &start.wishes.prefix, self.results, self.store.at()).await?;
+        if !loaded.scenarios.is_empty() {
+            Suite::check(&choice)?;
+        }
         let due = start.due.map(stored_time);
         // Where somebody else loads the target nothing is begun, so that no due time is used up.
         let target_held = TargetHold::take(self.store, &choice, &format!("experiment {}", experiment.name)).await?;
@@ -124,7 +152,14 @@ impl Rounds<'_> {
                 export::Prefix::parse(&self.store.run(&run.id).await?.intent.prefix).map_err(JobError::input)?;
             choice = choice_of_target(Some(&target), &wishes.prefix, self.results, self.store.at()).await?;
         }
-        let mut end = RoundEnd { round, target: choice.shown(), done: Vec::new(), stopped: None, window_ended: false };
+        let mut end = RoundEnd {
+            round,
+            target: choice.shown(),
+            done: Vec::new(),
+            stressed: Vec::new(),
+            stopped: None,
+            window_ended: false,
+        };
         let closes = experiment.schedule.as_ref().and_then(|schedule| schedule.window_end((self.clock)()));
         let result =
             Box::pin(self.all(loaded, start, wishes, (&choice, &target_held), &runs, closes, &mut end, listen)).await;
@@ -135,7 +170,7 @@ impl Rounds<'_> {
                 let why = match &stopped.error {
                     _ if end.window_ended => "the window ended".to_owned(),
                     error if error.is_lost_store() => error.to_string(),
-                    _ => "it was asked to stop".to_owned(),
+                    _ => (self.why)().to_owned(),
                 };
                 (RunStatus::Interrupted, Some(why))
             }
@@ -289,8 +324,33 @@ impl Rounds<'_> {
                         end.stopped = Some(stopped);
                     }
                     if interrupted {
-                        break;
+                        return Ok(());
                     }
+                }
+            }
+        }
+        if loaded.scenarios.is_empty() {
+            return Ok(());
+        }
+        let closed = AtomicBool::new(false);
+        let close = || {
+            closed.store(true, Ordering::Relaxed);
+            cancel.cancel();
+        };
+        let stress = Stress { loaded, choice, round: end.round, load_in_use, cancel: &cancel };
+        let result = {
+            let running = Box::pin(self.stress(stress, listen));
+            until_closed(running, closes, self.clock, &close).await
+        };
+        end.window_ended |= closed.load(Ordering::Relaxed);
+        match result {
+            Ok(stressed) => end.stressed = stressed,
+            Err(error) => {
+                if !error.is_interruption() {
+                    listen(RoundEvent::NotStressed(&error));
+                }
+                if error.is_interruption() || end.stopped.is_none() {
+                    end.stopped = Some(Stopped { run: None, error });
                 }
             }
         }

@@ -16,12 +16,16 @@ pub enum AlertKind {
     Breaker,
     /// What is watched shows something serious.
     Finding,
+    /// What is recommended misses a threshold of a stress test.
+    Stress,
+    /// Somebody wants to know whether alerts arrive.
+    Test,
 }
 
 impl AlertKind {
-    /// Every kind.
-    pub const ALL: [Self; 6] =
-        [Self::Success, Self::Drift, Self::RunFailed, Self::Recommendation, Self::Breaker, Self::Finding];
+    /// Every kind that something gives rise to.
+    pub const ALL: [Self; 7] =
+        [Self::Success, Self::Drift, Self::RunFailed, Self::Recommendation, Self::Breaker, Self::Finding, Self::Stress];
 
     /// Its name in files.
     #[must_use]
@@ -33,6 +37,8 @@ impl AlertKind {
             Self::Recommendation => "recommendation",
             Self::Breaker => "breaker",
             Self::Finding => "finding",
+            Self::Stress => "stress",
+            Self::Test => "test",
         }
     }
 }

@@ -40,10 +40,24 @@ pub struct Experiment {
     pub budget: ExperimentBudget,
     /// When it is due, if it is by itself.
     pub schedule: Option<Schedule>,
+    /// The stress tests of what its runs decide.
+    pub stress: StressTests,
     /// What to do with an answer.
     pub answer: AnswerFiles,
     /// Whether its runs know of earlier ones on the same target and profile.
     pub memory: bool,
+}
+
+/// Stress tests that follow an experiment's runs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum StressTests {
+    /// There are none.
+    #[default]
+    None,
+    /// All scenarios that are part of the program.
+    FullSuite,
+    /// These: names, or paths relative to the experiment's file.
+    Of(Vec<String>),
 }
 
 /// Where an experiment's target comes from: never from its own text, if it has a secret.
@@ -117,13 +131,14 @@ fn experiment(root: Node) -> Result<Experiment, Problem> {
     let target = target(map.need("target", "{env: DATABASE_URL}")?)?;
     let budget = budget(map.take("budget"))?;
     let schedule = map.take("schedule").map(schedule).transpose()?;
+    let stress = stress(&mut map)?;
     let answer = answer(map.take("answer"))?;
     let memory = map.take("memory").map_or(Ok(true), |entry| match entry.node.kind {
         Kind::Truth(memory) => Ok(memory),
         _ => Err(entry.wrong("true (runs know of earlier ones) or false (each is as if it were the first)")),
     })?;
     map.end()?;
-    Ok(Experiment { name, about, profiles, target, budget, schedule, answer, memory })
+    Ok(Experiment { name, about, profiles, target, budget, schedule, stress, answer, memory })
 }
 
 /// A name that can be a folder's, a unit's and a word of an address.
@@ -159,6 +174,31 @@ fn profiles(map: &mut Map) -> Result<Vec<String>, Problem> {
         return Err(Problem::at(line, format!("`profiles` is empty: expected {expected}")));
     }
     Ok(names)
+}
+
+fn stress(map: &mut Map) -> Result<StressTests, Problem> {
+    let Some(entry) = map.take("stress") else { return Ok(StressTests::None) };
+    let expected =
+        "full-suite, or a list of scenarios such as [basic, server-restart] (`pool-tune stress --scenario list`)";
+    let line = entry.line;
+    match &entry.node.kind {
+        Kind::Text(text) if text == "full-suite" => return Ok(StressTests::FullSuite),
+        Kind::List(_) => {}
+        _ => return Err(entry.wrong(expected)),
+    }
+    let mut names = Vec::new();
+    for item in entry.list(expected)? {
+        let line = item.line;
+        let name = item.text()?;
+        if names.contains(&name) {
+            return Err(Problem::at(line, format!("`stress` has `{name}` twice: name each once")));
+        }
+        names.push(name);
+    }
+    if names.is_empty() {
+        return Err(Problem::at(line, format!("`stress` is empty: expected {expected}")));
+    }
+    Ok(StressTests::Of(names))
 }
 
 pub(super) fn target(entry: Entry) -> Result<TargetSource, Problem> {

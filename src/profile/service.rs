@@ -9,7 +9,7 @@ use std::{
 use super::{
     ProfileError, TargetSource,
     error::Problem,
-    experiment::{hidden, is_one_word, target},
+    experiment::{hidden, is_one_word, may_hold_a_password, target},
     tree::{self, Entry, Kind, Node},
 };
 use crate::model::AlertKind;
@@ -19,12 +19,16 @@ const BIND: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8099);
 const EXPECTED_BIND: &str = "an address and a port in quotes, such as \"127.0.0.1:8099\" or \"[::1]:8099\"";
 /// How often what is watched is read.
 const EVERY: Duration = Duration::from_secs(15);
+/// How often metrics are pushed: what OpenTelemetry's own libraries do.
+const PUSHED_EVERY: Duration = Duration::from_secs(60);
 
 /// What a service is to do.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ServiceConfig {
     /// Where it listens.
     pub bind: SocketAddr,
+    /// Names that it answers to besides `localhost`; without one it answers to any where it listens beyond this machine.
+    pub hosts: Vec<String>,
     /// Where the token is that whoever changes something has to show; without one the service is read-only.
     pub token: Option<TargetSource>,
     /// The results folder.
@@ -37,6 +41,19 @@ pub struct ServiceConfig {
     pub monitors: Vec<Watched>,
     /// Who is told what.
     pub alerts: Vec<AlertTo>,
+    /// Where metrics are pushed to; to nobody without a word.
+    pub otlp: Option<Otlp>,
+}
+
+/// An OpenTelemetry collector.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Otlp {
+    /// Its address, for OTLP over HTTP.
+    pub endpoint: String,
+    /// Where headers are that it asks for, as `name=value,name=value`: they hold a token as a rule.
+    pub headers: Option<TargetSource>,
+    /// How often metrics are pushed.
+    pub every: Duration,
 }
 
 /// A webhook.
@@ -71,12 +88,14 @@ impl Default for ServiceConfig {
     fn default() -> Self {
         Self {
             bind: BIND,
+            hosts: Vec::new(),
             token: None,
             results: PathBuf::from("results"),
             store: None,
             experiments: PathBuf::from("experiments"),
             monitors: Vec::new(),
             alerts: Vec::new(),
+            otlp: None,
         }
     }
 }
@@ -98,7 +117,8 @@ impl ServiceConfig {
         }
         let watched = self.monitors.iter_mut().filter_map(|watched| watched.target.as_mut());
         let alerts = self.alerts.iter_mut().flat_map(|alert| [Some(&mut alert.url), alert.secret.as_mut()]).flatten();
-        for source in watched.chain(alerts).chain(self.token.as_mut()).chain(self.store.as_mut()) {
+        let headers = self.otlp.as_mut().and_then(|otlp| otlp.headers.as_mut());
+        for source in watched.chain(alerts).chain(self.token.as_mut()).chain(self.store.as_mut()).chain(headers) {
             if let TargetSource::File(path) = source {
                 *path = folder.join(&path);
             }
@@ -115,6 +135,19 @@ fn service(root: Node) -> Result<ServiceConfig, Problem> {
             Kind::Text(text) => text.parse().map_err(|_| entry.wrong(EXPECTED_BIND))?,
             _ => return Err(entry.wrong(EXPECTED_BIND)),
         };
+    }
+    if let Some(entry) = map.take("hosts") {
+        let expected = "names without a port, such as [pool-tune.example.org]";
+        for item in entry.list(expected)? {
+            let is_name = |name: &str| !name.is_empty() && !name.contains(['/', ' ', '@']) && !name.contains("://");
+            match &item.node.kind {
+                // An address of version 6 has colons, and no port either.
+                Kind::Text(name) if is_name(name) && (!name.contains(':') || name.parse::<IpAddr>().is_ok()) => {
+                    config.hosts.push(name.to_ascii_lowercase());
+                }
+                _ => return Err(item.wrong(expected)),
+            }
+        }
     }
     config.token = map.take("token").map(token).transpose()?;
     config.store = map.take("store").map(store).transpose()?;
@@ -143,8 +176,38 @@ fn service(root: Node) -> Result<ServiceConfig, Problem> {
             config.alerts.push(alert);
         }
     }
+    config.otlp = map.take("otlp").map(otlp).transpose()?;
     map.end()?;
     Ok(config)
+}
+
+fn otlp(entry: Entry) -> Result<Otlp, Problem> {
+    let mut map = entry.node.map("otlp")?;
+    let endpoint = map.need("endpoint", "http://localhost:4318")?;
+    let line = endpoint.line;
+    let endpoint = endpoint.text()?;
+    if may_hold_a_password(&endpoint) {
+        let text = "`endpoint` holds a password, which would lie in the open here: expected a URL without one, and \
+                    `headers: {env: OTEL_EXPORTER_OTLP_HEADERS}`";
+        return Err(Problem::at(line, text));
+    }
+    if !endpoint.starts_with("http://") && !endpoint.starts_with("https://") {
+        let text = "`endpoint` is no URL of OTLP over HTTP: expected one such as http://localhost:4318";
+        return Err(Problem::at(line, text));
+    }
+    let headers = match map.take("headers") {
+        Some(entry) if matches!(entry.node.kind, Kind::Map(_)) => Some(hidden(entry, "OTEL_EXPORTER_OTLP_HEADERS")?),
+        Some(entry) => {
+            let text = "`headers` hold a token and do not stand here: expected {env: OTEL_EXPORTER_OTLP_HEADERS} or {file: …}, \
+                        which hold name=value";
+            return Err(Problem::at(entry.line, text));
+        }
+        None => None,
+    };
+    let every = map.take("every").map(|entry| entry.time(Duration::from_secs(1), Duration::from_secs(3600)));
+    let every = every.transpose()?.unwrap_or(PUSHED_EVERY);
+    map.end()?;
+    Ok(Otlp { endpoint, headers, every })
 }
 
 fn alert(item: Entry) -> Result<AlertTo, Problem> {
@@ -254,7 +317,8 @@ mod tests {
 
     #[test]
     fn everything_is_read_and_paths_are_seen_from_the_file() {
-        let text = "alerts: [{name: ops, url: {file: hook}, format: slack, on: [drift]}]\nbind: \"[::]:80\"\ntoken: {file: token}\nresults: out\nexperiments: /etc/pool-tune\n\
+        let text = "alerts: [{name: ops, url: {file: hook}, format: slack, on: [drift]}]\nhosts: [Tune.example.org, \"fd00::1\"]\n\
+                    otlp: {endpoint: \"http://otel:4318\", headers: {file: headers}, every: 10s}\nbind: \"[::]:80\"\ntoken: {file: token}\nresults: out\nexperiments: /etc/pool-tune\n\
                     monitors:\n  - {name: app, target: {file: url}, metrics: \"http://localhost/metrics\", every: 5s}\n";
         let config = ServiceConfig::parse("service.yaml", text).unwrap().seen_from(Path::new("/srv"));
         assert_eq!(config.bind.port(), 80);
@@ -264,6 +328,12 @@ mod tests {
         assert_eq!(
             (&alert.url, alert.slack, &alert.kinds[..]),
             (&TargetSource::File("/srv/hook".into()), true, &[AlertKind::Drift][..])
+        );
+        assert_eq!(config.hosts, ["tune.example.org", "fd00::1"]);
+        let otlp = config.otlp.unwrap();
+        assert_eq!(
+            (otlp.headers, otlp.every),
+            (Some(TargetSource::File("/srv/headers".into())), Duration::from_secs(10))
         );
         let watched = &config.monitors[0];
         assert_eq!(
@@ -288,6 +358,12 @@ mod tests {
             ("alerts: [{name: a, url: \"https://hooks/hunter2\"}]", "`url` is a secret and does not stand here"),
             ("alerts: [{name: a, url: {env: A}, secret: hunter2}]", "`secret` does not stand here"),
             ("alerts: [{name: a, url: {env: A}, on: [drft]}]", "expected one of success, drift"),
+            ("otlp: {endpoint: \"localhost:4317\"}", "`endpoint` is no URL of OTLP over HTTP"),
+            ("otlp: {endpoint: \"http://me:hunter2@host\"}", "`endpoint` holds a password"),
+            ("otlp: {endpoint: \"http://host\", headers: hunter2}", "`headers` hold a token and do not stand here"),
+            ("hosts: [\"example.org:8099\"]", "names without a port"),
+            ("hosts: [\"https://example.org\"]", "names without a port"),
+            ("otlp: {every: 60s}", "endpoint"),
             ("experimnts: x", "did you mean `experiments`?"),
         ] {
             let error = ServiceConfig::parse("service.yaml", text).unwrap_err().to_string();

@@ -22,19 +22,24 @@ const AGAIN: SignedDuration = SignedDuration::from_hours(20);
 /// The guide's least success rate.
 const LEAST: f64 = 0.99;
 
+/// A webhook with its address and its key, which are read now.
+///
+/// # Errors
+/// [`ServiceError`] when one of them is not where the configuration says.
+pub fn webhook(to: &AlertTo) -> Result<Webhook, ServiceError> {
+    let secret =
+        to.secret.as_ref().map(|source| job::read_secret(source, &format!("the secret of alert `{}`", to.name)));
+    Ok(Webhook {
+        name: to.name.clone(),
+        url: job::read_secret(&to.url, &format!("the address of alert `{}`", to.name))?,
+        form: if to.slack { Form::Slack } else { Form::Json },
+        secret: secret.transpose()?,
+        kinds: to.kinds.clone(),
+    })
+}
+
 /// Reads addresses and keys, and begins to send.
 pub(super) fn start(hub: &Arc<Hub>) -> Result<Sender, ServiceError> {
-    let webhook = |to: &AlertTo| {
-        let secret =
-            to.secret.as_ref().map(|source| job::read_secret(source, &format!("the secret of alert `{}`", to.name)));
-        Ok::<_, ServiceError>(Webhook {
-            name: to.name.clone(),
-            url: job::read_secret(&to.url, &format!("the address of alert `{}`", to.name))?,
-            form: if to.slack { Form::Slack } else { Form::Json },
-            secret: secret.transpose()?,
-            kinds: to.kinds.clone(),
-        })
-    };
     let webhooks = hub.config.alerts.iter().map(webhook).collect::<Result<_, _>>()?;
     let counted = Arc::clone(hub);
     let noted = move |name: &str, outcome: Outcome| counted.metrics.count_alert(name, outcome);
@@ -131,6 +136,14 @@ fn of(told: &Told, now: Timestamp) -> Vec<Alert> {
         }
         Told::RoundEnded { experiment, error: Some(error) } => {
             let title = format!("an experiment could not be run: {}", shortened(error));
+            vec![make(AlertKind::RunFailed, experiment, None, title, error.clone())]
+        }
+        Told::Stressed { run, experiment, passed: false, text } => {
+            let title = "stress tests of what is recommended miss a threshold".to_owned();
+            vec![make(AlertKind::Stress, experiment, Some(run), title, format!("{text}."))]
+        }
+        Told::NotStressed { experiment, error } => {
+            let title = format!("stress tests could not be made: {}", shortened(error));
             vec![make(AlertKind::RunFailed, experiment, None, title, error.clone())]
         }
         Told::Trial { run, experiment, phase, breaker_opened, trial, .. }

@@ -98,6 +98,37 @@ pub enum Told {
         /// Why.
         error: String,
     },
+    /// A stress test of what a run decided begins.
+    Test {
+        /// The run.
+        run: String,
+        /// Its experiment.
+        experiment: String,
+        /// The test.
+        name: String,
+        /// Its number, from 1.
+        number: usize,
+        /// How many there are.
+        of: usize,
+    },
+    /// The stress tests of what a run decided have ended.
+    Stressed {
+        /// The run.
+        run: String,
+        /// Its experiment.
+        experiment: String,
+        /// Whether all of them keep their thresholds.
+        passed: bool,
+        /// What they show, as a sentence.
+        text: String,
+    },
+    /// The stress tests of an experiment could not be made.
+    NotStressed {
+        /// The experiment.
+        experiment: String,
+        /// Why.
+        error: String,
+    },
     /// All runs of an experiment are through, or it could not be run.
     RoundEnded {
         /// The experiment.
@@ -154,6 +185,9 @@ impl Told {
             Self::Notice { .. } => "notice",
             Self::RunFinished { .. } => "run_finished",
             Self::RunStopped { .. } => "run_stopped",
+            Self::Test { .. } => "test",
+            Self::Stressed { .. } => "stressed",
+            Self::NotStressed { .. } => "not_stressed",
             Self::RoundEnded { .. } => "round_ended",
             Self::FindingBegan { .. } => "finding_began",
             Self::FindingEnded { .. } => "finding_ended",

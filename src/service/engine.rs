@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     job::{self, FolderLock, JobError, Loaded, RoundEvent, Rounds, Start},
-    store::{RunStatus, Store},
+    store::Store,
 };
 
 /// Why a round was interrupted, where the service ended: the next one goes on with it.
@@ -118,15 +118,11 @@ async fn once(hub: &Hub, order: &Order, loaded: &Loaded, cancel: &CancellationTo
         store.close().await;
         return Ok(());
     }
-    let rounds = Rounds { store: &store, results, clock: &Timestamp::now, cancel };
+    // Whoever is told of the end that came between would not go on by itself.
+    let why = || if hub.cancel.is_cancelled() { ENDED } else { job::ASKED_TO_STOP };
+    let rounds = Rounds { store: &store, results, clock: &Timestamp::now, cancel, why: &why };
     let start = Start { due: order.due, fresh: order.fresh, ..Start::default() };
     let result = rounds.run(loaded, &start, &mut |event| take(hub, event)).await;
-    if let (Ok(end), true) = (&result, hub.cancel.is_cancelled())
-        && end.stopped.as_ref().is_some_and(|stopped| stopped.error.is_interruption())
-    {
-        let now = job::stored_time(Timestamp::now());
-        store.end_round(end.round, RunStatus::Interrupted, Some(ENDED), &now).await?;
-    }
     store.close().await;
     let end = result?;
     // A target that somebody else holds is waited for like a folder; it has cost nothing.
@@ -145,6 +141,8 @@ fn take(hub: &Hub, event: RoundEvent<'_>) {
             }
             Told::RunFinished { run, verdict, .. } => tracing::info!(run, verdict, "a run has its answer"),
             Told::RunStopped { run, error, .. } => tracing::warn!(run, error, "a run ended without an answer"),
+            Told::Stressed { run, passed, text, .. } => tracing::info!(run, passed, "{text}"),
+            Told::NotStressed { experiment, error } => tracing::warn!(experiment, error, "there were no stress tests"),
             Told::Notice { experiment, text } => tracing::warn!(experiment, "{text}"),
             _ => {}
         }

@@ -30,6 +30,9 @@ pub enum ServiceError {
         "the thread that runs experiments ended by itself: this is a fault of pool-tune; start the service again, it goes on"
     )]
     Engine,
+    /// Metrics cannot be pushed as configured.
+    #[error("failed to use `otlp` of the configuration: {0}")]
+    Otlp(String),
     /// A secret, an experiment or the results folder.
     #[error(transparent)]
     Job(#[from] JobError),

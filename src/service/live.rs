@@ -168,6 +168,20 @@ impl Live {
             }
             RoundEvent::Of(event) => self.of_run(event),
             RoundEvent::Done(Done { recommendation, .. }) => Some(finished(experiment, recommendation)),
+            RoundEvent::Test { run, name, number, of } => {
+                self.run = Some(run.to_owned());
+                self.phase = Some(format!("stress test {name}"));
+                let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+                (self.trial, self.trials, self.seconds_left) = (count(number), count(of), None);
+                Some(Told::Test { run: run.to_owned(), experiment, name: name.to_owned(), number, of })
+            }
+            RoundEvent::Stressed(stressed) => Some(Told::Stressed {
+                run: stressed.run.clone(),
+                experiment,
+                passed: stressed.missed().is_empty(),
+                text: stressed.headline(),
+            }),
+            RoundEvent::NotStressed(error) => Some(Told::NotStressed { experiment, error: error.to_string() }),
             RoundEvent::Stopped(Stopped { run, error }) => Some(Told::RunStopped {
                 run: run.clone(),
                 experiment,

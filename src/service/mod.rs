@@ -13,6 +13,7 @@ mod experiments;
 mod hub;
 mod live;
 mod metrics;
+mod otlp;
 mod page;
 mod scheduler;
 mod watcher;
@@ -26,6 +27,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
+pub use alerts::webhook;
 pub use api::document;
 pub use bus::Told;
 pub use error::ServiceError;
@@ -49,6 +51,7 @@ const GRACE: Duration = Duration::from_secs(3);
 pub struct Service {
     hub: Arc<Hub>,
     listener: TcpListener,
+    exporter: Option<otlp::Exporter>,
     _lock: job::FolderLock,
 }
 
@@ -60,6 +63,7 @@ impl Service {
     pub async fn open(config: ServiceConfig, at: &StoreAt) -> Result<Self, ServiceError> {
         let token = config.token.as_ref().map(|source| job::read_secret(source, "the token")).transpose()?;
         check(&config, token.as_ref())?;
+        let exporter = config.otlp.as_ref().map(otlp::Exporter::of).transpose()?;
         let lock = job::FolderLock::hold_for_service(&config.results)?;
         let store = Store::connect(at).await?;
         let failed = |error: std::io::Error| ServiceError::Bind { bind: config.bind, problem: error.to_string() };
@@ -77,7 +81,7 @@ impl Service {
             }
         }
         hub.alert_by(alerts::start(&hub)?);
-        Ok(Self { hub, listener, _lock: lock })
+        Ok(Self { hub, listener, exporter, _lock: lock })
     }
 
     /// Where it listens.
@@ -109,11 +113,14 @@ impl Service {
     /// # Errors
     /// [`ServiceError`] when it cannot go on.
     pub async fn run(self, cancel: CancellationToken) -> Result<(), ServiceError> {
-        let Self { hub, listener, _lock } = self;
+        let Self { hub, listener, exporter, _lock } = self;
         let engine = engine::start(Arc::clone(&hub))?;
         let mut tasks = JoinSet::new();
         tasks.spawn(scheduler::run(Arc::clone(&hub)));
         watcher::start(&hub, &mut tasks);
+        if let Some(exporter) = exporter {
+            tasks.spawn(exporter.run(Arc::clone(&hub)));
+        }
         let stop = CancellationToken::new();
         let (app, stopping) = (api::app(&hub), stop.clone());
         let mut server = JoinSet::new();

@@ -27,7 +27,21 @@ async function refresh() {
 let timer = 0;
 function later() { clearTimeout(timer); timer = setTimeout(refresh, 200); }
 
+// All times in one zone, the reader's; what the service said stays for whoever points at it.
+const hours = new Intl.DateTimeFormat("sv-SE", { dateStyle: "short", timeStyle: "short" });
+const zone = new Intl.DateTimeFormat("en", { timeZoneName: "short" }).formatToParts().find((part) => part.type === "timeZoneName").value;
+function local(root) {
+  for (const time of root.querySelectorAll("time[datetime]")) {
+    const moment = new Date(time.dateTime);
+    if (Number.isNaN(moment.getTime())) continue;
+    time.title = time.textContent;
+    time.textContent = `${hours.format(moment)} ${zone}`;
+  }
+}
+local(document);
+
 function put(page) {
+  local(page);
   for (const section of page.querySelectorAll("section[id]")) {
     const old = document.getElementById(section.id);
     const open = [...old.querySelectorAll("details")].map((details) => details.open);
@@ -68,6 +82,6 @@ document.addEventListener("change", (event) => {
 const events = new EventSource("/api/events");
 events.onopen = () => { link.textContent = "This page keeps itself up to date."; later(); };
 events.onerror = () => { link.textContent = "The service does not answer: what is shown may be old. It is tried again."; };
-for (const name of ["queued", "run_started", "phase", "trial", "notice", "run_finished", "run_stopped", "round_ended", "finding_began",
+for (const name of ["queued", "run_started", "phase", "trial", "notice", "run_finished", "run_stopped", "test", "stressed", "not_stressed", "round_ended", "finding_began",
   "finding_ended", "source_down", "source_back", "experiments_changed"]) events.addEventListener(name, later);
 setInterval(later, 60000);

@@ -132,7 +132,8 @@ async fn make(hub: &Hub) -> Result<Markup, StoreError> {
         let RunRecord { intent, recommendation, .. } = hub.store.run(id).await?;
         let Some(recommendation) = recommendation else { continue };
         past.push((kind(&intent), history(hub, &intent).await?));
-        standing.push((intent, recommendation));
+        let stressed = job::Stressed::read(&hub.config.results, &intent.id);
+        standing.push((intent, recommendation, stressed));
     }
     let can_change = hub.token.is_some();
     Ok(html! {
@@ -140,7 +141,7 @@ async fn make(hub: &Hub) -> Result<Markup, StoreError> {
         section #recommended aria-labelledby="recommended-title" {
             h2 #recommended-title { "Recommended" }
             @if standing.is_empty() { p { "No run has finished yet." } }
-            @for (run, recommendation) in &standing { (recommended(run, recommendation)) }
+            @for (run, recommendation, stressed) in &standing { (recommended(run, recommendation, stressed.as_ref())) }
         }
         section #experiments aria-labelledby="experiments-title" {
             h2 #experiments-title { "Experiments" }
@@ -193,7 +194,7 @@ fn now(hub: &Hub, experiments: &[About], can_change: bool) -> Markup {
                 " " button type="button" id={ "take-back-" (name) } data-post={ "/api/experiments/" (name) "/stop" } { "Take " (name) " back" }
             } }
         }
-        @if let Some((next, about)) = next { p { "Next: " strong { (about.name) } " at " (shown(next)) } }
+        @if let Some((next, about)) = next { p { "Next: " strong { (about.name) } " at " (time(next)) } }
     }
 }
 
@@ -206,7 +207,7 @@ fn under_way(live: &Live, can_change: bool) -> Markup {
     let trials = live.reported();
     html! {
         p #state {
-            "Experiment " strong { (live.experiment) } " runs " (by) " since " (shown(&live.started_at))
+            "Experiment " strong { (live.experiment) } " runs " (by) " since " (time(&live.started_at))
             @if let Some(run) = &live.run { ": run " code { (run) } }
             @if live.of > 1 { ", profile " (live.number) " of " (live.of) }
             @if let Some(target) = &live.target { " on " (target) }
@@ -236,7 +237,7 @@ fn under_way(live: &Live, can_change: bool) -> Markup {
     }
 }
 
-fn recommended(run: &NewRun, recommendation: &Recommendation) -> Markup {
+fn recommended(run: &NewRun, recommendation: &Recommendation, stressed: Option<&job::Stressed>) -> Markup {
     let name = kind(run);
     let rows = report::table(recommendation);
     html! {
@@ -257,8 +258,9 @@ fn recommended(run: &NewRun, recommendation: &Recommendation) -> Markup {
                     } } }
                 } }
             }
+            @if let Some(stressed) = stressed { (stress_tests(stressed)) }
             p {
-                a href={ "/runs/" (run.id) } { "Report of run " (run.id) } ", " (shown(&run.started_at)) " · Export: "
+                a href={ "/runs/" (run.id) } { "Report of run " (run.id) } ", " (time(&run.started_at)) " · Export: "
                 select aria-label={ "Export run " (run.id) " as" } data-export=(run.id) id={ "export-" (run.id) } {
                     option value="" { "choose a format" }
                     @for format in FORMATS { option value=(format.name) { (format.name) } }
@@ -266,6 +268,27 @@ fn recommended(run: &NewRun, recommendation: &Recommendation) -> Markup {
             }
         }
     }
+}
+
+fn stress_tests(stressed: &job::Stressed) -> Markup {
+    let grid = report::suite_grid(&stressed.reports);
+    html! {
+        p { (sentence(&stressed.headline())) }
+        details { summary { "Stress tests" }
+            div.wide tabindex="0" { table {
+                caption { "Stress tests of the settings of run " (stressed.run) }
+                thead { tr { @for head in &grid.header { th scope="col" { (head) } } } }
+                tbody { @for row in &grid.rows { tr { @for cell in row { td { (cell) } } } } }
+            } }
+        }
+    }
+}
+
+/// Words with a capital at the beginning and a full stop at the end.
+fn sentence(words: &str) -> String {
+    let mut letters = words.chars();
+    let first = letters.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
+    format!("{first}{}.", letters.as_str())
 }
 
 fn listed(hub: &Hub, experiments: &[About], can_change: bool) -> Markup {
@@ -285,14 +308,14 @@ fn listed(hub: &Hub, experiments: &[About], can_change: bool) -> Markup {
                             code { (times.cron) } " (" (times.zone) ")"
                             @if let Some(window) = &times.window { ", " @if !window.starts_with("not") { "within " } (window) }
                             @if times.jitter > 0.0 { ", up to " (minutes(times.jitter)) " later" }
-                            br; (times.next.iter().take(3).map(|next| shown(next)).collect::<Vec<_>>().join(", "))
+                            br; @for (place, next) in times.next.iter().take(3).enumerate() { @if place > 0 { ", " } (time(next)) }
                         },
                         None => "when it is asked for",
                     } } }
                     dt { "Last round" }
                     dd { @match &about.last {
                         Some(last) => {
-                            (last.status) ", " (shown(last.ended_at.as_ref().unwrap_or(&last.started_at)))
+                            (last.status) ", " (time(last.ended_at.as_ref().unwrap_or(&last.started_at)))
                             @if let Some(error) = &last.error { ": " (error) }
                         },
                         None => "never",
@@ -319,7 +342,7 @@ fn runs_table(runs: &[RunSummary], total: u32, can_change: bool) -> Markup {
             thead { tr { @for head in ["run", "began", "experiment", "status", "trials", "answer"] { th scope="col" { (head) } } } }
             tbody { @for run in runs { tr {
                 th scope="row" { @if run.verdict.is_some() { a href={ "/runs/" (run.id) } { (run.id) } } @else { (run.id) } }
-                td.figure { (shown(&run.started_at)) }
+                td.figure { (time(&run.started_at)) }
                 td { (run.experiment.as_deref().unwrap_or("by hand")) }
                 td { (run.status)
                     @if can_change && run.status == RunStatus::Interrupted && run.experiment.is_some() {
@@ -379,6 +402,11 @@ fn severity(severity: Severity) -> &'static str {
         Severity::Warning => "Warning",
         Severity::Note => "Note",
     }
+}
+
+/// A time, which the script puts into the words of the reader's own zone.
+fn time(time: &str) -> Markup {
+    html! { time datetime=(time) { (shown(time)) } }
 }
 
 /// A time as a person reads it: to the minute, with the zone where it is not UTC.

@@ -47,6 +47,19 @@ pub enum StoreError {
         /// For how many seconds it was tried.
         waited: u64,
     },
+    /// Another program keeps the file locked.
+    #[error(
+        "{operation} in `{place}`: another program keeps it locked, and did not let go within {waited} s; see who has the file open \
+         (`fuser {place}`)"
+    )]
+    Locked {
+        /// What was being done.
+        operation: &'static str,
+        /// The file.
+        place: String,
+        /// For how many seconds it was tried.
+        waited: u64,
+    },
     /// The disk is full.
     #[error(
         "{operation} in `{place}`: the disk is full; make room, then start again, or go on with --resume if `pool-tune runs` lists the run"
@@ -92,11 +105,11 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// Whether the store's server went away, or cannot be reached now: what was stored before is there when it is back.
+    /// Whether the store went away or is locked, or cannot be reached now: what was stored before is there when it is back.
     #[must_use]
     pub fn is_lost(&self) -> bool {
         match self {
-            Self::Lost { .. } => true,
+            Self::Lost { .. } | Self::Locked { .. } => true,
             Self::Server(error) => error.is_temporary(),
             _ => false,
         }

@@ -10,7 +10,7 @@ use sqlx::{
     postgres::PgRow, sqlite::SqliteRow,
 };
 
-use super::{Store, StoreError, postgres};
+use super::{Store, StoreError, postgres, sqlite};
 
 /// How long a server may take to answer a statement: the longest of ours takes milliseconds.
 const ANSWER: Duration = Duration::from_secs(30);
@@ -194,41 +194,14 @@ impl Query<'_> {
         self
     }
 
-    /// Runs it by itself. A server that is lost is tried again for a bounded time.
+    /// Runs it by itself. A server that is lost, or a file that is locked, is tried again for a bounded time.
     pub(super) async fn run(&self) -> Result<Answer, StoreError> {
         self.attempt().await?.map_err(|error| self.store.failed(self.operation, &error))
     }
 
     /// The same, with errors of the database as they are.
     pub(super) async fn attempt(&self) -> Result<Result<Answer, sqlx::Error>, StoreError> {
-        let mut lost: Option<Instant> = None;
-        let mut pause = Duration::from_millis(100);
-        loop {
-            let error = match self.store.database.once(&self.sql, &self.values).await {
-                Ok(answer) => return Ok(Ok(answer)),
-                Err(error) if self.store.at.is_shared() && postgres::is_lost(&error) => error,
-                Err(error) => return Ok(Err(error)),
-            };
-            let problem = postgres::message(&error);
-            let since = *lost.get_or_insert_with(|| {
-                tracing::warn!(
-                    operation = self.operation,
-                    "the store does not answer ({problem}): trying again for {} s",
-                    self.store.patience.as_secs()
-                );
-                Instant::now()
-            });
-            if since.elapsed() >= self.store.patience {
-                return Err(StoreError::Lost {
-                    operation: self.operation,
-                    place: self.store.at.to_string(),
-                    problem,
-                    waited: self.store.patience.as_secs(),
-                });
-            }
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
-        }
+        self.store.patiently(self.operation, || self.store.database.once(&self.sql, &self.values)).await
     }
 
     /// Runs it within a transaction, which a lost connection ends.
@@ -246,11 +219,46 @@ impl Store {
     }
 
     pub(super) async fn begin(&self, operation: &'static str) -> Result<Transaction, StoreError> {
-        let begun = match &self.database {
-            Database::Sqlite(pool) => pool.begin_with("BEGIN IMMEDIATE").await.map(Transaction::Sqlite),
-            Database::Postgres(pool) => pool.begin().await.map(Transaction::Postgres),
-        };
-        begun.map_err(|error| self.failed(operation, &error))
+        let begun = self.patiently(operation, || async {
+            match &self.database {
+                Database::Sqlite(pool) => pool.begin_with("BEGIN IMMEDIATE").await.map(Transaction::Sqlite),
+                Database::Postgres(pool) => pool.begin().await.map(Transaction::Postgres),
+            }
+        });
+        begun.await?.map_err(|error| self.failed(operation, &error))
+    }
+
+    /// Does something again while the server is lost or the file is locked, for a bounded time; other errors are given as they are.
+    async fn patiently<T, F: Future<Output = Result<T, sqlx::Error>>>(
+        &self,
+        operation: &'static str,
+        once: impl Fn() -> F,
+    ) -> Result<Result<T, sqlx::Error>, StoreError> {
+        let mut lost: Option<Instant> = None;
+        let mut pause = Duration::from_millis(100);
+        loop {
+            let error = match once().await {
+                Err(error) if self.at.is_shared() && postgres::is_lost(&error) => error,
+                Err(error) if !self.at.is_shared() && sqlite::is_locked(&error) => error,
+                result => return Ok(result),
+            };
+            let problem = postgres::message(&error);
+            let since = *lost.get_or_insert_with(|| {
+                let waited = self.patience.as_secs();
+                tracing::warn!(operation, "the store does not answer ({problem}): trying again for {waited} s");
+                Instant::now()
+            });
+            if since.elapsed() >= self.patience {
+                let (place, waited) = (self.at.to_string(), self.patience.as_secs());
+                return Err(if self.at.is_shared() {
+                    StoreError::Lost { operation, place, problem, waited }
+                } else {
+                    StoreError::Locked { operation, place, waited }
+                });
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
     }
 
     /// A column of a row.

@@ -175,6 +175,11 @@ fn is(error: &sqlx::Error, codes: &[u32]) -> bool {
     code.and_then(|code| code.parse::<u32>().ok()).is_some_and(|code| codes.contains(&(code & 0xff)))
 }
 
+/// Whether another program keeps the file locked, for longer than SQLite itself waits.
+pub(super) fn is_locked(error: &sqlx::Error) -> bool {
+    is(error, &[code::BUSY])
+}
+
 pub(super) fn failed(operation: &'static str, path: &Path, error: &sqlx::Error) -> StoreError {
     let path = path.to_owned();
     let problem = error.to_string();

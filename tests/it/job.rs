@@ -62,7 +62,13 @@ impl Setting {
         self.clock.store(at(now), Ordering::Relaxed);
         let clock = || Timestamp::from_second(self.clock.load(Ordering::Relaxed)).unwrap();
         let cancel = CancellationToken::new();
-        let rounds = Rounds { store: &self.store, results: self.results(), clock: &clock, cancel: &cancel };
+        let rounds = Rounds {
+            store: &self.store,
+            results: self.results(),
+            clock: &clock,
+            cancel: &cancel,
+            why: &|| job::ASKED_TO_STOP,
+        };
         let schedule = self.loaded.experiment.schedule.as_ref().unwrap();
         let due = schedule.last_until(clock());
         let start = Start { due, wishes: Wishes { seed, ..Wishes::default() }, ..Start::default() };
@@ -156,7 +162,13 @@ async fn a_round_stops_as_interrupted_when_its_store_goes_away_and_goes_on_when_
     let night = Setting::with(tempfile::tempdir().unwrap(), store);
     let clock = || Timestamp::from_second(at_night()).unwrap();
     let cancel = CancellationToken::new();
-    let rounds = Rounds { store: &night.store, results: night.results(), clock: &clock, cancel: &cancel };
+    let rounds = Rounds {
+        store: &night.store,
+        results: night.results(),
+        clock: &clock,
+        cancel: &cancel,
+        why: &|| job::ASKED_TO_STOP,
+    };
     let (mut trials, mut stopped, mut frozen) = (0, None, None);
     let mut listen = |event: RoundEvent<'_>| match event {
         RoundEvent::Of(Event::TrialEnded(_)) => {
@@ -206,7 +218,13 @@ async fn a_round_that_another_machine_is_at_work_on_is_left_to_it() {
     let held = other.hold(Task::Round("night")).await.unwrap().unwrap();
     let clock = || Timestamp::from_second(at_night()).unwrap();
     let cancel = CancellationToken::new();
-    let rounds = Rounds { store: &night.store, results: night.results(), clock: &clock, cancel: &cancel };
+    let rounds = Rounds {
+        store: &night.store,
+        results: night.results(),
+        clock: &clock,
+        cancel: &cancel,
+        why: &|| job::ASKED_TO_STOP,
+    };
     let mut listen = |_: RoundEvent<'_>| {};
     let refused = Box::pin(rounds.run(&night.loaded, &Start::default(), &mut listen)).await.unwrap_err();
     assert!(matches!(&refused, job::JobError::Busy(text) if text.contains("experiment `night`")), "{refused}");
@@ -214,4 +232,43 @@ async fn a_round_that_another_machine_is_at_work_on_is_left_to_it() {
     held.let_go().await;
     let end = Box::pin(rounds.run(&night.loaded, &Start::default(), &mut listen)).await.unwrap();
     assert!(end.stopped.is_none() && end.done.len() == 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stress_tests_that_were_interrupted_are_made_when_the_round_goes_on_and_not_again_after_that() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&job::store_path(folder.path())).await.unwrap();
+    let mut night = Setting::with(folder, store);
+    let scenario = "name: short\nabout: the profile's load\nduration: 1s\nexpect: [success_rate>=0.5]\n";
+    fs::write(night.results().join("short.yaml"), scenario).unwrap();
+    let text =
+        NIGHT.replace("target: simulated", "target: simulated\nstress: [short.yaml]").replace("light, heavy", "light");
+    fs::write(night.results().join("night.yaml"), text).unwrap();
+    night.loaded = job::load_experiment(&night.results().join("night.yaml").to_string_lossy()).unwrap();
+    let clock = || Timestamp::from_second(at_night()).unwrap();
+    let cancel = CancellationToken::new();
+    let why = || "the service ended";
+    let rounds = Rounds { store: &night.store, results: night.results(), clock: &clock, cancel: &cancel, why: &why };
+    let mut listen = |event: RoundEvent<'_>| {
+        if let RoundEvent::Test { name: "short", number: 1, of: 1, .. } = event {
+            cancel.cancel();
+        }
+    };
+    let end = Box::pin(rounds.run(&night.loaded, &Start::default(), &mut listen)).await.unwrap();
+    assert!(end.stopped.unwrap().error.is_interruption() && end.done.len() == 1 && end.stressed.is_empty());
+    let round = night.store.last_round("night").await.unwrap().unwrap();
+    assert_eq!((round.status, round.error.as_deref()), (RunStatus::Interrupted, Some("the service ended")));
+
+    let cancel = CancellationToken::new();
+    let rounds = Rounds { store: &night.store, results: night.results(), clock: &clock, cancel: &cancel, why: &why };
+    let mut listen = |_: RoundEvent<'_>| {};
+    let end = Box::pin(rounds.run(&night.loaded, &Start::default(), &mut listen)).await.unwrap();
+    assert!(end.stopped.is_none() && end.done.is_empty() && end.round == round.id);
+    let stressed = &end.stressed[0];
+    assert!(stressed.missed().is_empty() && stressed.reports.len() == 1, "{}", stressed.headline());
+    assert_eq!(job::Stressed::read(night.results(), &stressed.run).unwrap().reports, stressed.reports);
+    assert!(job::Stressed::read(night.results(), "../x").is_none());
+    // The settings are those that the run recommends.
+    let recommended = night.store.run(&stressed.run).await.unwrap().recommendation.unwrap().settings();
+    assert_eq!(stressed.reports[0].settings, recommended);
 }

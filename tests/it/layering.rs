@@ -34,12 +34,21 @@ const MAY_USE: &[(&str, &[&str])] = &[
         ],
     ),
     ("stress", &["model", "stats", "profile", "report", "diagnose", "trial"]),
-    ("job", &["model", "simulate", "schedule", "profile", "export", "report", "database", "trial", "store", "tune"]),
+    (
+        "job",
+        &[
+            "model", "simulate", "schedule", "profile", "export", "report", "database", "fault", "trial", "store",
+            "tune", "stress",
+        ],
+    ),
     ("rollout", &["model", "profile", "export", "program", "http", "monitor", "store", "job"]),
     ("alert", &["model", "http"]),
     (
         "service",
-        &["model", "stats", "schedule", "profile", "export", "report", "store", "tune", "job", "monitor", "alert"],
+        &[
+            "model", "stats", "schedule", "profile", "export", "report", "http", "store", "tune", "job", "monitor",
+            "alert",
+        ],
     ),
     (
         "cli",
@@ -62,6 +71,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "monitoring",
             "monitor",
             "service",
+            "alert",
             "rollout",
         ],
     ),

@@ -14,7 +14,7 @@ use super::{
     experiments::{Experiments, Formats, Monitors, Schedule, TakenBack},
     health::{Health, Readiness},
     problem::Problem,
-    runs::{Now, Queued, Run, Runs, StartRun, Trials},
+    runs::{Now, Queued, Run, Runs, StartRun, StressTests, Trials},
 };
 use crate::model::Recommendation;
 
@@ -40,6 +40,7 @@ pub fn document() -> Value {
     of::<Queued>(&mut generator);
     of::<Run>(&mut generator);
     of::<Trials>(&mut generator);
+    of::<StressTests>(&mut generator);
     of::<Now>(&mut generator);
     of::<Experiments>(&mut generator);
     of::<Schedule>(&mut generator);

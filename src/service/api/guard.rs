@@ -53,22 +53,17 @@ impl Guard {
 
     /// A page elsewhere can make a browser ask here, by a name of its own for this address.
     fn host(&self, request: &Request) -> Result<(), Problem> {
-        if !self.hub.config.bind.ip().is_loopback() {
+        let config = &self.hub.config;
+        if !config.bind.ip().is_loopback() && config.hosts.is_empty() {
             return Ok(());
         }
         let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-        let name = match host.rsplit_once(':') {
-            Some((name, port)) if port.chars().all(|digit| digit.is_ascii_digit()) => name,
-            _ => host,
-        };
-        let name = name.trim_start_matches('[').trim_end_matches(']');
-        let is_loopback = name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
-        if is_loopback || name.eq_ignore_ascii_case("localhost") {
+        if answers_to(host, &config.hosts) {
             return Ok(());
         }
         Err(Problem::new(
             StatusCode::MISDIRECTED_REQUEST,
-            "the service listens on this machine alone: ask for it by localhost",
+            "the service does not answer to that name: ask for it by localhost, or write the name into `hosts` of its configuration",
         ))
     }
 
@@ -88,6 +83,19 @@ impl Guard {
             None => Err(Problem::new(StatusCode::UNAUTHORIZED, "show the token: `Authorization: Bearer …`")),
         }
     }
+}
+
+/// Whether a `Host` header names this machine by itself, or one of the names.
+fn answers_to(host: &str, names: &[String]) -> bool {
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.chars().all(|digit| digit.is_ascii_digit()) && !name.is_empty() => name,
+        _ => host,
+    };
+    let name = name.trim_start_matches('[').trim_end_matches(']');
+    let is_loopback = name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+    is_loopback
+        || name.eq_ignore_ascii_case("localhost")
+        || names.iter().any(|known| name.trim_end_matches('.').eq_ignore_ascii_case(known))
 }
 
 fn limiter((each_second, at_once): (u32, u32)) -> DefaultKeyedRateLimiter<IpAddr> {
@@ -130,4 +138,27 @@ pub(super) async fn guard(
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_compared_without_port_and_case() {
+        let names = ["tune.example.org".to_owned(), "fd00::1".to_owned()];
+        for (host, answers) in [
+            ("localhost:8099", true),
+            ("127.0.0.1", true),
+            ("[::1]:8099", true),
+            ("Tune.Example.org:443", true),
+            ("tune.example.org.", true),
+            ("[fd00::1]:80", true),
+            ("tune.example.org.evil.com", false),
+            ("evil.com:80", false),
+            ("", false),
+        ] {
+            assert_eq!(answers_to(host, &names), answers, "{host}");
+        }
+    }
 }

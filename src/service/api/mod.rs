@@ -42,6 +42,7 @@ fn api() -> OpenApiRouter<Arc<Hub>> {
         .routes(routes!(runs::trials))
         .routes(routes!(runs::recommendation))
         .routes(routes!(runs::export))
+        .routes(routes!(runs::stress))
         .routes(routes!(runs::stop))
         .routes(routes!(runs::resume))
         .routes(routes!(runs::live))

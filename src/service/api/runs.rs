@@ -22,7 +22,7 @@ use super::{
 use crate::{
     export::{self, Prefix},
     job,
-    model::Recommendation,
+    model::{Recommendation, StressReport},
     store::{RunStatus, RunSummary, TrialRecord},
 };
 
@@ -186,6 +186,24 @@ pub(super) async fn recommendation(
     Path(id): Path<String>,
 ) -> Result<Json<Recommendation>, Problem> {
     found(&hub, &id).await.map(Json)
+}
+
+/// The stress tests of what a run decided.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct StressTests {
+    /// A report a test, as `pool-tune stress --json` tells it.
+    tests: Vec<StressReport>,
+}
+
+/// The stress tests of what a run decided, where its experiment has some
+#[utoipa::path(get, path = "/api/runs/{id}/stress", tag = "runs", params(("id" = String, Path, description = "The run's id")),
+    responses((status = 200, body = ref("#/components/schemas/StressTests")), (status = 404, body = ref("#/components/schemas/Problem"))))]
+pub(super) async fn stress(State(hub): Shared, Path(id): Path<String>) -> Result<Json<StressTests>, Problem> {
+    let id = hub.store.run(&id).await?.intent.id;
+    match job::Stressed::read(&hub.config.results, &id) {
+        Some(stressed) => Ok(Json(StressTests { tests: stressed.reports })),
+        None => Err(Problem::not_found(format!("there are no stress tests of run {id} in this results folder"))),
+    }
 }
 
 /// A run's recommendation, which it must have.

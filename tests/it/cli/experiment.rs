@@ -280,3 +280,42 @@ fn a_server_is_loaded_by_one_at_a_time_whatever_the_results_folder_and_is_free_a
     assert_ne!(third.status.code(), Some(7), "{}", stderr(&third));
     assert!(stdout(&third).contains("QPS") || stdout(&third).contains("throughput"), "{}", stderr(&third));
 }
+
+#[test]
+fn what_its_runs_decide_is_stressed_and_a_missed_threshold_has_an_exit_code() {
+    let text = "name: two\nprofile: light\ntarget: simulated\nbudget: {trials: 4, pairs: 6}\nstress: [../calm.yaml, ../strict.yaml]\n";
+    let folder = folder(text);
+    let strict = "name: strict\nabout: more than can be had\nduration: 1s\nexpect: [p95_query<1us]\n";
+    fs::write(folder.path().join("strict.yaml"), strict).unwrap();
+    let calm = "name: calm\nabout: what is kept easily\nduration: 1s\nexpect: [success_rate>=0.5]\n";
+    fs::write(folder.path().join("calm.yaml"), calm).unwrap();
+    let output = run(folder.path(), &[]);
+    assert_refused(&output, 8, &["stress test 1 of 2 of the settings of run", "stress test 2 of 2"]);
+    let text = stdout(&output);
+    assert!(
+        text.contains("1 of 2 stress tests") && text.contains("miss a threshold: strict (p95_query<1us)"),
+        "{text}"
+    );
+    let id = &runs(folder.path())[0];
+    let written = read(folder.path(), id, "stress.json");
+    let reports: serde_json::Value = serde_json::from_str(&written).unwrap();
+    assert_eq!((&reports[0]["passed"], &reports[1]["passed"]), (&true.into(), &false.into()));
+    assert_eq!(told(folder.path())["last"]["status"], "finished");
+
+    for (stress, says) in [
+        ("stress: full", "`stress` is \"full\": expected full-suite, or a list of scenarios"),
+        ("stress: []", "`stress` is empty"),
+        ("stress: [basic, basic]", "`stress` has `basic` twice"),
+        ("stress: [basics]", "did you mean `basic`?"),
+        ("stress: [./none.yaml]", "failed to read scenario"),
+    ] {
+        let path = folder.path().join("experiments/two.yaml");
+        fs::write(&path, format!("name: two\nprofile: light\ntarget: simulation\n{stress}\n")).unwrap();
+        assert_refused(&run(folder.path(), &[]), 2, &[says]);
+    }
+    let own = "name: two\nprofile: light\ntarget: {env: TARGET}\nstress: full-suite\n";
+    fs::write(folder.path().join("experiments/two.yaml"), own).unwrap();
+    let mut command = program(folder.path());
+    command.args(["run", "--experiment", "two"]).env("TARGET", "command:true");
+    assert_refused(&command.output().unwrap(), 2, &["a stress test makes the load itself"]);
+}

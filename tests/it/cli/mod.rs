@@ -15,11 +15,13 @@ mod report;
 mod rollout;
 mod schedule;
 mod serve;
+mod serve_store;
 mod simulate;
 mod simulated;
 mod simulation;
 mod store;
 mod stress;
+mod tells;
 
 use std::{
     path::Path,

@@ -17,19 +17,19 @@ use crate::support::browser::Browser;
 
 const TOKEN: &str = "a token of thirty-two characters";
 /// What something may take on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(120);
+pub(super) const PATIENCE: Duration = Duration::from_secs(120);
 const QUICK: &str =
     "name: quick\nabout: a few trials\nprofile: light\ntarget: simulated\nbudget: {trials: 6, pairs: 6}\n";
 
 /// A service on a port of its own; killed when dropped.
-struct Serving {
-    child: Child,
-    url: String,
-    client: reqwest::Client,
+pub(super) struct Serving {
+    pub(super) child: Child,
+    pub(super) url: String,
+    pub(super) client: reqwest::Client,
 }
 
 /// The program as a service of a folder with an experiment.
-fn command(folder: &Path) -> Command {
+pub(super) fn command(folder: &Path) -> Command {
     let experiments = folder.join("experiments");
     if !experiments.exists() {
         fs::create_dir(&experiments).unwrap();
@@ -41,7 +41,7 @@ fn command(folder: &Path) -> Command {
 }
 
 impl Serving {
-    fn start(mut command: Command) -> Self {
+    pub(super) fn start(mut command: Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
@@ -57,13 +57,13 @@ impl Serving {
         Self { child, url: url.to_owned(), client }
     }
 
-    async fn get(&self, path: &str) -> (u16, Value) {
+    pub(super) async fn get(&self, path: &str) -> (u16, Value) {
         let response = self.client.get(format!("{}{path}", self.url)).send().await.unwrap();
         let status = response.status().as_u16();
         (status, serde_json::from_str(&response.text().await.unwrap()).unwrap_or_default())
     }
 
-    async fn text(&self, path: &str) -> String {
+    pub(super) async fn text(&self, path: &str) -> String {
         let response = self.client.get(format!("{}{path}", self.url)).send().await.unwrap();
         assert_eq!(response.status(), 200, "{path}");
         response.text().await.unwrap()
@@ -79,12 +79,12 @@ impl Serving {
         (status, serde_json::from_str(&response.text().await.unwrap()).unwrap_or_default())
     }
 
-    async fn post(&self, path: &str, body: &str) -> (u16, Value) {
+    pub(super) async fn post(&self, path: &str, body: &str) -> (u16, Value) {
         self.post_with(path, Some(TOKEN), body).await
     }
 
     /// Waits until something that is asked for is as wanted.
-    async fn until(&self, path: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+    pub(super) async fn until(&self, path: &str, wanted: impl Fn(&Value) -> bool) -> Value {
         let began = Instant::now();
         loop {
             let (status, answer) = self.get(path).await;
@@ -97,7 +97,7 @@ impl Serving {
     }
 
     /// Asks it to end; gives its exit code.
-    fn end(&mut self) -> Option<i32> {
+    pub(super) fn end(&mut self) -> Option<i32> {
         kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
         self.child.wait().unwrap().code()
     }
@@ -255,6 +255,22 @@ async fn what_is_asked_for_wrongly_is_refused_and_told() {
 }
 
 #[tokio::test]
+async fn it_answers_to_the_names_that_it_was_given() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("service.yaml");
+    fs::write(&config, "hosts: [tune.example.org]\n").unwrap();
+    let mut command = command(folder.path());
+    command.arg("--config").arg(&config);
+    let serving = Serving::start(command);
+    for (host, status) in
+        [("tune.example.org", 200), ("Tune.Example.org:8099", 200), ("localhost", 200), ("evil.example", 421)]
+    {
+        let asked = serving.client.get(format!("{}/api/runs", serving.url)).header("host", host);
+        assert_eq!(asked.send().await.unwrap().status(), status, "{host}");
+    }
+}
+
+#[tokio::test]
 async fn without_a_token_it_is_read_only() {
     let folder = tempfile::tempdir().unwrap();
     let mut command = command(folder.path());
@@ -338,13 +354,13 @@ async fn a_run_that_is_stopped_goes_on_when_it_is_asked_to() {
     assert_eq!(status, 409, "{answer}");
 }
 
-async fn trials(serving: &Serving, id: &str) -> Vec<Value> {
+pub(super) async fn trials(serving: &Serving, id: &str) -> Vec<Value> {
     // A run that is still being prepared is not stored yet.
     serving.get(&format!("/api/runs/{id}/trials")).await.1["trials"].as_array().cloned().unwrap_or_default()
 }
 
 /// A service whose experiment takes long enough to be met on the way: real trials on a throw-away file.
-fn long(folder: &Path) -> Command {
+pub(super) fn long(folder: &Path) -> Command {
     let profile = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("profiles/light.yaml")).unwrap();
     let experiments = folder.join("experiments");
     fs::create_dir_all(&experiments).unwrap();

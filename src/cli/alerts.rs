@@ -1,0 +1,138 @@
+//! `alerts`: whether webhooks take what they are sent, and what they did not take.
+
+use std::{path::PathBuf, process::ExitCode, time::Duration};
+
+use anyhow::{Context as _, Result};
+use clap::Args;
+use jiff::Timestamp;
+
+use super::{
+    exit::{WithCode, bad_input, code, job_error},
+    out::outln,
+    serve,
+};
+use crate::{
+    alert::{DeadLetter, DeadLetters, Receiver},
+    job::{JobError, stored_time},
+    model::{Alert, AlertKind},
+    profile::ServiceConfig,
+    service,
+};
+
+/// How long a webhook may take to answer.
+const ANSWER: Duration = Duration::from_secs(10);
+
+#[derive(Debug, Args)]
+pub(super) struct AlertsArguments {
+    /// The service's configuration, which names the webhooks
+    #[arg(short, long, value_name = "FILE", required_if_eq_any = [("test", "true"), ("resend", "true")])]
+    config: Option<PathBuf>,
+    /// The results folder, in place of what the configuration says
+    #[arg(long, value_name = "FOLDER", env = "POOL_TUNE_RESULTS")]
+    results: Option<PathBuf>,
+    /// Send each webhook an alert that says it is a test, and tell which of them take it
+    #[arg(long, conflicts_with = "resend")]
+    test: bool,
+    /// Send what was kept again, the oldest first; what is not taken stays kept
+    #[arg(long)]
+    resend: bool,
+    /// Print what is kept as JSON
+    #[arg(long, conflicts_with_all = ["test", "resend"])]
+    json: bool,
+}
+
+/// Lists what was not taken, sends it again, or tries the webhooks.
+pub(super) async fn alerts(arguments: &AlertsArguments) -> Result<ExitCode> {
+    let mut config = arguments.config.as_deref().map(serve::read).transpose()?.unwrap_or_default();
+    if let Some(results) = &arguments.results {
+        config.results.clone_from(results);
+    }
+    let dead = DeadLetters::of(&config.results);
+    if arguments.test {
+        return test(&config).await;
+    }
+    if arguments.resend {
+        return resend(&config, &dead).await;
+    }
+    let letters = dead.read().with_context(|| format!("failed to read `{}`", dead.path().display()))?;
+    if arguments.json {
+        outln!("{}", serde_json::to_string_pretty(&letters).context("failed to write JSON")?);
+        return Ok(ExitCode::SUCCESS);
+    }
+    for DeadLetter { at, webhook, problem, body } in &letters {
+        outln!("{at}  {webhook}: {problem}\n  {body}");
+    }
+    let many = if letters.len() == 1 { "alert was" } else { "alerts were" };
+    let again = if letters.is_empty() { "" } else { "; `--resend` with the service's --config sends them again" };
+    outln!("{} {many} not taken{again}", letters.len());
+    Ok(ExitCode::SUCCESS)
+}
+
+fn receivers(config: &ServiceConfig) -> Result<Vec<Receiver>> {
+    if config.alerts.is_empty() {
+        return Err(bad_input("the configuration has no `alerts`: it names no webhook"));
+    }
+    let of = |to| {
+        let webhook = service::webhook(to).map_err(serve::service_error)?;
+        Receiver::new(webhook, ANSWER).map_err(|error| job_error(JobError::input(error)))
+    };
+    config.alerts.iter().map(of).collect()
+}
+
+async fn test(config: &ServiceConfig) -> Result<ExitCode> {
+    let alert = Alert {
+        kind: AlertKind::Test,
+        at: stored_time(Timestamp::now()),
+        title: "a test".to_owned(),
+        text: "Nothing is wrong: somebody wanted to know whether alerts arrive here.".to_owned(),
+        source: "pool-tune alerts --test".to_owned(),
+        run: None,
+    };
+    let mut failed = 0;
+    for receiver in receivers(config)? {
+        match receiver.send(&alert).await {
+            Ok(()) => outln!("{}: taken", receiver.name()),
+            Err(problem) => {
+                failed += 1;
+                outln!("{}: {problem}", receiver.name());
+            }
+        }
+    }
+    end(failed, "not every webhook took the test")
+}
+
+async fn resend(config: &ServiceConfig, dead: &DeadLetters) -> Result<ExitCode> {
+    let receivers = receivers(config)?;
+    let failed = || format!("failed to take the alerts out of `{}`", dead.path().display());
+    let taken = dead.take().with_context(failed)?;
+    let mut left: Vec<DeadLetter> = Vec::new();
+    for letter in &taken.letters {
+        let again = |problem: String| DeadLetter { problem, ..letter.clone() };
+        match receivers.iter().find(|receiver| receiver.name() == letter.webhook) {
+            None => left.push(letter.clone()),
+            // One that does not answer is not asked to take a hundred.
+            Some(to) if left.iter().any(|other| other.webhook == to.name()) => left.push(letter.clone()),
+            Some(to) => match to.deliver(&letter.body).await {
+                Ok(()) => outln!("{}: taken, of {}", to.name(), letter.at),
+                Err(problem) => {
+                    outln!("{}: {problem}", to.name());
+                    left.push(again(problem));
+                }
+            },
+        }
+    }
+    let strangers = left.iter().filter(|letter| receivers.iter().all(|to| to.name() != letter.webhook)).count();
+    if strangers > 0 {
+        outln!("{strangers} of webhooks that the configuration does not name");
+    }
+    outln!("{} sent, {} kept", taken.letters.len() - left.len(), left.len());
+    taken.end(&left).with_context(failed)?;
+    end(left.len(), "not every alert was taken")
+}
+
+fn end(failed: usize, message: &str) -> Result<ExitCode> {
+    if failed == 0 {
+        return Ok(ExitCode::SUCCESS);
+    }
+    Err(anyhow::Error::new(WithCode { code: code::FAILED, message: message.to_owned() }))
+}

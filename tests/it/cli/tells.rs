@@ -1,0 +1,199 @@
+//! What the service tells others by itself: metrics by OTLP, and alerts.
+
+use std::{
+    fs,
+    io::{BufRead as _, BufReader},
+    path::Path,
+    process::{Child, Command, Stdio},
+    sync::{Arc, Mutex},
+};
+
+use axum::{Router, extract::State, http::StatusCode, routing::post};
+use pool_tune::alert::{DeadLetter, DeadLetters};
+use serde_json::Value;
+use tokio::{net::TcpListener, task::JoinSet};
+
+use super::{
+    program,
+    serve::{Serving, command},
+    stderr, stdout,
+};
+
+/// A collector in Python; killed when dropped.
+struct Collector {
+    child: Child,
+    port: u16,
+    lines: BufReader<std::process::ChildStdout>,
+}
+
+impl Collector {
+    fn start(answers: &[&str]) -> Self {
+        let project = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let mut child = Command::new(project.join("target/venv-exports/bin/python3"))
+            .arg(project.join("tests/otlp/collector.py"))
+            .args(answers)
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("there is no Python environment here: run .ci/deps test");
+        let mut lines = BufReader::new(child.stdout.take().unwrap());
+        let mut port = String::new();
+        lines.read_line(&mut port).unwrap();
+        Self { port: port.trim().parse().expect("the collector did not start"), child, lines }
+    }
+
+    fn next(&mut self) -> Value {
+        let mut line = String::new();
+        self.lines.read_line(&mut line).unwrap();
+        serde_json::from_str(&line).unwrap()
+    }
+}
+
+impl Drop for Collector {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+#[tokio::test]
+async fn metrics_are_pushed_to_a_collector_under_their_conventional_names() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut collector = Collector::start(&["503", "partial", "200"]);
+    let config = folder.path().join("service.yaml");
+    let text = format!(
+        "otlp: {{endpoint: \"http://127.0.0.1:{}\", headers: {{env: OTLP_HEADERS}}, every: 1s}}\n",
+        collector.port
+    );
+    fs::write(&config, text).unwrap();
+    let mut command = command(folder.path());
+    command.arg("--config").arg(&config).env("OTLP_HEADERS", "authorization=Bearer hunter2");
+    let serving = Serving::start(command);
+    serving.post("/api/runs", r#"{"experiment": "quick"}"#).await;
+    serving.until("/api/runs", |runs| runs["total"] == 1).await;
+    serving.until("/api/live", |now| now["live"].is_null()).await;
+    let mut answers = Vec::new();
+    let (resource, metrics) = loop {
+        let told = collector.next();
+        assert_eq!(told["path"], "/v1/metrics");
+        assert_eq!(told["headers"]["authorization"], "Bearer hunter2");
+        assert_eq!(told["headers"]["content-type"], "application/x-protobuf");
+        answers.push(told["answer"].clone());
+        let of = &told["request"]["resourceMetrics"][0];
+        let metrics = of["scopeMetrics"][0]["metrics"].as_array().unwrap().clone();
+        if metrics.iter().any(|metric| metric["name"] == "pool_tune.runs") {
+            break (of["resource"]["attributes"].clone(), metrics);
+        }
+    };
+    assert!(resource.to_string().contains("service.instance.id") && resource.to_string().contains("\"pool-tune\""));
+    let of = |name: &str| metrics.iter().find(|metric| metric["name"] == name).unwrap_or_else(|| panic!("{name}"));
+    let connections = of("db.client.connection.count");
+    assert_eq!((&connections["unit"], connections["sum"]["isMonotonic"].is_null()), (&"{connection}".into(), true));
+    let attributes = connections["sum"]["dataPoints"][0]["attributes"].to_string();
+    assert!(attributes.contains("db.client.connection.pool.name") && attributes.contains("db.client.connection.state"));
+    let runs = of("pool_tune.runs");
+    assert_eq!(runs["sum"]["aggregationTemporality"], "AGGREGATION_TEMPORALITY_CUMULATIVE");
+    assert_eq!((&runs["sum"]["isMonotonic"], &runs["sum"]["dataPoints"][0]["asDouble"]), (&true.into(), &1.0.into()));
+    assert_eq!(of("process.cpu.time")["unit"], "s");
+    assert!(of("pool_tune.pool_utilisation")["gauge"].is_object());
+    // What is lost is not sent again, and counted.
+    while answers.len() < 3 {
+        answers.push(collector.next()["answer"].clone());
+    }
+    assert_eq!(answers[..3], ["503", "partial", "200"]);
+    let text = serving.text("/metrics").await;
+    assert!(text.contains("pool_tune_otlp_exports_total{outcome=\"failed\"} 2"), "{text}");
+    assert!(text.contains("pool_tune_otlp_exports_total{outcome=\"taken\"}"), "{text}");
+}
+
+#[test]
+fn a_collector_that_cannot_be_used_is_told_before_it_begins_and_its_token_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("service.yaml");
+    let with = |headers: Option<&str>| {
+        fs::write(&config, "otlp: {endpoint: \"http://127.0.0.1:1\", headers: {env: OTLP_HEADERS}}\n").unwrap();
+        let mut command = command(folder.path());
+        command.arg("--config").arg(&config).env_remove("OTLP_HEADERS");
+        if let Some(headers) = headers {
+            command.env("OTLP_HEADERS", headers);
+        }
+        command.output().unwrap()
+    };
+    for (headers, says) in [(None, "OTLP_HEADERS"), (Some("hunter2"), "expected name=value")] {
+        let output = with(headers);
+        assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+        assert!(stderr(&output).contains(says) && !stderr(&output).contains("hunter2"), "{}", stderr(&output));
+    }
+}
+
+/// What a webhook answers, and what it was sent.
+#[derive(Clone, Default)]
+struct Hook {
+    broken: Arc<Mutex<bool>>,
+    sent: Arc<Mutex<Vec<String>>>,
+}
+
+async fn take(State(hook): State<Hook>, body: String) -> StatusCode {
+    hook.sent.lock().unwrap().push(body);
+    if *hook.broken.lock().unwrap() { StatusCode::INTERNAL_SERVER_ERROR } else { StatusCode::OK }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn webhooks_are_tried_and_what_they_did_not_take_is_sent_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let hook = Hook::default();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/hook", listener.local_addr().unwrap());
+    let app = Router::new().route("/hook", post(take)).with_state(hook.clone());
+    let mut tasks = JoinSet::new();
+    tasks.spawn(async move { axum::serve(listener, app).await.unwrap() });
+    fs::write(folder.path().join("service.yaml"), "alerts: [{name: ops, url: {env: ALERT_URL}, on: [drift]}]\n")
+        .unwrap();
+    let alerts = |arguments: &[&str]| {
+        let mut command = program(folder.path());
+        command.arg("alerts").args(arguments).env("ALERT_URL", &url);
+        command.output().unwrap()
+    };
+    let config = ["--config", "service.yaml"];
+    // Also one that is told of nothing but drift can be tried.
+    let output = alerts(&[&config[..], &["--test"]].concat());
+    assert_eq!((stdout(&output).trim(), output.status.code()), ("ops: taken", Some(0)), "{}", stderr(&output));
+    assert!(hook.sent.lock().unwrap().pop().unwrap().contains("\"kind\":\"test\""));
+
+    let output = alerts(&config);
+    assert_eq!(stdout(&output).trim(), "0 alerts were not taken");
+    let results = folder.path().join("results");
+    fs::create_dir(&results).unwrap();
+    let dead = DeadLetters::of(&results);
+    let letter = |webhook: &str, body: &str| DeadLetter {
+        at: "2026-11-01T02:00:00Z".to_owned(),
+        webhook: webhook.to_owned(),
+        problem: "it answered 500".to_owned(),
+        body: body.to_owned(),
+    };
+    for (webhook, body) in [("ops", "one"), ("gone", "other"), ("ops", "two")] {
+        dead.keep(&letter(webhook, body)).unwrap();
+    }
+    assert!(stdout(&alerts(&config)).contains("3 alerts were not taken"));
+    *hook.broken.lock().unwrap() = true;
+    let output = alerts(&[&config[..], &["--resend"]].concat());
+    assert_eq!(output.status.code(), Some(1), "{}", stdout(&output));
+    // One that fails is not asked to take the next.
+    assert_eq!(*hook.sent.lock().unwrap(), ["one"]);
+    assert_eq!(dead.read().unwrap().len(), 3);
+    *hook.broken.lock().unwrap() = false;
+    let output = alerts(&[&config[..], &["--resend"]].concat());
+    assert_eq!(output.status.code(), Some(1), "{}", stdout(&output));
+    assert!(stdout(&output).contains("1 of webhooks that the configuration does not name\n2 sent, 1 kept"));
+    assert_eq!(*hook.sent.lock().unwrap(), ["one", "one", "two"]);
+    assert_eq!(dead.read().unwrap(), [letter("gone", "other")]);
+
+    for (arguments, says) in [
+        (&["--test"][..], "--config"),
+        (&["--resend"], "--config"),
+        (&["--test", "--config", "none.yaml"], "none.yaml"),
+    ] {
+        let output = alerts(arguments);
+        assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+        assert!(stderr(&output).contains(says), "{}", stderr(&output));
+    }
+}
