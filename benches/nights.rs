@@ -1,7 +1,7 @@
 //! What thirty nights make of a recommendation: how often it changes on a target that does not, how soon what is best is found
 //! where it moves at night 15, and what trials a night costs that knows the nights before.
 //!
-//! `cargo bench --bench nights [-- --seeds 4 --from 1 --nights 30 --trials 20]`. Each seed is a response of its own
+//! `cargo bench --bench nights [-- --seeds 4 --from 1 --nights 30 --trials 20 --part all|unchanged|moved]`. Each seed is a response of its own
 //! ([`Response`], with the noise, drift and bursts of the other benches); all of a night but its trials is what `run --experiment`
 //! does: recall, session, store.
 #![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a bench prints, and stops when something is wrong")]
@@ -41,9 +41,14 @@ fn main() {
     let nights = usize::try_from(number("--nights", 30)).unwrap();
     let sizes = Sizes { nights, trials: u32::try_from(number("--trials", 20)).unwrap() };
     let seeds: Vec<u64> = (from..from + seeds).collect();
-    unchanged(&each(&seeds, |seed| block_on(series(seed, sizes, None))));
-    let until = Sizes { nights: nights.min(MOVES + 3), ..sizes };
-    moved(&each(&seeds, |seed| block_on(series(seed, until, Some(MOVES)))));
+    let part = arguments.iter().position(|argument| argument == "--part").map_or("all", |at| &arguments[at + 1]);
+    if part != "moved" {
+        unchanged(&each(&seeds, |seed| block_on(series(seed, sizes, None))));
+    }
+    if part != "unchanged" {
+        let until = Sizes { nights: nights.min(MOVES + 3), ..sizes };
+        moved(&seeds, &each(&seeds, |seed| block_on(series(seed, until, Some(MOVES)))));
+    }
 }
 
 /// One night of a series.
@@ -57,6 +62,8 @@ struct Night {
     changed: bool,
     /// What is lost of the best by what stands after the night, or by what is in use where nothing does.
     loss: f64,
+    /// What was set against what stands, if anything: what it loses, and what the night measured of the ratio.
+    challenger: Option<(f64, f64)>,
 }
 
 fn unchanged(all: &[Vec<Night>]) {
@@ -95,7 +102,7 @@ fn unchanged(all: &[Vec<Night>]) {
     );
 }
 
-fn moved(all: &[Vec<Night>]) {
+fn moved(seeds: &[u64], all: &[Vec<Night>]) {
     println!(
         "the best moves at night {MOVES}, {} series; found is a loss of at most {:.0} %",
         all.len(),
@@ -113,6 +120,22 @@ fn moved(all: &[Vec<Night>]) {
             100.0 * mean(&losses),
             n = all.len()
         );
+    }
+    for (seed, nights) in seeds.iter().zip(all) {
+        for (place, night) in nights.iter().enumerate().skip(MOVES - 2) {
+            let outcome =
+                night.outcome.map_or("nothing stands".to_owned(), |outcome| format!("{outcome:?}").to_lowercase());
+            let challenger = night.challenger.map_or(String::new(), |(loss, ratio)| {
+                format!(", a challenger that loses {:.1} % measured at {:+.1} %", 100.0 * loss, 100.0 * (ratio - 1.0))
+            });
+            println!(
+                "  seed {seed}, night {:>2}: {} trials, {outcome}, what stands loses {:.1} %{challenger}{}",
+                place + 1,
+                night.trials,
+                100.0 * night.loss,
+                if night.dropped { ", earlier trials dropped" } else { "" }
+            );
+        }
     }
 }
 
@@ -141,6 +164,11 @@ async fn series(seed: u64, sizes: Sizes, moves: Option<usize>) -> Vec<Night> {
             drift: !memory.drift.is_empty(),
             changed: stood.is_some() && stands != stood,
             loss: 1.0 - truth.true_throughput(&shown) / best,
+            challenger: memory
+                .standing
+                .as_ref()
+                .and_then(|judged| judged.challenger.as_ref())
+                .map(|challenger| (1.0 - truth.true_throughput(&challenger.settings) / best, challenger.ratio.value)),
         });
         stood = stands;
     }

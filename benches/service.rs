@@ -93,7 +93,8 @@ impl Serving {
     /// Runs the tests, with something while every other one is made, and nothing while the others are; gives the logarithm of the
     /// ratio of throughput of each pair.
     async fn pairs<T, F: Future<Output = T>>(&self, mut begin: impl FnMut() -> F, end: impl Fn(T)) -> Vec<f64> {
-        let mut events = self.client.get(format!("{}/api/events", self.url)).send().await.unwrap();
+        let events = self.client.get(format!("{}/api/events", self.url)).timeout(Duration::from_secs(3600));
+        let mut events = events.send().await.unwrap();
         let request =
             self.client.post(format!("{}/api/runs", self.url)).bearer_auth(TOKEN).body(r#"{"experiment": "fixed"}"#);
         let answer = request.header("content-type", "application/json").send().await.unwrap();
@@ -166,7 +167,8 @@ async fn main() {
     }
 }
 
-/// Memory and processor time of a service that has nothing to do, but an open page.
+/// Memory and processor time of a service that has nothing to do; and what requests take of the processors, which is what they can
+/// cost a trial.
 async fn idle() {
     let serving = Serving::start();
     let seconds = number("--seconds", 60);
@@ -180,6 +182,22 @@ async fn idle() {
     let share = spent as f64 / procfs::ticks_per_second() as f64 / f64::from(seconds);
     let rss = process.stat().unwrap().rss * procfs::page_size() / 1024;
     println!("idle for {seconds} s: {:.2} % of a core, {} KiB resident", share * 100.0, rss);
+    // There has to be something to tell.
+    serving.pairs(async || (), drop).await;
+    let rate = number("--rate", 20);
+    let before = ticks(&process);
+    let asking = Asking::start(&serving, rate);
+    tokio::time::sleep(Duration::from_secs(seconds.into())).await;
+    let (spent, made) = (ticks(&process) - before, asking.times.lock().unwrap().len());
+    drop(asking);
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    #[expect(clippy::cast_precision_loss, reason = "ticks of a minute")]
+    let took = spent as f64 / procfs::ticks_per_second() as f64;
+    println!(
+        "{rate} requests a second and no trial: {:.2} ms of a core a request, {:.2} % of the machine's {cores} cores",
+        1e3 * took / stats::real(made),
+        100.0 * took / f64::from(seconds) / stats::real(cores)
+    );
 }
 
 /// The times of requests, which a client makes at a rate while it is let.

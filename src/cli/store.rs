@@ -131,6 +131,8 @@ fn tell(arguments: &PruneArguments, removed: &[Pruned], folders: &[PathBuf]) -> 
         outln!("{word} {}", folder.display());
     }
     let trials: u64 = removed.iter().map(|run| run.trials).sum();
-    outln!("{word} {} runs with {trials} trials", removed.len());
+    let (runs, of_them) =
+        (if removed.len() == 1 { "run" } else { "runs" }, if trials == 1 { "trial" } else { "trials" });
+    outln!("{word} {} {runs} with {trials} {of_them}", removed.len());
     Ok(ExitCode::SUCCESS)
 }

@@ -1,6 +1,6 @@
 use std::{path::PathBuf, time::Duration};
 
-use clap::{Args, Subcommand};
+use clap::{ArgGroup, Args, Subcommand};
 
 use super::arguments::Results;
 
@@ -44,12 +44,13 @@ pub(super) struct BackupArguments {
 }
 
 #[derive(Debug, Args)]
+#[command(group(ArgGroup::new("which").args(["keep", "keep_runs"]).required(true)))]
 pub(super) struct PruneArguments {
     /// Keep the runs of this time, and remove those that began before: 90d
-    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration, required_unless_present = "keep_runs")]
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
     pub(super) keep: Option<Duration>,
     /// Keep so many of the newest runs, and remove the others
-    #[arg(long, value_name = "N", conflicts_with = "keep")]
+    #[arg(long, value_name = "N")]
     pub(super) keep_runs: Option<u32>,
     /// Remove the folders of these runs in the results folder, too
     #[arg(long)]

@@ -33,6 +33,14 @@ pub struct Judged {
     pub against_in_use: Option<Estimate>,
     /// The settings that were set against them, if any were worth it.
     pub challenger: Option<Challenger>,
+    /// Whether it was judged as a first recommendation is, because what was known before holds no more since this night or the last.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub anew: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// Settings that were set against those that stand.

@@ -192,11 +192,16 @@ fn earlier(recommendation: &Recommendation) -> Option<String> {
         }
         items.extend(judged.challenger.as_ref().map(|challenger| {
             format!(
-                "{} was set against what stood, in {}: throughput ratio {}. What stands is replaced only if a gain of more than 2 % is \
-                 sure at a level of 0.5 %, because it is asked night after night.",
+                "{} was set against what stood, in {}: throughput ratio {}. {}",
                 text(&words::named(recommendation, &challenger.settings)),
                 words::so_many_pairs(challenger.pairs),
-                ratio(challenger.ratio)
+                ratio(challenger.ratio),
+                if judged.anew {
+                    "It is judged as a first recommendation is, because what was known before has just turned out to hold no more."
+                } else {
+                    "What stands is replaced only if a gain of more than 2 % is sure at a level of 0.5 %, because it is asked night \
+                     after night."
+                }
             )
         }));
     }

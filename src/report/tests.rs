@@ -149,6 +149,7 @@ fn what_stands_is_told_with_its_run_and_its_day() {
                 since: "2026-11-01T01:30:00Z".to_owned(),
                 against_in_use: Some(estimate(1.1)),
                 challenger: Some(Challenger { settings, ratio: estimate(1.08), pairs: 12 }),
+                anew: false,
             }),
             drift: vec![],
         });

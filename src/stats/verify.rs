@@ -138,8 +138,8 @@ pub fn verify(pairs: &[Pair], plan: Plan, success_limit: f64) -> Result<Verifica
     };
     let (baseline_success, winner_success) = sides(0.95)?;
     let verdict = if plan.replacing {
-        // The limit is looked at night after night as well.
-        let (baseline, winner) = sides(1.0 - 0.005)?;
+        // The limit is looked at night after night as well, and at both looks.
+        let (baseline, winner) = sides(decides)?;
         verdict(self::ratio(&logs, decides)?, 1.0 + Plan::LEAST_GAIN, baseline, winner, success_limit)
     } else {
         verdict(ratio, 1.0, baseline_success, winner_success, success_limit)

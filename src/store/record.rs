@@ -79,6 +79,9 @@ pub struct RecalledRun {
     pub days: f64,
     /// Whether the search is told its trials; the history of the settings in use goes further back.
     pub searched: bool,
+    /// Whether it dropped what it knew, because its first trials disagreed.
+    #[serde(default)]
+    pub dropped: bool,
 }
 
 /// How far a run has come.

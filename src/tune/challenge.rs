@@ -65,21 +65,28 @@ impl Blocks {
     }
 }
 
+/// How what stands is judged: night after night, and so by a stricter plan ([`Plan::replacing`]) than what is recommended first. Where
+/// what was known has just turned out to hold no more, what stands has no nights behind it, and is judged as a first one is.
+fn challenge_plan(profile: &Profile, anew: bool) -> Plan {
+    if anew { verification_plan(profile) } else { Plan::replacing(profile.budget.verification_pairs as usize) }
+}
+
 /// Sets what stands against what is in use, and what the search found against what stands, where it expects enough of it; puts
 /// into the evidence what is to be recommended.
 ///
-/// What stands is judged night after night, and so by a stricter plan ([`Plan::replacing`]) than what is recommended first. A
-/// block is dropped early where half of the blocks promise nothing: that can only keep what stands.
+/// A block is dropped early where half of the blocks promise nothing: that can only keep what stands.
 pub(super) async fn challenge(
     trials: &mut Trials<'_>,
     profile: &Profile,
     search: &Search,
     (standing, settings): (&Standing, &Settings),
+    anew: bool,
     best: &Settings,
     evidence: &mut Evidence,
 ) -> Result<(), TuneError> {
     let baseline = &profile.space.baseline;
     let limit = profile.limits.success_rate;
+    let plan = challenge_plan(profile, anew);
     let applied = settings == baseline;
     let promising = best != settings
         && best != baseline
@@ -90,22 +97,21 @@ pub(super) async fn challenge(
         measured: Default::default(),
         by_faults: Vec::new(),
     };
-    let strict = Plan::replacing(profile.budget.verification_pairs as usize);
     if blocks.runs.contains(&true) {
         trials.tell(super::Event::Phase(Phase::Verification));
     }
     let (mut held, mut rival) = (None, None);
     let mut block = 0;
-    for looks_at in [strict.early(), strict.last()] {
+    for looks_at in [plan.early(), plan.last()] {
         while block < looks_at && blocks.runs.contains(&true) {
             blocks.run(trials, block).await?;
             block += 1;
         }
         if !applied && blocks.measured[IN_USE].len() == looks_at {
-            held = blocks.judge(IN_USE, STANDING, strict, limit);
+            held = blocks.judge(IN_USE, STANDING, plan, limit);
         }
         if blocks.measured[CANDIDATE].len() == looks_at {
-            rival = blocks.judge(STANDING, CANDIDATE, strict, limit);
+            rival = blocks.judge(STANDING, CANDIDATE, plan, limit);
         }
         let ratio = |found: &Option<Verified>| found.as_ref().map(|found| found.verification.ratio.value);
         let verdict = |found: &Option<Verified>| found.as_ref().map(|found| found.verification.verdict);
@@ -132,6 +138,7 @@ pub(super) async fn challenge(
         since: standing.since.clone(),
         against_in_use: estimate(held),
         challenger,
+        anew,
     };
     let against_in_use = blocks.pairs(if applied { STANDING } else { IN_USE }, CANDIDATE);
     let candidate_served = shows(rival, Verdict::Better) && p95_kept(profile, &against_in_use);

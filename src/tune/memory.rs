@@ -76,9 +76,10 @@ pub async fn recall(store: &Store, run: &NewRun, instances: u32) -> Result<Recal
         let Ok(began) = earlier.intent.started_at.parse::<Timestamp>() else { continue };
         let days = now.duration_since(began).as_secs_f64() / DAY;
         searched &= runs.len() < SEARCHED && days <= SEARCHED_DAYS;
-        runs.push(RecalledRun { run: earlier.intent.id, days, searched });
+        let dropped = earlier.recommendation.memory.is_some_and(|memory| memory.dropped);
+        runs.push(RecalledRun { run: earlier.intent.id, days, searched, dropped });
         // What that run knew of the runs before did not hold any more; so much the less tonight.
-        searched &= !earlier.recommendation.memory.is_some_and(|memory| memory.dropped);
+        searched &= !dropped;
     }
     Ok(Recalled { standing, runs })
 }
@@ -134,6 +135,11 @@ impl Memory {
         let throughput = of(Drifting::Throughput, |measured| Some(measured.throughput).filter(|rate| *rate > 0.0));
         let p95 = of(Drifting::P95Query, |measured| Some(measured.query.p95).filter(|_| measured.query.count > 0));
         throughput.into_iter().chain(p95).collect()
+    }
+
+    /// Whether what was known held no more in the run before: what stands since then is as new as a first recommendation.
+    pub(super) fn began_anew(&self) -> bool {
+        self.nights.first().is_some_and(|night| night.run.dropped)
     }
 
     /// The runs whose trials the search is told.

@@ -181,7 +181,9 @@ impl Session<'_> {
                 evidence.validation = interleave(&mut trials, Phase::Insight, names, &without, &with, pairs).await?;
             }
             if let Some((standing, settings)) = &stands {
-                challenge(&mut trials, self.profile, &search, (standing, settings), &best, &mut evidence).await?;
+                let anew =
+                    told.as_ref().is_some_and(|told| told.dropped) || memory.as_ref().is_some_and(Memory::began_anew);
+                challenge(&mut trials, self.profile, &search, (standing, settings), anew, &best, &mut evidence).await?;
             } else if best != *baseline {
                 trials.tell(Event::Phase(Phase::Verification));
                 (evidence.pairs, evidence.verification) = verify(&mut trials, self.profile, baseline, &best).await?;
@@ -196,6 +198,7 @@ impl Session<'_> {
                     since: memory.began.clone(),
                     against_in_use: evidence.verification.map(|found| found.verification.ratio),
                     challenger: None,
+                    anew: false,
                 });
             }
             evidence.slow = slow::decide(&mut trials, self.profile, &fast).await?;

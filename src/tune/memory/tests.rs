@@ -178,6 +178,23 @@ async fn what_stands_is_withdrawn_or_replaced_when_it_has_become_worse_than_what
 }
 
 #[tokio::test]
+async fn where_what_was_known_holds_no_more_what_stands_is_judged_as_a_first_recommendation_for_two_nights() {
+    let response = Response::heavy(1);
+    let moved = response.moved(1);
+    let nights = Nights::new(&response).await;
+    let (best, _) = response.optimum(&nights.profile.space).unwrap();
+    let mut judged = Vec::new();
+    for day in 1..=4 {
+        // Something has to stand, whatever becomes of it.
+        nights.stand(&best).await;
+        let (found, _) = nights.night(day, if day == 1 { &response } else { &moved }).await;
+        let memory = found.memory.unwrap();
+        judged.push((memory.dropped, memory.standing.unwrap().anew));
+    }
+    assert_eq!(judged, [(false, false), (true, true), (false, true), (false, false)]);
+}
+
+#[tokio::test]
 async fn what_does_not_fit_the_profile_any_more_is_left_out_and_told() {
     let response = Response::heavy(1);
     let nights = Nights::new(&response).await;

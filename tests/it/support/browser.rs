@@ -69,6 +69,11 @@ impl Browser {
     }
 
     async fn call(&mut self, method: &str, parameters: Value) -> Value {
+        self.answer(method, parameters).await.unwrap_or_else(|error| panic!("{method}: {error}"))
+    }
+
+    /// A method's answer, or its error.
+    async fn answer(&mut self, method: &str, parameters: Value) -> Result<Value, Value> {
         self.next += 1;
         let id = self.next;
         let mut request = json!({ "id": id, "method": method, "params": parameters });
@@ -81,8 +86,8 @@ impl Browser {
             let Message::Text(text) = message else { continue };
             let message: Value = serde_json::from_str(&text).unwrap();
             if message["id"] == json!(id) {
-                assert!(message["error"].is_null(), "{method}: {message}");
-                return message["result"].clone();
+                let error = &message["error"];
+                return if error.is_null() { Ok(message["result"].clone()) } else { Err(error.clone()) };
             }
             self.note(&message);
         }
@@ -104,19 +109,27 @@ impl Browser {
 
     /// The value of an expression.
     pub(crate) async fn value(&mut self, expression: &str) -> Value {
+        self.evaluated(expression).await.unwrap_or_else(|error| panic!("{expression}: {error}"))
+    }
+
+    async fn evaluated(&mut self, expression: &str) -> Result<Value, Value> {
         let parameters =
             json!({ "expression": expression, "awaitPromise": true, "returnByValue": true, "userGesture": true });
-        let result = self.call("Runtime.evaluate", parameters).await;
-        assert!(result["exceptionDetails"].is_null(), "{expression}: {result}");
-        result["result"]["value"].clone()
+        let result = self.answer("Runtime.evaluate", parameters).await?;
+        if result["exceptionDetails"].is_null() { Ok(result["result"]["value"].clone()) } else { Err(result) }
     }
 
     /// Waits until an expression is true.
     pub(crate) async fn until(&mut self, expression: &str) {
         let began = Instant::now();
-        while self.value(expression).await != json!(true) {
-            let text = self.value("document.body?.innerText").await;
-            assert!(began.elapsed() < PATIENCE, "{expression} never came true on {text}");
+        loop {
+            // Between two pages there is no document, or one without a body: whoever asks then is told an error.
+            let found = self.evaluated(expression).await;
+            if found == Ok(json!(true)) {
+                return;
+            }
+            let text = self.evaluated("document.body?.innerText").await;
+            assert!(began.elapsed() < PATIENCE, "{expression} never came true ({found:?}) on {text:?}");
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
