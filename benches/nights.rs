@@ -55,6 +55,8 @@ fn main() {
 #[derive(Clone, Debug)]
 struct Night {
     trials: f64,
+    /// Of them those of the search.
+    searched: f64,
     outcome: Option<StandingOutcome>,
     dropped: bool,
     drift: bool,
@@ -122,16 +124,17 @@ fn moved(seeds: &[u64], all: &[Vec<Night>]) {
         );
     }
     for (seed, nights) in seeds.iter().zip(all) {
-        for (place, night) in nights.iter().enumerate().skip(MOVES - 2) {
+        for (place, night) in nights.iter().enumerate().filter(|(place, _)| *place == 0 || *place + 2 >= MOVES) {
             let outcome =
                 night.outcome.map_or("nothing stands".to_owned(), |outcome| format!("{outcome:?}").to_lowercase());
             let challenger = night.challenger.map_or(String::new(), |(loss, ratio)| {
                 format!(", a challenger that loses {:.1} % measured at {:+.1} %", 100.0 * loss, 100.0 * (ratio - 1.0))
             });
             println!(
-                "  seed {seed}, night {:>2}: {} trials, {outcome}, what stands loses {:.1} %{challenger}{}",
+                "  seed {seed}, night {:>2}: {} trials ({} of the search), {outcome}, what stands loses {:.1} %{challenger}{}",
                 place + 1,
                 night.trials,
+                night.searched,
                 100.0 * night.loss,
                 if night.dropped { ", earlier trials dropped" } else { "" }
             );
@@ -157,8 +160,10 @@ async fn series(seed: u64, sizes: Sizes, moves: Option<usize>) -> Vec<Night> {
         let best = truth.optimum(&profile.space).unwrap().1;
         let shown = stands.clone().unwrap_or_else(|| truth.baseline().clone());
         let memory = recommendation.memory.clone().unwrap();
+        let made = store.trials(&run_id(night)).await.unwrap();
         nights.push(Night {
-            trials: real(store.trials(&run_id(night)).await.unwrap().len()),
+            trials: real(made.len()),
+            searched: real(made.iter().filter(|trial| matches!(trial.phase.as_str(), "baseline" | "search")).count()),
             outcome: memory.standing.as_ref().map(|judged| judged.outcome),
             dropped: memory.dropped,
             drift: !memory.drift.is_empty(),

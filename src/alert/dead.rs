@@ -50,7 +50,11 @@ impl DeadLetters {
     /// # Errors
     /// When the file cannot be written.
     pub fn keep(&self, letter: &DeadLetter) -> io::Result<()> {
-        let line = serde_json::to_string(letter)? + "\n";
+        self.add(&serde_json::to_string(letter)?)
+    }
+
+    fn add(&self, line: &str) -> io::Result<()> {
+        let line = format!("{line}\n");
         let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut file = OpenOptions::new().create(true).append(true).read(true).open(&self.path)?;
         file.lock()?;
@@ -88,7 +92,9 @@ impl DeadLetters {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error),
         }
-        Ok(Taken { letters: letters(&text), dead: self, path, _held: taken })
+        let unread = text.lines().filter(|line| !line.trim().is_empty() && letters(line).is_empty());
+        let unread = unread.map(str::to_owned).collect();
+        Ok(Taken { letters: letters(&text), unread, dead: self, path, _held: taken })
     }
 
     /// All of them, the oldest first; lines that cannot be read are passed over.
@@ -113,6 +119,8 @@ fn letters(text: &str) -> Vec<DeadLetter> {
 pub struct Taken<'a> {
     /// The letters, the oldest first.
     pub letters: Vec<DeadLetter>,
+    /// Lines that are none, such as one that a power cut has shortened: they are kept as they are.
+    pub unread: Vec<String>,
     dead: &'a DeadLetters,
     path: PathBuf,
     _held: File,
@@ -124,6 +132,9 @@ impl Taken<'_> {
     /// # Errors
     /// When the files cannot be written.
     pub fn end(self, left: &[DeadLetter]) -> io::Result<()> {
+        for line in &self.unread {
+            self.dead.add(line)?;
+        }
         for letter in left {
             self.dead.keep(letter)?;
         }
@@ -172,11 +183,13 @@ mod tests {
             assert_eq!((taken.letters.len(), dead.read().unwrap().len()), (1, 0));
             assert!(dead.take().is_err(), "two send the same ones");
         }
+        dead.add("garbage{").unwrap();
         dead.keep(&letter("2")).unwrap();
         let taken = dead.take().unwrap();
         assert_eq!(taken.letters, [letter("1"), letter("2")]);
         taken.end(&[letter("2")]).unwrap();
         assert_eq!(dead.read().unwrap(), [letter("2")]);
-        assert_eq!(dead.take().unwrap().letters, [letter("2")]);
+        let taken = dead.take().unwrap();
+        assert_eq!((&taken.letters[..], &taken.unread[..]), (&[letter("2")][..], &["garbage{".to_owned()][..]));
     }
 }

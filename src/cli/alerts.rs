@@ -1,6 +1,6 @@
 //! `alerts`: whether webhooks take what they are sent, and what they did not take.
 
-use std::{path::PathBuf, process::ExitCode, time::Duration};
+use std::{collections::BTreeSet, path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::{Context as _, Result};
 use clap::Args;
@@ -36,8 +36,11 @@ pub(super) struct AlertsArguments {
     /// Send what was kept again, the oldest first; what is not taken stays kept
     #[arg(long)]
     resend: bool,
+    /// Remove what is kept for this webhook, without sending it
+    #[arg(long, value_name = "WEBHOOK", conflicts_with_all = ["test", "resend"])]
+    discard: Option<String>,
     /// Print what is kept as JSON
-    #[arg(long, conflicts_with_all = ["test", "resend"])]
+    #[arg(long, conflicts_with_all = ["test", "resend", "discard"])]
     json: bool,
 }
 
@@ -54,6 +57,9 @@ pub(super) async fn alerts(arguments: &AlertsArguments) -> Result<ExitCode> {
     if arguments.resend {
         return resend(&config, &dead).await;
     }
+    if let Some(webhook) = &arguments.discard {
+        return discard(&dead, webhook);
+    }
     let letters = dead.read().with_context(|| format!("failed to read `{}`", dead.path().display()))?;
     if arguments.json {
         outln!("{}", serde_json::to_string_pretty(&letters).context("failed to write JSON")?);
@@ -65,6 +71,19 @@ pub(super) async fn alerts(arguments: &AlertsArguments) -> Result<ExitCode> {
     let many = if letters.len() == 1 { "alert was" } else { "alerts were" };
     let again = if letters.is_empty() { "" } else { "; `--resend` with the service's --config sends them again" };
     outln!("{} {many} not taken{again}", letters.len());
+    Ok(ExitCode::SUCCESS)
+}
+
+fn discard(dead: &DeadLetters, webhook: &str) -> Result<ExitCode> {
+    let failed = || format!("failed to take the alerts out of `{}`", dead.path().display());
+    let taken = dead.take().with_context(failed)?;
+    let (removed, left): (Vec<DeadLetter>, Vec<DeadLetter>) =
+        taken.letters.iter().cloned().partition(|letter| letter.webhook == webhook);
+    taken.end(&left).with_context(failed)?;
+    if removed.is_empty() {
+        return Err(bad_input(format!("nothing is kept for a webhook `{webhook}`: `pool-tune alerts` lists what is")));
+    }
+    outln!("{} removed, {} kept", removed.len(), left.len());
     Ok(ExitCode::SUCCESS)
 }
 
@@ -121,9 +140,20 @@ async fn resend(config: &ServiceConfig, dead: &DeadLetters) -> Result<ExitCode> 
             },
         }
     }
-    let strangers = left.iter().filter(|letter| receivers.iter().all(|to| to.name() != letter.webhook)).count();
-    if strangers > 0 {
-        outln!("{strangers} of webhooks that the configuration does not name");
+    let strangers: BTreeSet<&str> = left
+        .iter()
+        .map(|letter| letter.webhook.as_str())
+        .filter(|webhook| receivers.iter().all(|to| to.name() != *webhook))
+        .collect();
+    if !strangers.is_empty() {
+        let names: Vec<&str> = strangers.into_iter().collect();
+        outln!(
+            "kept for {}, which the configuration does not name: `--discard` removes what is kept for it",
+            names.join(", ")
+        );
+    }
+    if !taken.unread.is_empty() {
+        outln!("{} lines cannot be read, and are kept as they are", taken.unread.len());
     }
     outln!("{} sent, {} kept", taken.letters.len() - left.len(), left.len());
     taken.end(&left).with_context(failed)?;

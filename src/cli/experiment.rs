@@ -70,10 +70,10 @@ pub(super) async fn run(global: &Arguments, arguments: &RunArguments) -> Result<
                 errln!("stress test {number} of {of} of the settings of run {run}: {name}");
             }
         }
-        RoundEvent::Stressed(stressed) => {
+        RoundEvent::Stressed { stressed, file } => {
             if !arguments.json {
-                outln!("\n{}\n{}", stressed.headline(), drawn(&suite_grid(&stressed.reports)));
-                outln!("wrote {}", stressed.file.display());
+                outln!("\n{}\n{}", stressed.headline(), drawn(&suite_grid(&stressed.tests)));
+                outln!("wrote {}", file.display());
             }
         }
         // It is told at the end, with its exit code.
@@ -94,10 +94,8 @@ pub(super) async fn run(global: &Arguments, arguments: &RunArguments) -> Result<
     printed?;
     if arguments.json {
         let runs: Vec<_> = end.done.iter().map(|done| run::document(&done.recommendation, &done.files)).collect();
-        let stress: Vec<_> =
-            end.stressed.iter().map(|of| serde_json::json!({ "run": of.run, "tests": of.reports })).collect();
         let document = serde_json::json!({
-            "experiment": loaded.experiment.name, "round": end.round, "runs": runs, "stress": stress,
+            "experiment": loaded.experiment.name, "round": end.round, "runs": runs, "stress": end.stressed,
         });
         outln!("{}", serde_json::to_string_pretty(&document)?);
     }

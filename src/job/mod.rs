@@ -24,7 +24,7 @@ pub use lock::{FolderLock, TargetHold, TargetLock};
 pub use profiles::{is_file, load_profile};
 pub use round::{ASKED_TO_STOP, RoundEnd, RoundEvent, Rounds, Start};
 pub use run::{Done, Job, Stopped, reported};
-pub use suite::{Stressed, Suite, SuiteOptions};
+pub use suite::{LeftOut, Stressed, Suite, SuiteOptions};
 pub use target::{choice, choice_of, read_secret, read_target, read_target_of};
 
 /// The file of a results folder that holds all runs.

@@ -92,7 +92,12 @@ pub enum RoundEvent<'a> {
         of: usize,
     },
     /// The stress tests of what a run decided have ended.
-    Stressed(&'a Stressed),
+    Stressed {
+        /// What they show.
+        stressed: &'a Stressed,
+        /// Where that was written.
+        file: &'a Path,
+    },
     /// They could not be made.
     NotStressed(&'a JobError),
 }

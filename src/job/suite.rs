@@ -1,9 +1,11 @@
 //! Stress tests one after the other on one target, for a person or for an experiment.
 
-use std::path::{Component, Path, PathBuf};
+use std::path::{Component, Path};
 
 use jiff::Timestamp;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
 use super::{JobError, Loaded, RoundEvent, Rounds, stored_time};
@@ -11,6 +13,7 @@ use crate::{
     fault::OutOfReach,
     model::{External, Fault, FaultPlace, Setting, StressReport, Value},
     profile::{Profile, Scenario},
+    report,
     store::{self, RunStatus, Store},
     stress::{self, About, Overrides, Session, StressError, Test},
     tune::{self, Choice, Stage, TuneError},
@@ -157,15 +160,24 @@ fn enough_files(tests: &[Test], connections: u32, flag: &str) -> Result<(), JobE
     )))
 }
 
-/// The stress tests of what a run decided.
-#[derive(Clone, Debug)]
+/// The stress tests of what a run decided, as they are written into its folder.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Stressed {
     /// The run.
     pub run: String,
-    /// A report a test.
-    pub reports: Vec<StressReport>,
-    /// Where they were written.
-    pub file: PathBuf,
+    /// The tests that could not be made, and why.
+    pub left_out: Vec<LeftOut>,
+    /// A report a test, as `pool-tune stress --json` tells it.
+    pub tests: Vec<StressReport>,
+}
+
+/// A test that could not be made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LeftOut {
+    /// Its name.
+    pub test: String,
+    /// What it would have to do that cannot be done here.
+    pub why: String,
 }
 
 impl Stressed {
@@ -175,37 +187,44 @@ impl Stressed {
         // Who shares a store writes the ids: one that leads out of the results folder is none of ours.
         let mut parts = Path::new(run).components();
         let (Some(Component::Normal(_)), None) = (parts.next(), parts.next()) else { return None };
-        let file = results.join(run).join(FILE);
-        let reports = serde_json::from_str(&std::fs::read_to_string(&file).ok()?).ok()?;
-        Some(Self { run: run.to_owned(), reports, file })
+        serde_json::from_str(&std::fs::read_to_string(results.join(run).join(FILE)).ok()?).ok()
     }
 
     /// The tests that missed a threshold.
     #[must_use]
     pub fn missed(&self) -> Vec<&StressReport> {
-        self.reports.iter().filter(|report| !report.passed).collect()
+        self.tests.iter().filter(|report| !report.passed).collect()
     }
 
-    /// In a sentence.
+    /// In a sentence, without its full stop.
     #[must_use]
     pub fn headline(&self) -> String {
-        let (missed, all) = (self.missed(), self.reports.len());
-        if missed.is_empty() {
-            return format!("all {all} stress tests of the settings of run {} keep their thresholds", self.run);
+        let missed = self.missed();
+        // Those without a threshold are there to be compared with.
+        let all = self.tests.iter().filter(|report| !report.thresholds.is_empty() || !report.passed).count();
+        let tests = if all == 1 { "stress test" } else { "stress tests" };
+        let of = format!("of {all} {tests} with the settings of run {}", self.run);
+        let mut text = if missed.is_empty() {
+            format!("{all} {of} kept their thresholds")
+        } else {
+            let told: Vec<String> = missed.into_iter().map(told).collect();
+            format!("{} {of} missed a threshold: {}", told.len(), told.join("; "))
+        };
+        if !self.left_out.is_empty() {
+            let names: Vec<&str> = self.left_out.iter().map(|left| left.test.as_str()).collect();
+            text += &format!("; left out, since they cannot be made on this target: {}", names.join(", "));
         }
-        let told = missed.iter().map(|report| {
-            let of = report.thresholds.iter().filter(|outcome| !outcome.holds);
-            let of: Vec<String> = of.map(|outcome| outcome.threshold.clone()).collect();
-            format!("{} ({})", report.scenario, if of.is_empty() { "no answer".to_owned() } else { of.join(", ") })
-        });
-        let told: Vec<String> = told.collect();
-        format!(
-            "{} of {all} stress tests of the settings of run {} miss a threshold: {}",
-            missed.len(),
-            self.run,
-            told.join("; ")
-        )
+        text
     }
+}
+
+/// A test that missed something, with what was measured.
+fn told(report: &StressReport) -> String {
+    let missed = report.thresholds.iter().filter(|outcome| !outcome.holds);
+    let missed = missed.map(|outcome| format!("{}: {}", outcome.threshold, report::measured_in_words(outcome)));
+    let missed: Vec<String> = missed.collect();
+    let why = if missed.is_empty() { "the server does not answer any more".to_owned() } else { missed.join(", ") };
+    format!("{} ({why})", report.scenario)
 }
 
 /// What a round is to be stressed with.
@@ -236,7 +255,7 @@ impl Rounds<'_> {
                 continue;
             }
             let stressed = self.stress_one(&of, profile.clone(), &run.id, &folder, listen).await?;
-            listen(RoundEvent::Stressed(&stressed));
+            listen(RoundEvent::Stressed { stressed: &stressed, file: &folder.join(FILE) });
             all.push(stressed);
         }
         Ok(all)
@@ -267,8 +286,16 @@ impl Rounds<'_> {
         };
         let mut suite = opened?;
         if let Some(notice) = suite.notice() {
-            listen(RoundEvent::Notice(notice));
+            listen(RoundEvent::Notice(notice.clone()));
+            if suite.tests.is_empty() {
+                suite.close().await;
+                return Err(JobError::Input(format!(
+                    "no stress test of run {run} can be made on this target: {notice}"
+                )));
+            }
         }
+        let left_out: Vec<LeftOut> =
+            suite.left_out.iter().map(|(test, why)| LeftOut { test: test.clone(), why: why.to_string() }).collect();
         let finish = CancellationToken::new();
         let (tests, mut session) = suite.session(of.cancel, &finish);
         let mut reports = Vec::with_capacity(tests.len());
@@ -290,10 +317,10 @@ impl Rounds<'_> {
         }
         suite.close().await;
         result?;
-        let text = serde_json::to_string_pretty(&reports).map_err(JobError::answer)? + "\n";
-        let files = store::write_results(folder, &[(FILE, text)])?;
-        let file = files.into_iter().next().unwrap_or_else(|| folder.join(FILE));
-        Ok(Stressed { run: run.to_owned(), reports, file })
+        let stressed = Stressed { run: run.to_owned(), left_out, tests: reports };
+        let text = serde_json::to_string_pretty(&stressed).map_err(JobError::answer)? + "\n";
+        store::write_results(folder, &[(FILE, text)])?;
+        Ok(stressed)
     }
 }
 

@@ -137,12 +137,15 @@ fn service(root: Node) -> Result<ServiceConfig, Problem> {
         };
     }
     if let Some(entry) = map.take("hosts") {
-        let expected = "names without a port, such as [pool-tune.example.org]";
+        let expected =
+            "whole names without a port, such as [pool-tune.example.org] (xn--… where they have other letters)";
         for item in entry.list(expected)? {
-            let is_name = |name: &str| !name.is_empty() && !name.contains(['/', ' ', '@']) && !name.contains("://");
+            // Browsers send names of other letters in punycode, and nobody sends a pattern.
+            let is_letter = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '.' | '_');
+            let is_name = |name: &str| !name.is_empty() && name.chars().all(is_letter);
             match &item.node.kind {
                 // An address of version 6 has colons, and no port either.
-                Kind::Text(name) if is_name(name) && (!name.contains(':') || name.parse::<IpAddr>().is_ok()) => {
+                Kind::Text(name) if is_name(name) || name.parse::<IpAddr>().is_ok() => {
                     config.hosts.push(name.to_ascii_lowercase());
                 }
                 _ => return Err(item.wrong(expected)),
@@ -363,6 +366,8 @@ mod tests {
             ("otlp: {endpoint: \"http://host\", headers: hunter2}", "`headers` hold a token and do not stand here"),
             ("hosts: [\"example.org:8099\"]", "names without a port"),
             ("hosts: [\"https://example.org\"]", "names without a port"),
+            ("hosts: [\"*.example.org\"]", "whole names"),
+            ("hosts: [bücher.de]", "xn--"),
             ("otlp: {every: 60s}", "endpoint"),
             ("experimnts: x", "did you mean `experiments`?"),
         ] {

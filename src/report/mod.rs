@@ -24,8 +24,8 @@ pub(crate) use metrics::measured;
 pub use page::{Past, STYLE, history_html, report_html, trials_html};
 pub(crate) use simulation::{median_errors, prediction};
 pub use stress::{
-    Comparison, Grid, Incomparable, breaker, comparable, compare, fault_in_words, findings_grid, ladder, sections,
-    suite_grid,
+    Comparison, Grid, Incomparable, breaker, comparable, compare, fault_in_words, findings_grid, ladder,
+    measured_in_words, sections, suite_grid,
 };
 pub use summary::summary_md;
 pub use words::{faults_sentence, fleet_sentence, table, timeline_in_words, verdict_sentence};

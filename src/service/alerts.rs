@@ -139,7 +139,7 @@ fn of(told: &Told, now: Timestamp) -> Vec<Alert> {
             vec![make(AlertKind::RunFailed, experiment, None, title, error.clone())]
         }
         Told::Stressed { run, experiment, passed: false, text } => {
-            let title = "stress tests of what is recommended miss a threshold".to_owned();
+            let title = "stress tests miss a threshold".to_owned();
             vec![make(AlertKind::Stress, experiment, Some(run), title, format!("{text}."))]
         }
         Told::NotStressed { experiment, error } => {

@@ -175,7 +175,7 @@ impl Live {
                 (self.trial, self.trials, self.seconds_left) = (count(number), count(of), None);
                 Some(Told::Test { run: run.to_owned(), experiment, name: name.to_owned(), number, of })
             }
-            RoundEvent::Stressed(stressed) => Some(Told::Stressed {
+            RoundEvent::Stressed { stressed, .. } => Some(Told::Stressed {
                 run: stressed.run.clone(),
                 experiment,
                 passed: stressed.missed().is_empty(),

@@ -15,6 +15,7 @@ use opentelemetry_proto::tonic::{
     },
     resource::v1::Resource,
 };
+use percent_encoding::percent_decode_str;
 use prost::Message as _;
 use reqwest::{
     Url,
@@ -61,17 +62,20 @@ impl Exporter {
     pub(super) async fn run(self, hub: Arc<Hub>) {
         let mut ticks = tokio::time::interval(self.every);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut is_down = false;
+        let mut last: Result<(), String> = Ok(());
         loop {
             ticks.tick().await;
             let result = self.push(&hub).await;
             hub.metrics.count_export(result.is_ok());
             match &result {
-                Err(problem) if !is_down => tracing::warn!(endpoint = %self.url, problem, "metrics cannot be pushed"),
-                Ok(()) if is_down => tracing::info!(endpoint = %self.url, "metrics are pushed again"),
+                Err(problem) if result != last => {
+                    tracing::warn!(endpoint = %self.url, problem, "metrics cannot be pushed");
+                }
+                // As loud as what it ends.
+                Ok(()) if last.is_err() => tracing::warn!(endpoint = %self.url, "metrics are pushed again"),
                 _ => {}
             }
-            is_down = result.is_err();
+            last = result;
         }
     }
 
@@ -107,12 +111,13 @@ fn address(endpoint: &str) -> Option<Url> {
     Some(whole)
 }
 
-/// Headers as OpenTelemetry's `OTEL_EXPORTER_OTLP_HEADERS` has them: `name=value,name=value`.
+/// Headers as OpenTelemetry's `OTEL_EXPORTER_OTLP_HEADERS` has them: `name=value,name=value`, as W3C's baggage percent-encoded.
 fn headers(text: &SecretString) -> Option<HeaderMap> {
     let mut headers = HeaderMap::new();
     for pair in text.expose_secret().split(',').map(str::trim).filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=')?;
-        let mut value = HeaderValue::from_str(value.trim()).ok()?;
+        let value = percent_decode_str(value.trim()).decode_utf8().ok()?;
+        let mut value = HeaderValue::from_str(&value).ok()?;
         value.set_sensitive(true);
         headers.insert(HeaderName::try_from(name.trim()).ok()?, value);
     }
@@ -207,6 +212,7 @@ mod tests {
     #[test]
     fn headers_are_pairs_and_nothing_else() {
         let read = |text: &str| headers(&SecretString::from(text));
+        assert_eq!(read("authorization=Bearer%20xyz").unwrap()["authorization"], "Bearer xyz");
         let two = read("authorization=Basic dXNlcg==, x-scope-orgid=7").unwrap();
         assert_eq!(
             (two["authorization"].to_str().unwrap(), &two["x-scope-orgid"]),

@@ -271,9 +271,9 @@ fn recommended(run: &NewRun, recommendation: &Recommendation, stressed: Option<&
 }
 
 fn stress_tests(stressed: &job::Stressed) -> Markup {
-    let grid = report::suite_grid(&stressed.reports);
+    let grid = report::suite_grid(&stressed.tests);
     html! {
-        p { (sentence(&stressed.headline())) }
+        p { (stressed.headline()) "." }
         details { summary { "Stress tests" }
             div.wide tabindex="0" { table {
                 caption { "Stress tests of the settings of run " (stressed.run) }
@@ -282,13 +282,6 @@ fn stress_tests(stressed: &job::Stressed) -> Markup {
             } }
         }
     }
-}
-
-/// Words with a capital at the beginning and a full stop at the end.
-fn sentence(words: &str) -> String {
-    let mut letters = words.chars();
-    let first = letters.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
-    format!("{first}{}.", letters.as_str())
 }
 
 fn listed(hub: &Hub, experiments: &[About], can_change: bool) -> Markup {

@@ -265,10 +265,10 @@ async fn stress_tests_that_were_interrupted_are_made_when_the_round_goes_on_and_
     let end = Box::pin(rounds.run(&night.loaded, &Start::default(), &mut listen)).await.unwrap();
     assert!(end.stopped.is_none() && end.done.is_empty() && end.round == round.id);
     let stressed = &end.stressed[0];
-    assert!(stressed.missed().is_empty() && stressed.reports.len() == 1, "{}", stressed.headline());
-    assert_eq!(job::Stressed::read(night.results(), &stressed.run).unwrap().reports, stressed.reports);
+    assert!(stressed.missed().is_empty() && stressed.tests.len() == 1, "{}", stressed.headline());
+    assert_eq!(job::Stressed::read(night.results(), &stressed.run).unwrap(), *stressed);
     assert!(job::Stressed::read(night.results(), "../x").is_none());
     // The settings are those that the run recommends.
     let recommended = night.store.run(&stressed.run).await.unwrap().recommendation.unwrap().settings();
-    assert_eq!(stressed.reports[0].settings, recommended);
+    assert_eq!(stressed.tests[0].settings, recommended);
 }

@@ -5,7 +5,7 @@ mod tables;
 
 pub use compare::{Comparison, Incomparable, comparable, compare};
 use hdrhistogram::Histogram;
-pub use tables::{Grid, breaker, fault_in_words, findings_grid, sections, suite_grid};
+pub use tables::{Grid, breaker, fault_in_words, findings_grid, measured_in_words, sections, suite_grid};
 
 use crate::model::Rung;
 

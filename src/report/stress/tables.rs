@@ -1,7 +1,7 @@
 use crate::{
     model::{
         BreakerState, Cpu, Ended, Estimate, Fault, FaultRecord, Finding, Latency, Measurement, MetricUnit, Offered,
-        StressLoad, StressReport, Utilisation, figures::percent,
+        StressLoad, StressReport, ThresholdOutcome, Utilisation, figures::percent,
     },
     report::{figures, words},
 };
@@ -297,18 +297,24 @@ fn ladder(report: &StressReport) -> Grid {
 fn thresholds(report: &StressReport) -> Grid {
     let mut grid = Grid::new("Thresholds", &["", "threshold", "measured"]);
     for outcome in &report.thresholds {
-        let measured = outcome.measured.map_or_else(
-            || "nothing to measure, or never".to_owned(),
-            match outcome.unit {
-                MetricUnit::Seconds => figures::time,
-                MetricUnit::Share => figures::share,
-                MetricUnit::Number => figures::parameter,
-            },
-        );
+        let measured = measured_in_words(outcome);
         let mark = if outcome.holds { "✓ holds" } else { "✗ missed" };
         grid.rows.push(vec![mark.to_owned(), outcome.threshold.clone(), measured]);
     }
     grid
+}
+
+/// What was measured for a threshold, in its unit.
+#[must_use]
+pub fn measured_in_words(outcome: &ThresholdOutcome) -> String {
+    outcome.measured.map_or_else(
+        || "nothing to measure, or never".to_owned(),
+        match outcome.unit {
+            MetricUnit::Seconds => figures::time,
+            MetricUnit::Share => figures::share,
+            MetricUnit::Number => figures::parameter,
+        },
+    )
 }
 
 /// Findings as a table.

@@ -14,9 +14,9 @@ use super::{
     experiments::{Experiments, Formats, Monitors, Schedule, TakenBack},
     health::{Health, Readiness},
     problem::Problem,
-    runs::{Now, Queued, Run, Runs, StartRun, StressTests, Trials},
+    runs::{Now, Queued, Run, Runs, StartRun, Trials},
 };
-use crate::model::Recommendation;
+use crate::{job::Stressed, model::Recommendation};
 
 static DOCUMENT: LazyLock<String> = LazyLock::new(|| format!("{:#}\n", document()));
 
@@ -40,7 +40,7 @@ pub fn document() -> Value {
     of::<Queued>(&mut generator);
     of::<Run>(&mut generator);
     of::<Trials>(&mut generator);
-    of::<StressTests>(&mut generator);
+    of::<Stressed>(&mut generator);
     of::<Now>(&mut generator);
     of::<Experiments>(&mut generator);
     of::<Schedule>(&mut generator);

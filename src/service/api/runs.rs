@@ -21,8 +21,8 @@ use super::{
 };
 use crate::{
     export::{self, Prefix},
-    job,
-    model::{Recommendation, StressReport},
+    job::{self, Stressed},
+    model::Recommendation,
     store::{RunStatus, RunSummary, TrialRecord},
 };
 
@@ -188,20 +188,13 @@ pub(super) async fn recommendation(
     found(&hub, &id).await.map(Json)
 }
 
-/// The stress tests of what a run decided.
-#[derive(Serialize, JsonSchema)]
-pub(super) struct StressTests {
-    /// A report a test, as `pool-tune stress --json` tells it.
-    tests: Vec<StressReport>,
-}
-
 /// The stress tests of what a run decided, where its experiment has some
 #[utoipa::path(get, path = "/api/runs/{id}/stress", tag = "runs", params(("id" = String, Path, description = "The run's id")),
-    responses((status = 200, body = ref("#/components/schemas/StressTests")), (status = 404, body = ref("#/components/schemas/Problem"))))]
-pub(super) async fn stress(State(hub): Shared, Path(id): Path<String>) -> Result<Json<StressTests>, Problem> {
+    responses((status = 200, body = ref("#/components/schemas/Stressed")), (status = 404, body = ref("#/components/schemas/Problem"))))]
+pub(super) async fn stress(State(hub): Shared, Path(id): Path<String>) -> Result<Json<Stressed>, Problem> {
     let id = hub.store.run(&id).await?.intent.id;
-    match job::Stressed::read(&hub.config.results, &id) {
-        Some(stressed) => Ok(Json(StressTests { tests: stressed.reports })),
+    match Stressed::read(&hub.config.results, &id) {
+        Some(stressed) => Ok(Json(stressed)),
         None => Err(Problem::not_found(format!("there are no stress tests of run {id} in this results folder"))),
     }
 }

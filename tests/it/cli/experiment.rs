@@ -293,13 +293,15 @@ fn what_its_runs_decide_is_stressed_and_a_missed_threshold_has_an_exit_code() {
     assert_refused(&output, 8, &["stress test 1 of 2 of the settings of run", "stress test 2 of 2"]);
     let text = stdout(&output);
     assert!(
-        text.contains("1 of 2 stress tests") && text.contains("miss a threshold: strict (p95_query<1us)"),
+        text.contains("1 of 2 stress tests with the settings of run")
+            && text.contains("missed a threshold: strict (p95_query<1us: "),
         "{text}"
     );
     let id = &runs(folder.path())[0];
     let written = read(folder.path(), id, "stress.json");
     let reports: serde_json::Value = serde_json::from_str(&written).unwrap();
-    assert_eq!((&reports[0]["passed"], &reports[1]["passed"]), (&true.into(), &false.into()));
+    let passed = |test: usize| reports["tests"][test]["passed"].as_bool();
+    assert_eq!((passed(0), passed(1), &reports["left_out"]), (Some(true), Some(false), &serde_json::json!([])));
     assert_eq!(told(folder.path())["last"]["status"], "finished");
 
     for (stress, says) in [
@@ -318,4 +320,25 @@ fn what_its_runs_decide_is_stressed_and_a_missed_threshold_has_an_exit_code() {
     let mut command = program(folder.path());
     command.args(["run", "--experiment", "two"]).env("TARGET", "command:true");
     assert_refused(&command.output().unwrap(), 2, &["a stress test makes the load itself"]);
+}
+
+#[test]
+fn stress_tests_that_cannot_be_made_do_not_pass() {
+    let text = |stress: &str| {
+        format!("name: two\nprofile: light\ntarget: simulated\nbudget: {{trials: 4, pairs: 6}}\nstress: [{stress}]\n")
+    };
+    let folder = folder(&text("server-restart"));
+    let output = run(folder.path(), &[]);
+    assert_refused(&output, 2, &["no stress test of run", "left out, for what cannot be made here: server-restart"]);
+    assert_eq!(told(folder.path())["last"]["status"], "failed");
+    let calm = "name: calm\nabout: what is kept easily\nduration: 1s\nexpect: [success_rate>=0.5]\n";
+    fs::write(folder.path().join("calm.yaml"), calm).unwrap();
+    fs::write(folder.path().join("experiments/two.yaml"), text("server-restart, ../calm.yaml")).unwrap();
+    let output = run(folder.path(), &[]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let text = stdout(&output);
+    assert!(
+        text.contains("1 of 1 stress test with the settings of run") && text.contains("target: server-restart"),
+        "{text}"
+    );
 }

@@ -183,9 +183,14 @@ async fn webhooks_are_tried_and_what_they_did_not_take_is_sent_again() {
     *hook.broken.lock().unwrap() = false;
     let output = alerts(&[&config[..], &["--resend"]].concat());
     assert_eq!(output.status.code(), Some(1), "{}", stdout(&output));
-    assert!(stdout(&output).contains("1 of webhooks that the configuration does not name\n2 sent, 1 kept"));
+    assert!(stdout(&output).contains("kept for gone, which the configuration does not name"), "{}", stdout(&output));
+    assert!(stdout(&output).contains("2 sent, 1 kept"));
     assert_eq!(*hook.sent.lock().unwrap(), ["one", "one", "two"]);
     assert_eq!(dead.read().unwrap(), [letter("gone", "other")]);
+    assert_eq!(alerts(&["--discard", "ops"]).status.code(), Some(2));
+    let output = alerts(&["--discard", "gone"]);
+    assert_eq!((stdout(&output).trim(), output.status.code()), ("1 removed, 0 kept", Some(0)));
+    assert_eq!(dead.read().unwrap(), []);
 
     for (arguments, says) in [
         (&["--test"][..], "--config"),
