@@ -106,6 +106,8 @@ impl Search {
         }
         self.earlier.clear();
         self.choices.clear();
+        // Nothing is known, and so nothing is sure enough to end before the budget does.
+        self.config.patience = 0;
         let mut missing = start_with(&self.cube, &self.config, self.standing.as_ref(), false);
         for made in &self.start {
             if let Some(place) = missing.iter().position(|proposal| proposal == made) {

@@ -28,6 +28,9 @@ use crate::{
 pub(super) const WORTH: f64 = 0.005;
 /// Pairs of trials with which the cost of validation is measured.
 const INSIGHT_PAIRS: u32 = 4;
+/// Nights that use their whole budget, before a search that knows of earlier ones may end as soon as it expects to gain nothing: it is too
+/// sure of places that it has not tried.
+const LEARNING: usize = 3;
 /// Trials that a search is given even when time is short: its baseline, its sizes for the curve, its overview.
 const FEWEST_TRIALS: usize = 10;
 
@@ -139,11 +142,15 @@ impl Session<'_> {
             planned,
         );
 
-        let config = Config::new(
+        let mut config = Config::new(
             self.profile.budget.search_trials as usize,
             self.profile.limits.success_rate,
             self.provenance.seed,
         );
+        if memory.as_ref().is_some_and(|memory| memory.searched().count() < LEARNING) {
+            // What is overlooked now is what later nights take for known.
+            config.patience = 0;
+        }
         let earlier = memory.as_ref().map_or_else(Vec::new, |memory| earlier(memory, self.profile));
         let standing = stands.as_ref().map(|(_, settings)| settings.clone());
         let mut search = Search::recalling(&self.profile.space, config.clone(), standing, &earlier);
