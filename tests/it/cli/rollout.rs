@@ -508,6 +508,18 @@ fn a_dry_run_tells_and_does_nothing() {
 }
 
 #[test]
+fn going_on_and_going_back_are_never_dry() {
+    let stand = Stand::new(HOOK, "");
+    for what in ["--resume", "--back", "--log"] {
+        for flag in ["--dry-run", "--yes-old", "--force"] {
+            let output = stand.rollout(&[what, "checkout", flag]);
+            assert_eq!(output.status.code(), Some(2), "{what} {flag}: {}", stderr(&output));
+            assert!(stderr(&output).contains("cannot be used with"), "{what} {flag}: {}", stderr(&output));
+        }
+    }
+}
+
+#[test]
 fn the_example_s_hook_does_the_same_twice() {
     let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/rollout");
     let address = prometheus(|_| Some(series(1.0)));
