@@ -100,16 +100,56 @@ async fn again(arguments: &RolloutArguments, name: &str, back: Option<String>, q
     // Only now does nobody else change it.
     let store = Store::connect(&arguments.results.to_write()?).await?;
     let _held = held(&store, &name).await?;
-    let record = find(&store.rollouts().await?, &name, true)?;
-    let (rollout, standing) = Rollout::stored(&record, &absolute(results)?).map_err(rollout_error)?;
+    let rollouts = store.rollouts().await?;
+    let newest = find(&rollouts, &name, true)?;
+    let record = that_applied(&rollouts, &newest)?;
+    if record.id != newest.id && !newest.status.has_ended() {
+        let Some(why) = &back else { return go_on(arguments, &store, &newest, back, quiet).await };
+        // It has applied nothing and ends here; what an earlier one applied is what is to go back.
+        let (rollout, standing) = Rollout::stored(&newest, &absolute(results)?).map_err(rollout_error)?;
+        let event = Event::TakenBack(why.clone());
+        let ended = carry(arguments, &store, &rollout, standing, Some(event), quiet).await?;
+        if record.status == RolloutStatus::Back {
+            return Ok(ended);
+        }
+    }
+    go_on(arguments, &store, &record, back, quiet).await
+}
+
+/// The newest rollout of a name that applied something: a start that came to nothing hides none that did. Without one the newest.
+fn that_applied(rollouts: &[RolloutRecord], newest: &RolloutRecord) -> Result<RolloutRecord> {
+    for record in rollouts.iter().filter(|record| record.name == newest.name) {
+        if Standing::of(record).map_err(rollout_error)?.state.reached.is_some() {
+            return Ok(record.clone());
+        }
+    }
+    Ok(newest.clone())
+}
+
+/// Goes on with what is held, forward or back.
+async fn go_on(
+    arguments: &RolloutArguments,
+    store: &Store,
+    record: &RolloutRecord,
+    back: Option<String>,
+    quiet: bool,
+) -> Result<ExitCode> {
+    let name = &record.name;
+    let (rollout, standing) =
+        Rollout::stored(record, &absolute(&arguments.results.results)?).map_err(rollout_error)?;
     let event = match (back, record.status) {
         (Some(_), RolloutStatus::Back) => {
-            errln!("rollout `{name}` is back already: nothing is done");
+            let is = if standing.state.reached.is_some() { "is back already" } else { "did not begin" };
+            errln!("rollout `{name}` {is}: nothing is done");
             return Ok(ExitCode::SUCCESS);
         }
         (None, RolloutStatus::Done | RolloutStatus::Back) => {
-            let how = if record.status == RolloutStatus::Done { "is done" } else { "went back" };
-            let at = record.ended_at.unwrap_or_default();
+            let how = match (record.status, standing.state.reached) {
+                (RolloutStatus::Done, _) => "is done",
+                (_, Some(_)) => "went back",
+                (_, None) => "did not begin",
+            };
+            let at = record.ended_at.as_deref().unwrap_or_default();
             return Err(bad_input(format!("rollout `{name}` {how} (at {at}): there is nothing to go on with")));
         }
         // Whoever was on the way back goes on with that.
@@ -122,7 +162,7 @@ async fn again(arguments: &RolloutArguments, name: &str, back: Option<String>, q
             Event::Resumed
         }
     };
-    carry(arguments, &store, &rollout, standing, Some(event), quiet).await
+    carry(arguments, store, &rollout, standing, Some(event), quiet).await
 }
 
 async fn carry(

@@ -141,6 +141,17 @@ impl Intent {
     }
 }
 
+impl Standing {
+    /// As it is stored.
+    ///
+    /// # Errors
+    /// [`RolloutError`] when a newer version has stored it.
+    pub fn of(record: &RolloutRecord) -> Result<Self, RolloutError> {
+        let state = serde_json::from_str(&record.state).map_err(|error| unread(record, &error))?;
+        Ok(Self { id: record.id, state })
+    }
+}
+
 impl Rollout {
     /// Makes ready; `results` is the folder in which the output of hooks is kept.
     ///
@@ -161,15 +172,8 @@ impl Rollout {
     /// # Errors
     /// [`RolloutError`] as [`Rollout::new`], or when a newer version has stored it.
     pub fn stored(record: &RolloutRecord, results: &Path) -> Result<(Self, Standing), RolloutError> {
-        let unread = |error: serde_json::Error| {
-            RolloutError::Input(format!(
-                "rollout `{}` is stored in a form that is not understood ({error}): a newer pool-tune may have begun it",
-                record.name
-            ))
-        };
-        let intent = serde_json::from_str(&record.intent).map_err(unread)?;
-        let state = serde_json::from_str(&record.state).map_err(unread)?;
-        Ok((Self::new(intent, results)?, Standing { id: record.id, state }))
+        let intent = serde_json::from_str(&record.intent).map_err(|error| unread(record, &error))?;
+        Ok((Self::new(intent, results)?, Standing::of(record)?))
     }
 
     /// Whether the file that the plan changes has the values that the run took to be in use.
@@ -388,6 +392,13 @@ impl Rollout {
             RolloutError::Input(format!("failed to write rollout `{}` as JSON: {error}", self.plan.name))
         })
     }
+}
+
+fn unread(record: &RolloutRecord, error: &serde_json::Error) -> RolloutError {
+    RolloutError::Input(format!(
+        "rollout `{}` is stored in a form that is not understood ({error}): a newer pool-tune may have begun it",
+        record.name
+    ))
 }
 
 fn status(phase: &Phase) -> RolloutStatus {

@@ -284,6 +284,41 @@ fn a_gate_that_fails_beforehand_begins_nothing() {
 }
 
 #[test]
+fn a_start_that_came_to_nothing_hides_no_rollout_that_is_in_force() {
+    let stand = Stand::new(HOOK, "");
+    let (bad, down) = (stand.path("bad"), stand.path("down"));
+    let address =
+        prometheus(move |_| (!down.exists()).then(|| series(if bad.exists() { 0.5 } else { 1.0 })));
+    let text = plan(STAGES, &gates(&address, QUERIES)).replace("patience: 500ms", "patience: 1h");
+    fs::write(stand.path("rollout.yaml"), text).unwrap();
+    assert_eq!(stand.begin().status.code(), Some(0));
+    // A gate that fails beforehand.
+    fs::write(stand.path("bad"), "").unwrap();
+    assert_eq!(stand.begin().status.code(), Some(12));
+    let output = stand.rollout(&["--resume", "checkout"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("rollout `checkout` is done"), "{}", stderr(&output));
+    let output = stand.rollout(&["--back", "checkout"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert_eq!(stand.told().last().unwrap(), "back 100 was", "{}", stderr(&output));
+    let output = stand.rollout(&["--back", "checkout"]);
+    assert!(stderr(&output).contains("is back already"), "{}", stderr(&output));
+    // Ctrl-C before the first stage.
+    fs::remove_file(stand.path("bad")).unwrap();
+    assert_eq!(stand.begin().status.code(), Some(0));
+    fs::write(stand.path("down"), "").unwrap();
+    let mut rolling = Rolling::start(&stand, &["run", "--plan", "rollout.yaml"]);
+    rolling.until("before the first stage: holds for");
+    assert_eq!(rolling.end(Signal::INT).0, Some(130));
+    let output = stand.rollout(&["--back"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let told = stdout(&output);
+    assert!(told.contains("not begun, nothing was applied") && told.contains("went back: "), "{told}");
+    assert_eq!(stand.told().last().unwrap(), "back 100 was");
+    assert_eq!(stand.calls().len(), 6);
+}
+
+#[test]
 fn a_source_that_is_down_holds_the_stage_and_then_takes_it_back() {
     let stand = Stand::new(HOOK, "");
     let calls = stand.path("calls");
