@@ -66,6 +66,7 @@ async fn begin(arguments: &RolloutArguments, run: &str, plan: &Path, quiet: bool
     }
     let name = &rollout.plan.name;
     let _lock = FolderLock::hold_for_rollout(results, name).map_err(job_error)?;
+    let _change = rollout.hold().map_err(rollout_error)?;
     let store = Store::connect(&arguments.results.to_write()?).await?;
     let _held = held(&store, name).await?;
     let open = store.rollouts().await?.into_iter().find(|other| other.name == *name && !other.status.has_ended());
@@ -137,6 +138,7 @@ async fn go_on(
     let name = &record.name;
     let (rollout, standing) =
         Rollout::stored(record, &absolute(&arguments.results.results)?).map_err(rollout_error)?;
+    let _change = rollout.hold().map_err(rollout_error)?;
     let event = match (back, record.status) {
         (Some(_), RolloutStatus::Back) => {
             let is = if standing.state.reached.is_some() { "is back already" } else { "did not begin" };

@@ -1,4 +1,5 @@
 use std::{
+    fs,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -124,6 +125,33 @@ impl Applier {
             file.display(),
             differing.join("; ")
         )))
+    }
+
+    /// What it changes: a key that is the same for whoever changes the same, and how that is told.
+    pub(super) fn changes(&self) -> (String, String) {
+        match &self.how {
+            RolloutApply::Into { file, .. } => {
+                // A file that is gone is still the same one, behind the links of its folder.
+                let real = fs::canonicalize(file).ok().or_else(|| {
+                    let folder = fs::canonicalize(file.parent()?).ok()?;
+                    Some(folder.join(file.file_name()?))
+                });
+                let real = real.unwrap_or_else(|| file.clone());
+                (format!("file {}", real.display()), format!("`{}`", real.display()))
+            }
+            RolloutApply::Command(call) => {
+                let folder = call.directory.as_ref().map(PathBuf::from).unwrap_or_default();
+                let folder = fs::canonicalize(&folder).unwrap_or(folder);
+                // Several applications may share a command that is told whose turn it is.
+                let words: Vec<String> =
+                    call.words.iter().map(|word| word.replace("{rollout}", &self.rollout)).collect();
+                let shown = format!(
+                    "`{call}` in `{}` (if that serves several applications, write `{{rollout}}` among its words)",
+                    folder.display()
+                );
+                (format!("command {} {}", folder.display(), words.join("\0")), shown)
+            }
+        }
     }
 
     /// Applies settings; the same ones a second time change nothing.

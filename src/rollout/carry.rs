@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     export::Prefix,
-    job::{simulation, stored_time},
+    job::{ChangeLock, simulation, stored_time},
     model::Verdict,
     profile::RolloutPlan,
     store::{NewRun, RolloutRecord, RolloutStatus, RolloutStep, RunRecord, Store},
@@ -191,6 +191,15 @@ impl Rollout {
     pub fn check(&self) -> Result<(), RolloutError> {
         self.applier.check(&self.course)?;
         Sources::open(&self.plan.gates).map(drop)
+    }
+
+    /// Holds what it changes, whatever it is called: two rollouts at once would undo each other's settings.
+    ///
+    /// # Errors
+    /// [`RolloutError::Job`] with the other rollout.
+    pub fn hold(&self) -> Result<ChangeLock, RolloutError> {
+        let (key, shown) = self.applier.changes();
+        Ok(ChangeLock::hold(&key, &shown, &self.plan.name)?)
     }
 
     /// Notes that it begins.

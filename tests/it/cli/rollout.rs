@@ -395,6 +395,43 @@ fn what_was_killed_in_the_middle_of_a_hook_is_applied_again() {
 }
 
 #[test]
+fn what_one_rollout_changes_no_other_changes_at_once() {
+    let address = prometheus(|_| Some(series(1.0)));
+    let stages = "stages: [{share: 100%, watch: 1h}]";
+    let stand = Stand::new(HOOK, &plan(stages, &gates(&address, QUERIES)));
+    let of = |name: &str, apply: &str| {
+        let text = plan(stages, &gates(&address, QUERIES)).replace("name: checkout", &format!("name: {name}"));
+        text.replace("{command: './apply.sh {share}', time_limit: 30s}", apply)
+    };
+    let other = |text: String| {
+        fs::write(stand.path("other.yaml"), text).unwrap();
+        stand.rollout(&["run", "--plan", "other.yaml", "--force"])
+    };
+    let same = "{command: './apply.sh {share}'}";
+    let mut rolling = Rolling::start(&stand, &["run", "--plan", "rollout.yaml"]);
+    rolling.until("stage 1 of 1: applied");
+    let output = other(of("other", same));
+    assert_eq!(output.status.code(), Some(7), "{}", stderr(&output));
+    let said = stderr(&output);
+    assert!(said.contains(&format!("rollout `checkout` (process {}", rolling.child.id())), "{said}");
+    assert!(said.contains("`./apply.sh {share}` in `") && said.contains("write `{rollout}`"), "{said}");
+    drop(rolling);
+
+    // A file is the same by whatever path.
+    fs::write(stand.path("pool.env"), "").unwrap();
+    std::os::unix::fs::symlink(stand.path("pool.env"), stand.path("link.env")).unwrap();
+    fs::write(stand.path("rollout.yaml"), of("first", "{into: pool.env}")).unwrap();
+    let mut rolling = Rolling::start(&stand, &["run", "--plan", "rollout.yaml"]);
+    rolling.until("stage 1 of 1: applied");
+    let output = other(of("second", "{into: link.env}"));
+    assert_eq!(output.status.code(), Some(7), "{}", stderr(&output));
+    assert!(stderr(&output).contains("rollout `first` (process ") && stderr(&output).contains("pool.env`"));
+    // What another process held is free when that has died.
+    drop(rolling);
+    assert_eq!(stand.rollout(&["--back", "first"]).status.code(), Some(0));
+}
+
+#[test]
 fn a_hook_that_outlived_its_program_is_waited_for() {
     let address = prometheus(|_| Some(series(1.0)));
     let late =
