@@ -121,6 +121,9 @@ impl Step {
             Self::Resumed => "goes on".to_owned(),
             Self::Read { place, reading, watched, failures, down_seconds } => {
                 let at = place.map_or("before the first stage".to_owned(), at);
+                if !reading.refused.is_empty() {
+                    return format!("{at}: a gate cannot be read: {}", reading.refused.join("; "));
+                }
                 if !reading.failed.is_empty() {
                     return format!("{at}: a gate fails ({failures} in a row): {}", reading.failed.join("; "));
                 }
@@ -166,7 +169,9 @@ impl Step {
     #[must_use]
     pub fn is_change(&self) -> bool {
         match self {
-            Self::Read { reading, .. } => !reading.failed.is_empty() || !reading.down.is_empty(),
+            Self::Read { reading, .. } => {
+                !reading.failed.is_empty() || !reading.down.is_empty() || !reading.refused.is_empty()
+            }
             _ => true,
         }
     }

@@ -128,6 +128,11 @@ fn plan(stages: &str, gates: &str) -> String {
 
 /// The address of a Prometheus (and of an application's metrics) that gives what `answer` says for a path; nothing is a failure.
 fn prometheus(answer: impl Fn(&str) -> Option<String> + Send + Sync + 'static) -> String {
+    answering(move |path| answer(path).map_or(("503 Down", String::new()), |body| ("200 OK", body)))
+}
+
+/// The same, with the status of each answer.
+fn answering(answer: impl Fn(&str) -> (&'static str, String) + Send + Sync + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let answer = Arc::new(answer);
@@ -143,7 +148,7 @@ fn prometheus(answer: impl Fn(&str) -> Option<String> + Send + Sync + 'static) -
                     line.clear();
                 }
                 let path = first.split(' ').nth(1).unwrap_or_default();
-                let (status, body) = answer(path).map_or(("503 Down", String::new()), |body| ("200 OK", body));
+                let (status, body) = answer(path);
                 let length = body.len();
                 let head = format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n");
                 // Whoever asked may have been ended.
@@ -330,6 +335,37 @@ fn a_source_that_is_down_holds_the_stage_and_then_takes_it_back() {
     let told = stdout(&output);
     assert!(told.contains("stage 1 of 2: holds for ") && told.contains("503"), "{told}");
     assert!(told.contains("goes back: a source has been down"), "{told}");
+}
+
+#[test]
+fn a_query_that_is_refused_ends_at_once_and_a_server_that_fails_is_waited_for() {
+    let stand = Stand::new(HOOK, "");
+    let calls = stand.path("calls");
+    let error = |text: &str| serde_json::json!({"status": "error", "errorType": "bad_data", "error": text}).to_string();
+    let address = answering(move |path| match path {
+        path if path.contains("wrong") => ("400 Bad Request", error("parse error: unclosed left brace")),
+        path if path.contains("broken") => ("500 Internal Server Error", "\n out of space \nmore".to_owned()),
+        path if path.contains("slow") => ("503 Service Unavailable", error("query timed out")),
+        _ if calls.exists() => ("400 Bad Request", error("many-to-many")),
+        _ => ("200 OK", series(1.0)),
+    });
+    let ends = |query: &str, patience: &str, says: &str| {
+        let queries = format!("queries: [{{name: x, query: {query}, at_least: 0.99}}]");
+        let text = plan(STAGES, &gates(&address, &queries)).replace("patience: 500ms", patience);
+        fs::write(stand.path("rollout.yaml"), text).unwrap();
+        let output = stand.begin();
+        assert_eq!(output.status.code(), Some(12), "{}", stderr(&output));
+        assert!(stderr(&output).contains(says), "{}", stderr(&output));
+    };
+    // With a patience of an hour whoever waits is never seen again.
+    ends("wrong", "patience: 1h", "did not begin, nothing was applied: `x`: Prometheus at ");
+    ends("wrong", "patience: 1h", " does not take the query: parse error: unclosed left brace");
+    ends("broken", "patience: 200ms", "down for longer than the plan's patience: `x`: Prometheus at ");
+    ends("broken", "patience: 200ms", " answered 500 Internal Server Error: out of space; ");
+    ends("slow", "patience: 200ms", " answered 503 Service Unavailable: query timed out; ");
+    assert!(stand.calls().is_empty());
+    ends("good", "patience: 1h", "went back, the settings that were in use are: `x`: Prometheus at ");
+    assert_eq!(stand.told(), ["forward 10 now", "back 100 was"]);
 }
 
 #[test]
