@@ -60,7 +60,11 @@ async fn begin(arguments: &RolloutArguments, run: &str, plan: &Path, quiet: bool
     if !arguments.force {
         rollout.check_in_use().map_err(rollout_error)?;
     }
+    let warnings = rollout.warnings();
     if arguments.dry_run {
+        for warning in warnings {
+            errln!("warning: {warning}");
+        }
         errln!("nothing was applied; leave --dry-run out to begin");
         return Ok(ExitCode::SUCCESS);
     }
@@ -78,7 +82,7 @@ async fn begin(arguments: &RolloutArguments, run: &str, plan: &Path, quiet: bool
         )));
     }
     let mut tell = teller(arguments.json, quiet);
-    let standing = rollout.begin(&store, &mut tell).await.map_err(rollout_error)?;
+    let standing = rollout.begin(&store, warnings, &mut tell).await.map_err(rollout_error)?;
     carry(arguments, &store, &rollout, standing, None, quiet).await
 }
 

@@ -127,6 +127,23 @@ impl Applier {
         )))
     }
 
+    /// The names that the file does not have and gets, as a warning: it is likely that nothing reads them.
+    pub(super) fn adds(&self, course: &Course) -> Option<String> {
+        let RolloutApply::Into { file, .. } = &self.how else { return None };
+        let rewritten = self.rewritten(file, &read(file).ok()?, &course.stages.first()?.settings).ok()?;
+        let added = rewritten.changes.iter().filter(|change| change.was.is_none());
+        let added: Vec<&str> = added.map(|change| change.name.as_str()).collect();
+        if added.is_empty() {
+            return None;
+        }
+        Some(format!(
+            "`{}` does not have {}: it gets what it lacks, and nothing may read that; see that these are the names that your \
+             application reads",
+            file.display(),
+            added.join(", ")
+        ))
+    }
+
     /// What it changes: a key that is the same for whoever changes the same, and how that is told.
     pub(super) fn changes(&self) -> (String, String) {
         match &self.how {

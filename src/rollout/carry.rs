@@ -202,11 +202,22 @@ impl Rollout {
         Ok(ChangeLock::hold(&key, &shown, &self.plan.name)?)
     }
 
-    /// Notes that it begins.
+    /// What a person should know of it before it begins, though it can.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        self.applier.adds(&self.course).into_iter().collect()
+    }
+
+    /// Notes that it begins, and what was to be known before.
     ///
     /// # Errors
     /// [`RolloutError::Store`].
-    pub async fn begin(&self, store: &Store, listener: Listener<'_>) -> Result<Standing, RolloutError> {
+    pub async fn begin(
+        &self,
+        store: &Store,
+        warnings: Vec<String>,
+        listener: Listener<'_>,
+    ) -> Result<Standing, RolloutError> {
         let state = State::default();
         let now = stored_time(Timestamp::now());
         let (intent, text) = (self.json(&self.intent)?, self.json(&state)?);
@@ -218,7 +229,9 @@ impl Rollout {
             stages: self.course.stages.len(),
         };
         let state = standing.state.clone();
-        self.note(store, &mut standing, state, vec![begun], listener).await?;
+        let warned = warnings.into_iter().map(|text| Step::Warned { text });
+        let steps = std::iter::once(begun).chain(warned).collect();
+        self.note(store, &mut standing, state, steps, listener).await?;
         Ok(standing)
     }
 

@@ -35,6 +35,11 @@ pub enum Step {
         /// How many stages it has.
         stages: usize,
     },
+    /// What a person should know, though it goes on.
+    Warned {
+        /// In words.
+        text: String,
+    },
     /// It goes on after it was stopped, or its program died.
     Resumed,
     /// The gates were read.
@@ -118,6 +123,7 @@ impl Step {
                 let plural = if *stages == 1 { "" } else { "s" };
                 format!("rollout {rollout} of run {run} begins: {stages} stage{plural}")
             }
+            Self::Warned { text } => format!("warning: {text}"),
             Self::Resumed => "goes on".to_owned(),
             Self::Read { place, reading, watched, failures, down_seconds } => {
                 let at = place.map_or("before the first stage".to_owned(), at);

@@ -590,6 +590,28 @@ fn a_file_is_changed_by_steps_and_back_to_what_it_had() {
 }
 
 #[test]
+fn names_that_a_file_does_not_have_are_told() {
+    let address = prometheus(|_| Some(series(1.0)));
+    let text = format!(
+        "name: checkout\napply: {{into: pool.env}}\nsteps: 1\nwatch: 100ms\ngates: {{every: 100ms, {}}}\n",
+        gates(&address, QUERIES)
+    );
+    let stand = Stand::new(HOOK, &text);
+    fs::write(stand.path("pool.env"), "MAX_CONNECTIONS=1\n").unwrap();
+    let output = stand.rollout(&["run", "--plan", "rollout.yaml", "--dry-run"]);
+    let said = stderr(&output);
+    let warned = said.lines().find(|line| line.starts_with("warning: `")).unwrap_or_default().to_owned();
+    assert!(warned.contains("pool.env` does not have DB_") && warned.contains("DB_MAX_CONNECTIONS"), "{said}");
+    let output = stand.begin();
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(stdout(&output).contains(&warned), "{}", stdout(&output));
+    // Now it has them.
+    assert_eq!(stand.rollout(&["--back", "checkout"]).status.code(), Some(0));
+    let output = stand.begin();
+    assert!(!stdout(&output).contains("warning"), "{}", stdout(&output));
+}
+
+#[test]
 fn a_dry_run_tells_and_does_nothing() {
     let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/rollout");
     let stand = Stand::new(HOOK, "");
