@@ -47,6 +47,7 @@ async fn begin(arguments: &RolloutArguments, run: &str, plan: &Path, quiet: bool
     let folder = fs::canonicalize(plan).map_err(unread)?.parent().map(Path::to_owned).unwrap_or_default();
     let store = runs::open(&arguments.results).await?;
     let run = store.run(run).await?;
+    let rollouts = store.rollouts().await?;
     store.close().await;
     let now = Timestamp::now();
     let intent = Intent::of(&run, (&shown, text, &folder), arguments.yes_old, now).map_err(rollout_error)?;
@@ -60,7 +61,9 @@ async fn begin(arguments: &RolloutArguments, run: &str, plan: &Path, quiet: bool
     if !arguments.force {
         rollout.check_in_use().map_err(rollout_error)?;
     }
-    let warnings = rollout.warnings();
+    let newest = rollouts.iter().find(|other| other.name == rollout.plan.name);
+    let last = newest.map(|newest| that_applied(&rollouts, newest)).transpose()?;
+    let warnings = rollout.warnings(last.as_ref());
     if arguments.dry_run {
         for warning in warnings {
             errln!("warning: {warning}");

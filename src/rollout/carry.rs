@@ -202,10 +202,14 @@ impl Rollout {
         Ok(ChangeLock::hold(&key, &shown, &self.plan.name)?)
     }
 
-    /// What a person should know of it before it begins, though it can.
+    /// What a person should know of it before it begins, though it can. `last` is the last rollout of its name that applied
+    /// something.
     #[must_use]
-    pub fn warnings(&self) -> Vec<String> {
-        self.applier.adds(&self.course).into_iter().collect()
+    pub fn warnings(&self, last: Option<&RolloutRecord>) -> Vec<String> {
+        let is_done = last.is_some_and(|last| last.status == RolloutStatus::Done && last.run == self.intent.run);
+        let again =
+            || format!("rollout `{}` of this run is done already and in force; it begins again", self.plan.name);
+        is_done.then(again).into_iter().chain(self.applier.adds(&self.course)).collect()
     }
 
     /// Notes that it begins, and what was to be known before.

@@ -242,6 +242,11 @@ fn stages_are_applied_one_after_the_other_and_can_be_taken_back_when_done() {
     ] {
         assert!(told.contains(part), "{part} is not in {told}");
     }
+    assert!(!told.contains("warning"), "{told}");
+    // What is done is not begun again without a word.
+    let output = stand.rollout(&["run", "--plan", "rollout.yaml", "--dry-run"]);
+    let again = "warning: rollout `checkout` of this run is done already and in force; it begins again\n";
+    assert!(stderr(&output).contains(again), "{}", stderr(&output));
     // What was told is what is stored.
     assert_eq!(stdout(&stand.rollout(&["--log"])), told);
     let json = stdout(&stand.rollout(&["--log", "checkout", "--json"]));
@@ -310,7 +315,9 @@ fn a_start_that_came_to_nothing_hides_no_rollout_that_is_in_force() {
     assert!(stderr(&output).contains("is back already"), "{}", stderr(&output));
     // Ctrl-C before the first stage.
     fs::remove_file(stand.path("bad")).unwrap();
-    assert_eq!(stand.begin().status.code(), Some(0));
+    let output = stand.begin();
+    assert_eq!(output.status.code(), Some(0));
+    assert!(!stdout(&output).contains("warning"), "{}", stdout(&output));
     fs::write(stand.path("down"), "").unwrap();
     let mut rolling = Rolling::start(&stand, &["run", "--plan", "rollout.yaml"]);
     rolling.until("before the first stage: holds for");
