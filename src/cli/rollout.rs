@@ -24,6 +24,9 @@ use crate::{
     store::{Hold, RolloutRecord, RolloutStatus, Store, Task},
 };
 
+/// The most names that are listed where a wrong one is given.
+const NAMED: usize = 10;
+
 /// Begins a rollout, goes on with one, takes one back, or tells of one.
 pub(super) async fn rollout(arguments: &RolloutArguments, quiet: bool) -> Result<ExitCode> {
     if let Some(name) = &arguments.log {
@@ -229,16 +232,19 @@ async fn carry(
     }
 }
 
-/// Tells what a rollout did, from the store.
+/// Tells what the rollouts of a name did, from the store, the newest last.
 async fn log(arguments: &RolloutArguments, name: &str) -> Result<ExitCode> {
     let store = runs::open(&arguments.results).await?;
-    let record = find(&store.rollouts().await?, name, false)?;
+    let rollouts = store.rollouts().await?;
+    let name = find(&rollouts, name, false)?.name;
     let mut tell = teller(arguments.json, false);
-    for stored in store.rollout_steps(record.id).await? {
-        let step: Step = serde_json::from_str(&stored.step).with_context(|| {
-            format!("failed to read a step of rollout `{}`: a newer pool-tune may have stored it", record.name)
-        })?;
-        tell(&stored.at, &step);
+    for record in rollouts.iter().rev().filter(|record| record.name == name) {
+        for stored in store.rollout_steps(record.id).await? {
+            let step: Step = serde_json::from_str(&stored.step).with_context(|| {
+                format!("failed to read a step of rollout `{name}`: a newer pool-tune may have stored it")
+            })?;
+            tell(&stored.at, &step);
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -251,8 +257,7 @@ fn find(rollouts: &[RolloutRecord], name: &str, to_change: bool) -> Result<Rollo
     if !name.is_empty() {
         let found = rollouts.iter().find(|rollout| rollout.name == name);
         return found.cloned().ok_or_else(|| {
-            let hint = did_you_mean(name, rollouts.iter().map(|rollout| rollout.name.as_str()));
-            bad_input(format!("there is no rollout `{name}`: {hint}"))
+            bad_input(format!("there is no rollout `{name}`: {}", meant(name, rollouts)))
         });
     }
     if !to_change {
@@ -270,6 +275,23 @@ fn find(rollouts: &[RolloutRecord], name: &str, to_change: bool) -> Result<Rollo
             Err(bad_input(format!("several rollouts have not ended: name one of {}", names.join(", "))))
         }
     }
+}
+
+/// The name that is like a wrong one, or those that there are, the newest first.
+fn meant(name: &str, rollouts: &[RolloutRecord]) -> String {
+    let mut names: Vec<&str> = Vec::new();
+    for rollout in rollouts {
+        if !names.contains(&rollout.name.as_str()) {
+            names.push(&rollout.name);
+        }
+    }
+    let hint = did_you_mean(name, names.iter().copied());
+    let more = names.len().saturating_sub(NAMED);
+    if more == 0 || hint.starts_with("did") {
+        return hint;
+    }
+    names.truncate(NAMED);
+    format!("{}, and {more} older", did_you_mean(name, names))
 }
 
 fn teller(json: bool, quiet: bool) -> impl FnMut(&str, &Step) + Send {
@@ -297,4 +319,29 @@ fn command(what: &str, name: &str, results: &Path) -> String {
         command.push_str(&format!(" --results '{}'", results.display()));
     }
     command
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wrong_name_is_answered_with_each_name_once_and_ten_at_most() {
+        let rollout = |name: &str| RolloutRecord {
+            id: 1,
+            name: name.to_owned(),
+            run: "run".to_owned(),
+            started_at: String::new(),
+            ended_at: None,
+            status: RolloutStatus::Done,
+            intent: String::new(),
+            state: String::new(),
+        };
+        let names: Vec<String> = (0..24).rev().map(|number| format!("x{}", number / 2)).collect();
+        let rollouts: Vec<_> = names.iter().map(|name| rollout(name)).collect();
+        let told = meant("checkout", &rollouts);
+        assert_eq!(told, "expected one of `x11`, `x10`, `x9`, `x8`, `x7`, `x6`, `x5`, `x4`, `x3`, `x2`, and 2 older");
+        assert_eq!(meant("checkout", &rollouts[20..]), "expected one of `x1`, `x0`");
+        assert_eq!(meant("checkot", &[rollout("checkout")]), "did you mean `checkout`?");
+    }
 }

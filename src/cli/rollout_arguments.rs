@@ -25,7 +25,7 @@ pub(super) struct RolloutArguments {
     /// Take a rollout back that was begun, or is done: the settings that were in use are applied to all
     #[arg(long, value_name = "NAME", num_args = 0..=1, default_missing_value = "", conflicts_with = "log")]
     pub(super) back: Option<String>,
-    /// Print what a rollout did, step by step, and do nothing
+    /// Print what the rollouts of a name did, step by step, the newest last, and do nothing; without a name of the newest one's
     #[arg(long, value_name = "NAME", num_args = 0..=1, default_missing_value = "")]
     pub(super) log: Option<String>,
     /// Take a run that is older than the plan's `max_age`

@@ -261,8 +261,11 @@ fn stages_are_applied_one_after_the_other_and_can_be_taken_back_when_done() {
     assert_eq!(stand.told().last().unwrap(), "back 100 was");
     let output = stand.rollout(&["--back", "checkout"]);
     assert_eq!((output.status.code(), stand.calls().len()), (Some(0), 3), "{}", stderr(&output));
-    // What has ended does not stand in the way of the next.
-    assert_eq!(stand.begin().status.code(), Some(0));
+    // What has ended does not stand in the way of the next, and is told before it.
+    let output = stand.begin();
+    assert_eq!(output.status.code(), Some(0));
+    let log = stdout(&stand.rollout(&["--log", "checkout"]));
+    assert!(log.starts_with(&told) && log.ends_with(&stdout(&output)) && log.contains(" went back: "), "{log}");
 }
 
 #[test]
