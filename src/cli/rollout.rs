@@ -195,6 +195,15 @@ async fn carry(
     let with_code = |code: u8, message: String| Err(anyhow::Error::new(WithCode { code, message }));
     let applied = rollout.reached(&standing.state);
     match ended {
+        Ended::Stopped if matches!(standing.state.phase, Phase::Returning { .. }) => with_code(
+            code::INTERRUPTED,
+            format!(
+                "rollout `{name}` is interrupted on its way back: {} may still be applied, in whole or in part; go on going back with `{}` \
+                 (`--back` does the same)",
+                applied.unwrap_or_else(|| "nothing".to_owned()),
+                command("resume", name, results)
+            ),
+        ),
         Ended::Stopped => {
             let stays = applied.map_or("nothing was applied".to_owned(), |what| {
                 format!("{what} stays applied, and nobody watches it")

@@ -530,6 +530,29 @@ fn a_hook_that_fails_is_taken_back_and_one_that_fails_to_go_back_is_told() {
 }
 
 #[test]
+fn who_stops_it_on_its_way_back_is_told_that_it_can_only_go_back() {
+    let address = prometheus(|_| Some(series(1.0)));
+    let fails = format!("{HOOK}while [ $POOL_TUNE_DIRECTION = back ] && [ ! -e go ]; do sleep 0.05; done\nexit 3\n");
+    let stand = Stand::new(&fails, &plan(STAGES, &gates(&address, QUERIES)));
+    let mut rolling = Rolling::start(&stand, &["run", "--plan", "rollout.yaml"]);
+    rolling.until("goes back: stage 1 could not be applied");
+    wait_for(|| stand.calls().len() == 2);
+    // The hook goes on until it has ended, and is not tried again.
+    kill_process(Pid::from_child(&rolling.child), Signal::INT).unwrap();
+    thread::sleep(Duration::from_millis(200));
+    fs::write(stand.path("go"), "").unwrap();
+    rolling.until("going back failed (1 of 4 times)");
+    let mut said = String::new();
+    rolling.child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    assert_eq!(rolling.child.wait().unwrap().code(), Some(130), "{said}");
+    assert!(said.contains("on its way back: stage 1 of 2 (10 % of instances with "), "{said}");
+    assert!(said.contains("go on going back with `pool-tune rollout --resume checkout` (`--back` does"), "{said}");
+    stand.hook(HOOK);
+    assert_eq!(stand.rollout(&["--resume"]).status.code(), Some(12));
+    assert_eq!(stand.told(), ["forward 10 now", "back 100 was", "back 100 was"]);
+}
+
+#[test]
 fn what_can_be_noted_no_more_is_taken_back() {
     let address = prometheus(|_| Some(series(1.0)));
     let stages = "stages: [{share: 10%, watch: 1h}, {share: 100%, watch: 1h}]";
