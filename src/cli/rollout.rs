@@ -228,16 +228,19 @@ async fn carry(
                 "rollout `{name}` did not begin, nothing was applied: {why}; mend that or the gate, then begin again"
             ),
         ),
-        Ended::At(_) => with_code(
-            code::FAILED,
-            format!(
-                "rollout `{name}` COULD NOT GO BACK: {} may still be applied, in whole or in part; what the hook said is in {}; mend it, \
-                 then `{}`",
-                applied.unwrap_or_else(|| "nothing".to_owned()),
-                results.join("rollouts").join(name).join("hooks.log").display(),
-                command("back", name, results)
-            ),
-        ),
+        Ended::At(_) => {
+            let log = results.join("rollouts").join(name).join("hooks.log");
+            let said = rollout.has_hook().then(|| format!("what the hook said is in {}; ", log.display()));
+            with_code(
+                code::FAILED,
+                format!(
+                    "rollout `{name}` COULD NOT GO BACK: {} may still be applied, in whole or in part; {}mend what failed, then `{}`",
+                    applied.unwrap_or_else(|| "nothing".to_owned()),
+                    said.unwrap_or_default(),
+                    command("back", name, results)
+                ),
+            )
+        }
     }
 }
 

@@ -127,6 +127,14 @@ impl Applier {
         )))
     }
 
+    /// Whether it starts a program, whose output is kept.
+    pub(super) fn starts(&self) -> bool {
+        match &self.how {
+            RolloutApply::Command(_) => true,
+            RolloutApply::Into { then, .. } => then.is_some(),
+        }
+    }
+
     /// The names that the file does not have and gets, as a warning: it is likely that nothing reads them.
     pub(super) fn adds(&self, course: &Course) -> Option<String> {
         let RolloutApply::Into { file, .. } = &self.how else { return None };
@@ -182,6 +190,9 @@ impl Applier {
         match &self.how {
             RolloutApply::Command(call) => self.call(call, hand).await,
             RolloutApply::Into { file, then, .. } => {
+                if hand.direction == Direction::Back && fs::exists(file).is_ok_and(|is_there| !is_there) {
+                    return Err(gone(file));
+                }
                 let own = read(file)?;
                 let rewritten = self.rewritten(file, &own, hand.settings)?;
                 if !rewritten.changes.is_empty() {
@@ -235,6 +246,18 @@ impl Applier {
             None => Ok(rewritten),
         }
     }
+}
+
+/// What is told of a file that was there when it was changed.
+fn gone(file: &Path) -> String {
+    let mut backup = file.as_os_str().to_owned();
+    backup.push(".bak");
+    let backup = PathBuf::from(backup);
+    let from = if backup.exists() { format!(", from its backup `{}` for one", backup.display()) } else { String::new() };
+    format!(
+        "`{}` is gone: put it back{from}; if nothing reads it any more, nothing is left to take back",
+        file.display()
+    )
 }
 
 fn read(file: &Path) -> Result<OwnFile, String> {

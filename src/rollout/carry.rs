@@ -202,6 +202,12 @@ impl Rollout {
         Ok(ChangeLock::hold(&key, &shown, &self.plan.name)?)
     }
 
+    /// Whether it starts a program, whose output is kept in `hooks.log`.
+    #[must_use]
+    pub fn has_hook(&self) -> bool {
+        self.applier.starts()
+    }
+
     /// What a person should know of it before it begins, though it can. `last` is the last rollout of its name that applied
     /// something.
     #[must_use]

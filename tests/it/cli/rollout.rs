@@ -638,6 +638,15 @@ fn names_that_a_file_does_not_have_are_told() {
     let output = stand.begin();
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     assert!(stdout(&output).contains(&warned), "{}", stdout(&output));
+    // A file that is gone is told as such, where no hook said anything.
+    let held = fs::read_to_string(stand.path("pool.env")).unwrap();
+    fs::remove_file(stand.path("pool.env")).unwrap();
+    let output = stand.rollout(&["--back", "checkout"]);
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    let told = stdout(&output);
+    assert!(told.contains("pool.env` is gone: put it back, from its backup `") && told.contains("pool.env.bak`"), "{told}");
+    assert!(!stderr(&output).contains("hooks.log"), "{}", stderr(&output));
+    fs::write(stand.path("pool.env"), held).unwrap();
     // Now it has them.
     assert_eq!(stand.rollout(&["--back", "checkout"]).status.code(), Some(0));
     let output = stand.begin();
