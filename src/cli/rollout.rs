@@ -314,7 +314,7 @@ fn teller(json: bool, quiet: bool) -> impl FnMut(&str, &Step) + Send {
                 fields.insert("time".to_owned(), at.into());
             }
             outln!("{line}");
-        } else if !quiet || step.is_change() {
+        } else if !quiet || step.is_answer() {
             outln!("{at} {}", step.words());
         }
     }

@@ -437,6 +437,17 @@ mod tests {
     }
 
     #[test]
+    fn what_is_missing_is_told_and_not_what_stands_beside_it() {
+        let error = |apply: &str| {
+            RolloutPlan::parse("rollout.yaml", &format!("name: a\napply: {apply}\n")).unwrap_err().to_string()
+        };
+        let told = error("{time_limit: 10s}");
+        assert!(told.ends_with("line 2: `apply` has none of `command`, `into`: add one"), "{told}");
+        let told = error("{time_limit: 10s, comand: ./x}");
+        assert!(told.contains("`comand` is not known in `apply`: did you mean `command`?"), "{told}");
+    }
+
+    #[test]
     fn a_file_is_filled_in_only_where_its_format_is_named() {
         let read = |apply: &str| {
             let text = with(STEPS, GATES).replace("{command: ./apply.sh}", apply);

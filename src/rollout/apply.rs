@@ -75,6 +75,11 @@ impl Applier {
     pub(super) fn check(&self, course: &Course) -> Result<(), RolloutError> {
         let all = || course.stages.iter().map(|stage| &stage.settings).chain([&course.from]);
         let startable = |key: &str, call: &Call| {
+            if let Some(folder) = call.directory.as_ref().filter(|folder| !Path::new(folder).is_dir()) {
+                return Err(RolloutError::Input(format!(
+                    "`apply`: `directory` `{folder}` is not there; a relative one is seen from the folder of the plan"
+                )));
+            }
             program::startable(call).map_err(|problem| RolloutError::Input(format!("`apply`: `{key}`: {problem}")))
         };
         match &self.how {

@@ -20,7 +20,7 @@ use crate::{
     job::{ChangeLock, simulation, stored_time},
     model::Verdict,
     profile::RolloutPlan,
-    store::{NewRun, RolloutRecord, RolloutStatus, RolloutStep, RunRecord, Store},
+    store::{NewRun, RolloutRecord, RolloutStatus, RolloutStep, RunRecord, RunStatus, Store},
 };
 
 /// What a rollout needs to begin, and to be gone on with from anywhere: it asks neither its plan's file nor its run again.
@@ -87,9 +87,14 @@ impl Intent {
         let plan = RolloutPlan::parse(origin, &text).map_err(RolloutError::input)?;
         let NewRun { id, target, started_at, prefix, .. } = &run.intent;
         let Some(recommendation) = &run.recommendation else {
+            let why = match run.status {
+                RunStatus::Running => "has not ended",
+                RunStatus::Interrupted => "was interrupted",
+                RunStatus::Failed => "failed",
+                RunStatus::Finished => "has lost it",
+            };
             return Err(RolloutError::Input(format!(
-                "run {id} has no recommendation: it is {}; finish it with `pool-tune run --resume {id}`, or name another",
-                run.status
+                "run {id} has no recommendation, since it {why}: finish it with `pool-tune run --resume {id}`, or name another"
             )));
         };
         let nothing = |reason: &str| {
@@ -120,10 +125,9 @@ impl Intent {
         })?;
         let age = Duration::try_from(now.duration_since(began)).unwrap_or_default();
         if age > plan.max_age && !yes_old {
-            let days = age.as_secs() / 86_400;
+            let (age, most) = in_one_unit(age, plan.max_age);
             return Err(RolloutError::Input(format!(
-                "run {id} is {days} days old, and the plan takes runs of up to {}: make a new one, or take it all the same with --yes-old",
-                humantime::format_duration(plan.max_age)
+                "run {id} is {age} old, and the plan takes runs of up to {most}: make a new one, or take it all the same with --yes-old"
             )));
         }
         let change = Change::of(recommendation);
@@ -426,6 +430,14 @@ impl Rollout {
     }
 }
 
+/// An age and the most that it may be, in the largest unit in which the latter is a whole number.
+fn in_one_unit(age: Duration, most: Duration) -> (String, String) {
+    let units = [("days", 86_400), ("h", 3600), ("min", 60), ("s", 1)];
+    let (unit, seconds) = units.into_iter().find(|(_, unit)| most.as_secs() % unit == 0).unwrap_or(("s", 1));
+    let shown = |time: Duration| format!("{} {unit}", time.as_secs() / seconds);
+    (shown(age), shown(most))
+}
+
 fn unread(record: &RolloutRecord, error: &serde_json::Error) -> RolloutError {
     RolloutError::Input(format!(
         "rollout `{}` is stored in a form that is not understood ({error}): a newer pool-tune may have begun it",
@@ -441,5 +453,22 @@ fn status(phase: &Phase) -> RolloutStatus {
         Phase::Measuring { .. } | Phase::Applying { .. } | Phase::Watching { .. } | Phase::Returning { .. } => {
             RolloutStatus::Running
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_age_is_told_in_the_unit_of_what_it_may_be() {
+        let told = |age: u64, most: u64| {
+            let (age, most) = in_one_unit(Duration::from_secs(age), Duration::from_secs(most));
+            format!("{age} of {most}")
+        };
+        assert_eq!(told(47, 1), "47 s of 1 s");
+        assert_eq!(told(8 * 3600, 90 * 60), "480 min of 90 min");
+        assert_eq!(told(100 * 3600, 36 * 3600), "100 h of 36 h");
+        assert_eq!(told(31 * 86_400 + 5, 30 * 86_400), "31 days of 30 days");
     }
 }

@@ -171,14 +171,25 @@ impl Step {
         }
     }
 
-    /// Whether something has changed, and not only gone on.
+    /// Whether it is how the rollout ends, or went wrong on its way there: all that is told to who wants to hear little.
     #[must_use]
-    pub fn is_change(&self) -> bool {
+    pub fn is_answer(&self) -> bool {
         match self {
-            Self::Read { reading, .. } => {
-                !reading.failed.is_empty() || !reading.down.is_empty() || !reading.refused.is_empty()
-            }
-            _ => true,
+            Self::ReturnFailed { .. }
+            | Self::Returned
+            | Self::Done
+            | Self::NotBegun { .. }
+            | Self::Stuck { .. }
+            | Self::Stopped { .. } => true,
+            Self::Begun { .. }
+            | Self::Warned { .. }
+            | Self::Resumed
+            | Self::Read { .. }
+            | Self::Measured { .. }
+            | Self::Applying { .. }
+            | Self::Applied { .. }
+            | Self::Passed { .. }
+            | Self::Returning { .. } => false,
         }
     }
 }

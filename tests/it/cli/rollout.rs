@@ -261,6 +261,10 @@ fn stages_are_applied_one_after_the_other_and_can_be_taken_back_when_done() {
     assert_eq!(stand.told().last().unwrap(), "back 100 was");
     let output = stand.rollout(&["--back", "checkout"]);
     assert_eq!((output.status.code(), stand.calls().len()), (Some(0), 3), "{}", stderr(&output));
+    let output = stand.rollout(&["run", "--plan", "rollout.yaml", "--quiet"]);
+    let short = stdout(&output);
+    assert!(short.lines().count() == 1 && short.contains("Z done: "), "{short}");
+    assert_eq!(stand.rollout(&["--back", "checkout"]).status.code(), Some(0));
     // What has ended does not stand in the way of the next, and is told before it.
     let output = stand.begin();
     assert_eq!(output.status.code(), Some(0));
@@ -727,13 +731,21 @@ fn runs_that_say_nothing_of_a_database_or_are_old_are_refused() {
     refused("json_set(intent, '$.target', 'simulated')", 2, "which says nothing of your database");
     refused("json_set(intent, '$.target', 'simulation:x')", 2, "which says nothing of your database");
     let old = "json_set(intent, '$.target', 'private', '$.started_at', '2024-01-01T00:00:00Z')";
-    refused(old, 2, "takes runs of up to 30days: make a new one");
+    refused(old, 2, " days old, and the plan takes runs of up to 30 days: make a new one");
     let output = stand.rollout(&["run", "--plan", "rollout.yaml", "--dry-run", "--yes-old"]);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     let verdict = |answer: &str| {
         format!(
             "intent, recommendation = json_set(recommendation, '$.verdict', json('{{\"answer\":\"{answer}\",\"reason\":\"no matter\"}}'))"
         )
+    };
+    refused("intent, status = 'failed', recommendation = NULL", 2, "has no recommendation, since it failed: finish it");
+    let stand = Stand::new(HOOK, &text);
+    let refused = |what: &str, code: i32, says: &str| {
+        change_run(stand.folder.path(), what);
+        let output = stand.rollout(&["run", "--plan", "rollout.yaml", "--dry-run"]);
+        assert_eq!(output.status.code(), Some(code), "{}", stderr(&output));
+        assert!(stderr(&output).contains(says), "{}", stderr(&output));
     };
     refused(&verdict("infeasible"), 5, "no settings that keep its limits");
     refused(&verdict("keep"), 2, "nothing to roll out: no matter");
@@ -754,6 +766,10 @@ fn what_cannot_be_applied_is_told_before_anything_is() {
     refused(
         &good.replace("./apply.sh", "./aply.sh"),
         "`apply`: `command`: `./aply.sh` cannot be started: it is not there",
+    );
+    refused(
+        &good.replace("time_limit: 30s", "directory: none"),
+        "none` is not there; a relative one is seen from the folder of the plan",
     );
     refused(&good.replace("time_limit: 30s", "file: hikari-cp"), "`apply`: `file`: ");
     refused(&good.replace(&format!("'{address}'"), "{env: NO_SUCH_VARIABLE}"), "`NO_SUCH_VARIABLE` is not set");
