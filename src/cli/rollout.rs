@@ -146,8 +146,7 @@ async fn go_on(
     quiet: bool,
 ) -> Result<ExitCode> {
     let name = &record.name;
-    let (rollout, standing) =
-        Rollout::stored(record, &absolute(&arguments.results.results)?).map_err(rollout_error)?;
+    let (rollout, standing) = Rollout::stored(record, &absolute(&arguments.results.results)?).map_err(rollout_error)?;
     let _change = rollout.hold().map_err(rollout_error)?;
     let event = match (back, record.status) {
         (Some(_), RolloutStatus::Back) => {
@@ -268,9 +267,9 @@ fn find(rollouts: &[RolloutRecord], name: &str, to_change: bool) -> Result<Rollo
     }
     if !name.is_empty() {
         let found = rollouts.iter().find(|rollout| rollout.name == name);
-        return found.cloned().ok_or_else(|| {
-            bad_input(format!("there is no rollout `{name}`: {}", meant(name, rollouts)))
-        });
+        return found
+            .cloned()
+            .ok_or_else(|| bad_input(format!("there is no rollout `{name}`: {}", meant(name, rollouts))));
     }
     if !to_change {
         return rollouts.first().cloned().ok_or_else(|| bad_input("there is no rollout yet"));

@@ -125,7 +125,10 @@ impl TargetLock {
                 )));
             }
             Err(None) => {
-                return Err(JobError::Busy(format!("{} is being loaded by another process: wait for it", choice.shown())));
+                return Err(JobError::Busy(format!(
+                    "{} is being loaded by another process: wait for it",
+                    choice.shown()
+                )));
             }
         })
     }

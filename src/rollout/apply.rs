@@ -258,7 +258,8 @@ fn gone(file: &Path) -> String {
     let mut backup = file.as_os_str().to_owned();
     backup.push(".bak");
     let backup = PathBuf::from(backup);
-    let from = if backup.exists() { format!(", from its backup `{}` for one", backup.display()) } else { String::new() };
+    let from =
+        if backup.exists() { format!(", from its backup `{}` for one", backup.display()) } else { String::new() };
     format!(
         "`{}` is gone: put it back{from}; if nothing reads it any more, nothing is left to take back",
         file.display()

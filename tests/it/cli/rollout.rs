@@ -304,8 +304,7 @@ fn a_gate_that_fails_beforehand_begins_nothing() {
 fn a_start_that_came_to_nothing_hides_no_rollout_that_is_in_force() {
     let stand = Stand::new(HOOK, "");
     let (bad, down) = (stand.path("bad"), stand.path("down"));
-    let address =
-        prometheus(move |_| (!down.exists()).then(|| series(if bad.exists() { 0.5 } else { 1.0 })));
+    let address = prometheus(move |_| (!down.exists()).then(|| series(if bad.exists() { 0.5 } else { 1.0 })));
     let text = plan(STAGES, &gates(&address, QUERIES)).replace("patience: 500ms", "patience: 1h");
     fs::write(stand.path("rollout.yaml"), text).unwrap();
     assert_eq!(stand.begin().status.code(), Some(0));
@@ -648,7 +647,10 @@ fn names_that_a_file_does_not_have_are_told() {
     let output = stand.rollout(&["--back", "checkout"]);
     assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
     let told = stdout(&output);
-    assert!(told.contains("pool.env` is gone: put it back, from its backup `") && told.contains("pool.env.bak`"), "{told}");
+    assert!(
+        told.contains("pool.env` is gone: put it back, from its backup `") && told.contains("pool.env.bak`"),
+        "{told}"
+    );
     assert!(!stderr(&output).contains("hooks.log"), "{}", stderr(&output));
     fs::write(stand.path("pool.env"), held).unwrap();
     // Now it has them.
@@ -739,16 +741,9 @@ fn runs_that_say_nothing_of_a_database_or_are_old_are_refused() {
             "intent, recommendation = json_set(recommendation, '$.verdict', json('{{\"answer\":\"{answer}\",\"reason\":\"no matter\"}}'))"
         )
     };
-    refused("intent, status = 'failed', recommendation = NULL", 2, "has no recommendation, since it failed: finish it");
-    let stand = Stand::new(HOOK, &text);
-    let refused = |what: &str, code: i32, says: &str| {
-        change_run(stand.folder.path(), what);
-        let output = stand.rollout(&["run", "--plan", "rollout.yaml", "--dry-run"]);
-        assert_eq!(output.status.code(), Some(code), "{}", stderr(&output));
-        assert!(stderr(&output).contains(says), "{}", stderr(&output));
-    };
     refused(&verdict("infeasible"), 5, "no settings that keep its limits");
     refused(&verdict("keep"), 2, "nothing to roll out: no matter");
+    refused("intent, status = 'failed', recommendation = NULL", 2, "has no recommendation, since it failed: finish it");
     assert!(stand.calls().is_empty());
 }
 
