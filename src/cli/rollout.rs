@@ -24,6 +24,9 @@ use crate::{
     store::{Hold, RolloutRecord, RolloutStatus, Store, Task},
 };
 
+/// The most names that are listed where a wrong one is given.
+const NAMED: usize = 10;
+
 /// Begins a rollout, goes on with one, takes one back, or tells of one.
 pub(super) async fn rollout(arguments: &RolloutArguments, quiet: bool) -> Result<ExitCode> {
     if let Some(name) = &arguments.log {
@@ -47,6 +50,7 @@ async fn begin(arguments: &RolloutArguments, run: &str, plan: &Path, quiet: bool
     let folder = fs::canonicalize(plan).map_err(unread)?.parent().map(Path::to_owned).unwrap_or_default();
     let store = runs::open(&arguments.results).await?;
     let run = store.run(run).await?;
+    let rollouts = store.rollouts().await?;
     store.close().await;
     let now = Timestamp::now();
     let intent = Intent::of(&run, (&shown, text, &folder), arguments.yes_old, now).map_err(rollout_error)?;
@@ -60,12 +64,19 @@ async fn begin(arguments: &RolloutArguments, run: &str, plan: &Path, quiet: bool
     if !arguments.force {
         rollout.check_in_use().map_err(rollout_error)?;
     }
+    let newest = rollouts.iter().find(|other| other.name == rollout.plan.name);
+    let last = newest.map(|newest| that_applied(&rollouts, newest)).transpose()?;
+    let warnings = rollout.warnings(last.as_ref());
     if arguments.dry_run {
+        for warning in warnings {
+            errln!("warning: {warning}");
+        }
         errln!("nothing was applied; leave --dry-run out to begin");
         return Ok(ExitCode::SUCCESS);
     }
     let name = &rollout.plan.name;
     let _lock = FolderLock::hold_for_rollout(results, name).map_err(job_error)?;
+    let _change = rollout.hold().map_err(rollout_error)?;
     let store = Store::connect(&arguments.results.to_write()?).await?;
     let _held = held(&store, name).await?;
     let open = store.rollouts().await?.into_iter().find(|other| other.name == *name && !other.status.has_ended());
@@ -77,7 +88,7 @@ async fn begin(arguments: &RolloutArguments, run: &str, plan: &Path, quiet: bool
         )));
     }
     let mut tell = teller(arguments.json, quiet);
-    let standing = rollout.begin(&store, &mut tell).await.map_err(rollout_error)?;
+    let standing = rollout.begin(&store, warnings, &mut tell).await.map_err(rollout_error)?;
     carry(arguments, &store, &rollout, standing, None, quiet).await
 }
 
@@ -100,16 +111,56 @@ async fn again(arguments: &RolloutArguments, name: &str, back: Option<String>, q
     // Only now does nobody else change it.
     let store = Store::connect(&arguments.results.to_write()?).await?;
     let _held = held(&store, &name).await?;
-    let record = find(&store.rollouts().await?, &name, true)?;
-    let (rollout, standing) = Rollout::stored(&record, &absolute(results)?).map_err(rollout_error)?;
+    let rollouts = store.rollouts().await?;
+    let newest = find(&rollouts, &name, true)?;
+    let record = that_applied(&rollouts, &newest)?;
+    if record.id != newest.id && !newest.status.has_ended() {
+        let Some(why) = &back else { return go_on(arguments, &store, &newest, back, quiet).await };
+        // It has applied nothing and ends here; what an earlier one applied is what is to go back.
+        let (rollout, standing) = Rollout::stored(&newest, &absolute(results)?).map_err(rollout_error)?;
+        let event = Event::TakenBack(why.clone());
+        let ended = carry(arguments, &store, &rollout, standing, Some(event), quiet).await?;
+        if record.status == RolloutStatus::Back {
+            return Ok(ended);
+        }
+    }
+    go_on(arguments, &store, &record, back, quiet).await
+}
+
+/// The newest rollout of a name that applied something: a start that came to nothing hides none that did. Without one the newest.
+fn that_applied(rollouts: &[RolloutRecord], newest: &RolloutRecord) -> Result<RolloutRecord> {
+    for record in rollouts.iter().filter(|record| record.name == newest.name) {
+        if Standing::of(record).map_err(rollout_error)?.state.reached.is_some() {
+            return Ok(record.clone());
+        }
+    }
+    Ok(newest.clone())
+}
+
+/// Goes on with what is held, forward or back.
+async fn go_on(
+    arguments: &RolloutArguments,
+    store: &Store,
+    record: &RolloutRecord,
+    back: Option<String>,
+    quiet: bool,
+) -> Result<ExitCode> {
+    let name = &record.name;
+    let (rollout, standing) = Rollout::stored(record, &absolute(&arguments.results.results)?).map_err(rollout_error)?;
+    let _change = rollout.hold().map_err(rollout_error)?;
     let event = match (back, record.status) {
         (Some(_), RolloutStatus::Back) => {
-            errln!("rollout `{name}` is back already: nothing is done");
+            let is = if standing.state.reached.is_some() { "is back already" } else { "did not begin" };
+            errln!("rollout `{name}` {is}: nothing is done");
             return Ok(ExitCode::SUCCESS);
         }
         (None, RolloutStatus::Done | RolloutStatus::Back) => {
-            let how = if record.status == RolloutStatus::Done { "is done" } else { "went back" };
-            let at = record.ended_at.unwrap_or_default();
+            let how = match (record.status, standing.state.reached) {
+                (RolloutStatus::Done, _) => "is done",
+                (_, Some(_)) => "went back",
+                (_, None) => "did not begin",
+            };
+            let at = record.ended_at.as_deref().unwrap_or_default();
             return Err(bad_input(format!("rollout `{name}` {how} (at {at}): there is nothing to go on with")));
         }
         // Whoever was on the way back goes on with that.
@@ -122,7 +173,7 @@ async fn again(arguments: &RolloutArguments, name: &str, back: Option<String>, q
             Event::Resumed
         }
     };
-    carry(arguments, &store, &rollout, standing, Some(event), quiet).await
+    carry(arguments, store, &rollout, standing, Some(event), quiet).await
 }
 
 async fn carry(
@@ -143,6 +194,15 @@ async fn carry(
     let with_code = |code: u8, message: String| Err(anyhow::Error::new(WithCode { code, message }));
     let applied = rollout.reached(&standing.state);
     match ended {
+        Ended::Stopped if matches!(standing.state.phase, Phase::Returning { .. }) => with_code(
+            code::INTERRUPTED,
+            format!(
+                "rollout `{name}` is interrupted on its way back: {} may still be applied, in whole or in part; go on going back with `{}` \
+                 (`--back` does the same)",
+                applied.unwrap_or_else(|| "nothing".to_owned()),
+                command("resume", name, results)
+            ),
+        ),
         Ended::Stopped => {
             let stays = applied.map_or("nothing was applied".to_owned(), |what| {
                 format!("{what} stays applied, and nobody watches it")
@@ -167,29 +227,35 @@ async fn carry(
                 "rollout `{name}` did not begin, nothing was applied: {why}; mend that or the gate, then begin again"
             ),
         ),
-        Ended::At(_) => with_code(
-            code::FAILED,
-            format!(
-                "rollout `{name}` COULD NOT GO BACK: {} may still be applied, in whole or in part; what the hook said is in {}; mend it, \
-                 then `{}`",
-                applied.unwrap_or_else(|| "nothing".to_owned()),
-                results.join("rollouts").join(name).join("hooks.log").display(),
-                command("back", name, results)
-            ),
-        ),
+        Ended::At(_) => {
+            let log = results.join("rollouts").join(name).join("hooks.log");
+            let said = rollout.has_hook().then(|| format!("what the hook said is in {}; ", log.display()));
+            with_code(
+                code::FAILED,
+                format!(
+                    "rollout `{name}` COULD NOT GO BACK: {} may still be applied, in whole or in part; {}mend what failed, then `{}`",
+                    applied.unwrap_or_else(|| "nothing".to_owned()),
+                    said.unwrap_or_default(),
+                    command("back", name, results)
+                ),
+            )
+        }
     }
 }
 
-/// Tells what a rollout did, from the store.
+/// Tells what the rollouts of a name did, from the store, the newest last.
 async fn log(arguments: &RolloutArguments, name: &str) -> Result<ExitCode> {
     let store = runs::open(&arguments.results).await?;
-    let record = find(&store.rollouts().await?, name, false)?;
+    let rollouts = store.rollouts().await?;
+    let name = find(&rollouts, name, false)?.name;
     let mut tell = teller(arguments.json, false);
-    for stored in store.rollout_steps(record.id).await? {
-        let step: Step = serde_json::from_str(&stored.step).with_context(|| {
-            format!("failed to read a step of rollout `{}`: a newer pool-tune may have stored it", record.name)
-        })?;
-        tell(&stored.at, &step);
+    for record in rollouts.iter().rev().filter(|record| record.name == name) {
+        for stored in store.rollout_steps(record.id).await? {
+            let step: Step = serde_json::from_str(&stored.step).with_context(|| {
+                format!("failed to read a step of rollout `{name}`: a newer pool-tune may have stored it")
+            })?;
+            tell(&stored.at, &step);
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -201,10 +267,9 @@ fn find(rollouts: &[RolloutRecord], name: &str, to_change: bool) -> Result<Rollo
     }
     if !name.is_empty() {
         let found = rollouts.iter().find(|rollout| rollout.name == name);
-        return found.cloned().ok_or_else(|| {
-            let hint = did_you_mean(name, rollouts.iter().map(|rollout| rollout.name.as_str()));
-            bad_input(format!("there is no rollout `{name}`: {hint}"))
-        });
+        return found
+            .cloned()
+            .ok_or_else(|| bad_input(format!("there is no rollout `{name}`: {}", meant(name, rollouts))));
     }
     if !to_change {
         return rollouts.first().cloned().ok_or_else(|| bad_input("there is no rollout yet"));
@@ -223,6 +288,23 @@ fn find(rollouts: &[RolloutRecord], name: &str, to_change: bool) -> Result<Rollo
     }
 }
 
+/// The name that is like a wrong one, or those that there are, the newest first.
+fn meant(name: &str, rollouts: &[RolloutRecord]) -> String {
+    let mut names: Vec<&str> = Vec::new();
+    for rollout in rollouts {
+        if !names.contains(&rollout.name.as_str()) {
+            names.push(&rollout.name);
+        }
+    }
+    let hint = did_you_mean(name, names.iter().copied());
+    let more = names.len().saturating_sub(NAMED);
+    if more == 0 || hint.starts_with("did") {
+        return hint;
+    }
+    names.truncate(NAMED);
+    format!("{}, and {more} older", did_you_mean(name, names))
+}
+
 fn teller(json: bool, quiet: bool) -> impl FnMut(&str, &Step) + Send {
     move |at: &str, step: &Step| {
         if json {
@@ -231,7 +313,7 @@ fn teller(json: bool, quiet: bool) -> impl FnMut(&str, &Step) + Send {
                 fields.insert("time".to_owned(), at.into());
             }
             outln!("{line}");
-        } else if !quiet || step.is_change() {
+        } else if !quiet || step.is_answer() {
             outln!("{at} {}", step.words());
         }
     }
@@ -248,4 +330,29 @@ fn command(what: &str, name: &str, results: &Path) -> String {
         command.push_str(&format!(" --results '{}'", results.display()));
     }
     command
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wrong_name_is_answered_with_each_name_once_and_ten_at_most() {
+        let rollout = |name: &str| RolloutRecord {
+            id: 1,
+            name: name.to_owned(),
+            run: "run".to_owned(),
+            started_at: String::new(),
+            ended_at: None,
+            status: RolloutStatus::Done,
+            intent: String::new(),
+            state: String::new(),
+        };
+        let names: Vec<String> = (0..24).rev().map(|number| format!("x{}", number / 2)).collect();
+        let rollouts: Vec<_> = names.iter().map(|name| rollout(name)).collect();
+        let told = meant("checkout", &rollouts);
+        assert_eq!(told, "expected one of `x11`, `x10`, `x9`, `x8`, `x7`, `x6`, `x5`, `x4`, `x3`, `x2`, and 2 older");
+        assert_eq!(meant("checkout", &rollouts[20..]), "expected one of `x1`, `x0`");
+        assert_eq!(meant("checkot", &[rollout("checkout")]), "did you mean `checkout`?");
+    }
 }

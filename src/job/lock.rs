@@ -96,7 +96,7 @@ pub struct TargetLock {
     _file: File,
 }
 
-/// Who holds a target, for whoever has to wait.
+/// Who holds a target, or what a rollout changes, for whoever has to wait.
 #[derive(Debug, Serialize, Deserialize)]
 struct Holder {
     pid: u32,
@@ -116,30 +116,75 @@ impl TargetLock {
 
     fn hold_in(state: &StateFolder, choice: &Choice, run: &str) -> Result<Option<Self>, JobError> {
         let Some(key) = choice.lock_key() else { return Ok(None) };
-        let folder = state.make()?;
-        // A file's name can hold neither every path nor every name of a host: it is a hash, and the file tells the rest.
-        let path = folder.join(format!("target-{:016x}.lock", stable_hash(&key)));
-        let since = stored_time(jiff::Timestamp::now());
-        let holder = Holder { pid: std::process::id(), run: run.to_owned(), since, target: choice.shown() };
-        let text = serde_json::to_string(&holder).map_err(JobError::answer)?;
-        let mut options = OpenOptions::new();
-        let held = held(options.mode(0o600), &path, &text).map_err(|error| {
-            JobError::Input(format!(
-                "failed to lock the target in `{}`: {error}; make it writable, or set POOL_TUNE_STATE to another folder",
-                path.display()
-            ))
-        })?;
-        match held {
-            Ok(file) => Ok(Some(Self { _file: file })),
-            Err(text) => Err(JobError::Busy(match serde_json::from_str::<Holder>(&text) {
-                Ok(Holder { pid, run, since, target }) => format!(
+        Ok(match held_here(state, ("target", &key), run, choice.shown())? {
+            Ok(file) => Some(Self { _file: file }),
+            Err(Some(Holder { pid, run, since, target })) => {
+                return Err(JobError::Busy(format!(
                     "{target} is being loaded by {run} (process {pid}, since {since}): two runs on a server would disturb each \
                      other's measurements; wait for it, or stop it with `kill -INT {pid}`, after which it can be resumed"
-                ),
-                Err(_) => format!("{} is being loaded by another process: wait for it", choice.shown()),
-            })),
+                )));
+            }
+            Err(None) => {
+                return Err(JobError::Busy(format!(
+                    "{} is being loaded by another process: wait for it",
+                    choice.shown()
+                )));
+            }
+        })
+    }
+}
+
+/// What a rollout changes, held on this machine, whatever the results folder and the rollout's name: of two that change it at once
+/// each would take the other's settings for its own.
+#[derive(Debug)]
+pub struct ChangeLock {
+    _file: File,
+}
+
+impl ChangeLock {
+    /// Holds what has a key, and is told as `shown`, for a rollout.
+    ///
+    /// # Errors
+    /// [`JobError::Busy`] with the rollout that holds it, [`JobError::State`] or [`JobError::Input`] when there is no place for locks.
+    pub fn hold(key: &str, shown: &str, rollout: &str) -> Result<Self, JobError> {
+        Self::hold_in(&StateFolder::from_env(), key, shown, rollout)
+    }
+
+    fn hold_in(state: &StateFolder, key: &str, shown: &str, rollout: &str) -> Result<Self, JobError> {
+        match held_here(state, ("rollout", key), rollout, shown.to_owned())? {
+            Ok(file) => Ok(Self { _file: file }),
+            Err(Some(Holder { pid, run, since, .. })) => Err(JobError::Busy(format!(
+                "rollout `{run}` (process {pid}, since {since}) is under way with {shown}: two at once would undo each other's settings; \
+                 wait for it, or stop it with `kill -INT {pid}`"
+            ))),
+            Err(None) => {
+                Err(JobError::Busy(format!("another process has a rollout under way with {shown}: wait for it")))
+            }
         }
     }
+}
+
+/// Holds what has a key on this machine; gives who holds it, as far as that is known, where that is somebody else.
+fn held_here(
+    state: &StateFolder,
+    (kind, key): (&str, &str),
+    run: &str,
+    target: String,
+) -> Result<Result<File, Option<Holder>>, JobError> {
+    let folder = state.make()?;
+    // A file's name can hold neither every path nor every name of a host: it is a hash, and the file tells the rest.
+    let path = folder.join(format!("{kind}-{:016x}.lock", stable_hash(key)));
+    let since = stored_time(jiff::Timestamp::now());
+    let holder = Holder { pid: std::process::id(), run: run.to_owned(), since, target };
+    let text = serde_json::to_string(&holder).map_err(JobError::answer)?;
+    let mut options = OpenOptions::new();
+    let held = held(options.mode(0o600), &path, &text).map_err(|error| {
+        JobError::Input(format!(
+            "failed to lock the {kind} in `{}`: {error}; make it writable, or set POOL_TUNE_STATE to another folder",
+            path.display()
+        ))
+    })?;
+    Ok(held.map_err(|text| serde_json::from_str(&text).ok()))
 }
 
 /// A target that is held for a run or a round, on this machine and in a store that several machines share.

@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 pub use error::JobError;
 pub use experiment::{Loaded, find_experiments, load_experiment, scenario};
 pub use intent::{Intent, Wishes};
-pub use lock::{FolderLock, TargetHold, TargetLock};
+pub use lock::{ChangeLock, FolderLock, TargetHold, TargetLock};
 pub use profiles::{is_file, load_profile};
 pub use round::{ASKED_TO_STOP, RoundEnd, RoundEvent, Rounds, Start};
 pub use run::{Done, Job, Stopped, reported};

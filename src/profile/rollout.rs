@@ -178,11 +178,22 @@ fn apply(entry: Entry) -> Result<RolloutApply, Problem> {
     let mut map = entry.node.map("apply")?;
     let kind = map.one_of(&["command", "into"])?;
     let apply = if kind.key == "command" {
-        RolloutApply::Command(call(kind, &mut map, &OF_THE_STAGE)?)
+        let call = call(kind, &mut map, &OF_THE_STAGE)?;
+        if call.file.is_none() && takes_file(&call.words) {
+            let text = "`command`: `{file}` needs a format for the file, and would be passed on as it stands: add `file`, such as \
+                        `file: hikaricp`, or take `{file}` away";
+            return Err(Problem::at(line, text));
+        }
+        RolloutApply::Command(call)
     } else {
         let file = kind.text()?.into();
         let within = map.take("within").map(Entry::text).transpose()?;
         let then = map.take("then").map(|entry| command(entry, &OF_THE_STAGE)).transpose()?;
+        if then.as_ref().is_some_and(|words| takes_file(words)) {
+            let text = "`then`: `{file}` is filled into a `command`, and would be passed on as it stands: write the path of the file \
+                        that `into` names";
+            return Err(Problem::at(line, text));
+        }
         let limit = |entry: Entry| entry.time(Duration::from_millis(100), Duration::from_secs(3600));
         let time_limit = map.take("time_limit").map(limit).transpose()?;
         if let (Some(_), None) = (time_limit, &then) {
@@ -196,6 +207,12 @@ fn apply(entry: Entry) -> Result<RolloutApply, Problem> {
     };
     map.end()?;
     Ok(apply)
+}
+
+/// Whether words ask for the file with the settings; `${file}` is a variable of a shell's own.
+fn takes_file(words: &[String]) -> bool {
+    let asks = |word: &String| word.match_indices("{file}").any(|(at, _)| !word[..at].ends_with('$'));
+    words.iter().any(asks)
 }
 
 fn stages(map: &mut Map, into: bool) -> Result<RolloutStages, Problem> {
@@ -417,6 +434,32 @@ mod tests {
             error(&with(STEPS, &format!("{GATES}\nmax_agee: 3d"))),
         ];
         assert_snapshot!(errors.join("\n"));
+    }
+
+    #[test]
+    fn what_is_missing_is_told_and_not_what_stands_beside_it() {
+        let error = |apply: &str| {
+            RolloutPlan::parse("rollout.yaml", &format!("name: a\napply: {apply}\n")).unwrap_err().to_string()
+        };
+        let told = error("{time_limit: 10s}");
+        assert!(told.ends_with("line 2: `apply` has none of `command`, `into`: add one"), "{told}");
+        let told = error("{time_limit: 10s, comand: ./x}");
+        assert!(told.contains("`comand` is not known in `apply`: did you mean `command`?"), "{told}");
+    }
+
+    #[test]
+    fn a_file_is_filled_in_only_where_its_format_is_named() {
+        let read = |apply: &str| {
+            let text = with(STEPS, GATES).replace("{command: ./apply.sh}", apply);
+            RolloutPlan::parse("rollout.yaml", &text).map(drop).map_err(|error| error.to_string())
+        };
+        let error = read("{command: './apply.sh {share} {file}'}").unwrap_err();
+        assert!(error.contains("line 2: `command`: `{file}` needs") && error.contains("file: hikaricp"), "{error}");
+        let error = read("{into: pool.env, then: './reload.sh {file}'}").unwrap_err();
+        assert!(error.contains("line 2: `then`: `{file}`"), "{error}");
+        for apply in ["{command: './apply.sh {file}', file: hikaricp}", "{command: [sh, -c, 'cat ${file}']}"] {
+            assert_eq!(read(apply), Ok(()), "{apply}");
+        }
     }
 
     #[test]

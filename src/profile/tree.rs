@@ -183,9 +183,12 @@ impl Map {
                 format!("`{}` has both `{}` and `{}`: expected one of them", self.name, other.key, entry.key),
             )),
             (None, _) => {
-                if let Some((line, key, _)) = self.entries.first() {
+                // A misspelt key is told as such, where it stands; what else there is may be right beside one of them.
+                for (line, key, _) in &self.entries {
                     let hint = did_you_mean(key, keys.iter().copied());
-                    return Err(Problem::at(*line, format!("`{key}` is not known in `{}`: {hint}", self.name)));
+                    if hint.starts_with("did") {
+                        return Err(Problem::at(*line, format!("`{key}` is not known in `{}`: {hint}", self.name)));
+                    }
                 }
                 Err(Problem::at(self.line, format!("`{}` has none of {}: add one", self.name, list(keys))))
             }

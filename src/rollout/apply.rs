@@ -1,4 +1,5 @@
 use std::{
+    fs,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -74,6 +75,11 @@ impl Applier {
     pub(super) fn check(&self, course: &Course) -> Result<(), RolloutError> {
         let all = || course.stages.iter().map(|stage| &stage.settings).chain([&course.from]);
         let startable = |key: &str, call: &Call| {
+            if let Some(folder) = call.directory.as_ref().filter(|folder| !Path::new(folder).is_dir()) {
+                return Err(RolloutError::Input(format!(
+                    "`apply`: `directory` `{folder}` is not there; a relative one is seen from the folder of the plan"
+                )));
+            }
             program::startable(call).map_err(|problem| RolloutError::Input(format!("`apply`: `{key}`: {problem}")))
         };
         match &self.how {
@@ -126,6 +132,58 @@ impl Applier {
         )))
     }
 
+    /// Whether it starts a program, whose output is kept.
+    pub(super) fn starts(&self) -> bool {
+        match &self.how {
+            RolloutApply::Command(_) => true,
+            RolloutApply::Into { then, .. } => then.is_some(),
+        }
+    }
+
+    /// The names that the file does not have and gets, as a warning: it is likely that nothing reads them.
+    pub(super) fn adds(&self, course: &Course) -> Option<String> {
+        let RolloutApply::Into { file, .. } = &self.how else { return None };
+        let rewritten = self.rewritten(file, &read(file).ok()?, &course.stages.first()?.settings).ok()?;
+        let added = rewritten.changes.iter().filter(|change| change.was.is_none());
+        let added: Vec<&str> = added.map(|change| change.name.as_str()).collect();
+        if added.is_empty() {
+            return None;
+        }
+        Some(format!(
+            "`{}` does not have {}: it gets what it lacks, and nothing may read that; see that these are the names that your \
+             application reads",
+            file.display(),
+            added.join(", ")
+        ))
+    }
+
+    /// What it changes: a key that is the same for whoever changes the same, and how that is told.
+    pub(super) fn changes(&self) -> (String, String) {
+        match &self.how {
+            RolloutApply::Into { file, .. } => {
+                // A file that is gone is still the same one, behind the links of its folder.
+                let real = fs::canonicalize(file).ok().or_else(|| {
+                    let folder = fs::canonicalize(file.parent()?).ok()?;
+                    Some(folder.join(file.file_name()?))
+                });
+                let real = real.unwrap_or_else(|| file.clone());
+                (format!("file {}", real.display()), format!("`{}`", real.display()))
+            }
+            RolloutApply::Command(call) => {
+                let folder = call.directory.as_ref().map(PathBuf::from).unwrap_or_default();
+                let folder = fs::canonicalize(&folder).unwrap_or(folder);
+                // Several applications may share a command that is told whose turn it is.
+                let words: Vec<String> =
+                    call.words.iter().map(|word| word.replace("{rollout}", &self.rollout)).collect();
+                let shown = format!(
+                    "`{call}` in `{}` (if that serves several applications, write `{{rollout}}` among its words)",
+                    folder.display()
+                );
+                (format!("command {} {}", folder.display(), words.join("\0")), shown)
+            }
+        }
+    }
+
     /// Applies settings; the same ones a second time change nothing.
     pub(super) async fn apply(&self, hand: Hand<'_>) -> Result<(), String> {
         // Two hooks at once could end in either's settings: one that outlived its pool-tune is waited for.
@@ -137,6 +195,9 @@ impl Applier {
         match &self.how {
             RolloutApply::Command(call) => self.call(call, hand).await,
             RolloutApply::Into { file, then, .. } => {
+                if hand.direction == Direction::Back && fs::exists(file).is_ok_and(|is_there| !is_there) {
+                    return Err(gone(file));
+                }
                 let own = read(file)?;
                 let rewritten = self.rewritten(file, &own, hand.settings)?;
                 if !rewritten.changes.is_empty() {
@@ -190,6 +251,19 @@ impl Applier {
             None => Ok(rewritten),
         }
     }
+}
+
+/// What is told of a file that was there when it was changed.
+fn gone(file: &Path) -> String {
+    let mut backup = file.as_os_str().to_owned();
+    backup.push(".bak");
+    let backup = PathBuf::from(backup);
+    let from =
+        if backup.exists() { format!(", from its backup `{}` for one", backup.display()) } else { String::new() };
+    format!(
+        "`{}` is gone: put it back{from}; if nothing reads it any more, nothing is left to take back",
+        file.display()
+    )
 }
 
 fn read(file: &Path) -> Result<OwnFile, String> {

@@ -17,10 +17,10 @@ use super::{
 };
 use crate::{
     export::Prefix,
-    job::{simulation, stored_time},
+    job::{ChangeLock, simulation, stored_time},
     model::Verdict,
     profile::RolloutPlan,
-    store::{NewRun, RolloutRecord, RolloutStatus, RolloutStep, RunRecord, Store},
+    store::{NewRun, RolloutRecord, RolloutStatus, RolloutStep, RunRecord, RunStatus, Store},
 };
 
 /// What a rollout needs to begin, and to be gone on with from anywhere: it asks neither its plan's file nor its run again.
@@ -87,9 +87,14 @@ impl Intent {
         let plan = RolloutPlan::parse(origin, &text).map_err(RolloutError::input)?;
         let NewRun { id, target, started_at, prefix, .. } = &run.intent;
         let Some(recommendation) = &run.recommendation else {
+            let why = match run.status {
+                RunStatus::Running => "has not ended",
+                RunStatus::Interrupted => "was interrupted",
+                RunStatus::Failed => "failed",
+                RunStatus::Finished => "has lost it",
+            };
             return Err(RolloutError::Input(format!(
-                "run {id} has no recommendation: it is {}; finish it with `pool-tune run --resume {id}`, or name another",
-                run.status
+                "run {id} has no recommendation, since it {why}: finish it with `pool-tune run --resume {id}`, or name another"
             )));
         };
         let nothing = |reason: &str| {
@@ -120,10 +125,9 @@ impl Intent {
         })?;
         let age = Duration::try_from(now.duration_since(began)).unwrap_or_default();
         if age > plan.max_age && !yes_old {
-            let days = age.as_secs() / 86_400;
+            let (age, most) = in_one_unit(age, plan.max_age);
             return Err(RolloutError::Input(format!(
-                "run {id} is {days} days old, and the plan takes runs of up to {}: make a new one, or take it all the same with --yes-old",
-                humantime::format_duration(plan.max_age)
+                "run {id} is {age} old, and the plan takes runs of up to {most}: make a new one, or take it all the same with --yes-old"
             )));
         }
         let change = Change::of(recommendation);
@@ -138,6 +142,17 @@ impl Intent {
             change,
             prefix: prefix.clone(),
         })
+    }
+}
+
+impl Standing {
+    /// As it is stored.
+    ///
+    /// # Errors
+    /// [`RolloutError`] when a newer version has stored it.
+    pub fn of(record: &RolloutRecord) -> Result<Self, RolloutError> {
+        let state = serde_json::from_str(&record.state).map_err(|error| unread(record, &error))?;
+        Ok(Self { id: record.id, state })
     }
 }
 
@@ -161,15 +176,8 @@ impl Rollout {
     /// # Errors
     /// [`RolloutError`] as [`Rollout::new`], or when a newer version has stored it.
     pub fn stored(record: &RolloutRecord, results: &Path) -> Result<(Self, Standing), RolloutError> {
-        let unread = |error: serde_json::Error| {
-            RolloutError::Input(format!(
-                "rollout `{}` is stored in a form that is not understood ({error}): a newer pool-tune may have begun it",
-                record.name
-            ))
-        };
-        let intent = serde_json::from_str(&record.intent).map_err(unread)?;
-        let state = serde_json::from_str(&record.state).map_err(unread)?;
-        Ok((Self::new(intent, results)?, Standing { id: record.id, state }))
+        let intent = serde_json::from_str(&record.intent).map_err(|error| unread(record, &error))?;
+        Ok((Self::new(intent, results)?, Standing::of(record)?))
     }
 
     /// Whether the file that the plan changes has the values that the run took to be in use.
@@ -189,11 +197,41 @@ impl Rollout {
         Sources::open(&self.plan.gates).map(drop)
     }
 
-    /// Notes that it begins.
+    /// Holds what it changes, whatever it is called: two rollouts at once would undo each other's settings.
+    ///
+    /// # Errors
+    /// [`RolloutError::Job`] with the other rollout.
+    pub fn hold(&self) -> Result<ChangeLock, RolloutError> {
+        let (key, shown) = self.applier.changes();
+        Ok(ChangeLock::hold(&key, &shown, &self.plan.name)?)
+    }
+
+    /// Whether it starts a program, whose output is kept in `hooks.log`.
+    #[must_use]
+    pub fn has_hook(&self) -> bool {
+        self.applier.starts()
+    }
+
+    /// What a person should know of it before it begins, though it can. `last` is the last rollout of its name that applied
+    /// something.
+    #[must_use]
+    pub fn warnings(&self, last: Option<&RolloutRecord>) -> Vec<String> {
+        let is_done = last.is_some_and(|last| last.status == RolloutStatus::Done && last.run == self.intent.run);
+        let again =
+            || format!("rollout `{}` of this run is done already and in force; it begins again", self.plan.name);
+        is_done.then(again).into_iter().chain(self.applier.adds(&self.course)).collect()
+    }
+
+    /// Notes that it begins, and what was to be known before.
     ///
     /// # Errors
     /// [`RolloutError::Store`].
-    pub async fn begin(&self, store: &Store, listener: Listener<'_>) -> Result<Standing, RolloutError> {
+    pub async fn begin(
+        &self,
+        store: &Store,
+        warnings: Vec<String>,
+        listener: Listener<'_>,
+    ) -> Result<Standing, RolloutError> {
         let state = State::default();
         let now = stored_time(Timestamp::now());
         let (intent, text) = (self.json(&self.intent)?, self.json(&state)?);
@@ -205,7 +243,9 @@ impl Rollout {
             stages: self.course.stages.len(),
         };
         let state = standing.state.clone();
-        self.note(store, &mut standing, state, vec![begun], listener).await?;
+        let warned = warnings.into_iter().map(|text| Step::Warned { text });
+        let steps = std::iter::once(begun).chain(warned).collect();
+        self.note(store, &mut standing, state, steps, listener).await?;
         Ok(standing)
     }
 
@@ -390,6 +430,21 @@ impl Rollout {
     }
 }
 
+/// An age and the most that it may be, in the largest unit in which the latter is a whole number.
+fn in_one_unit(age: Duration, most: Duration) -> (String, String) {
+    let units = [("days", 86_400), ("h", 3600), ("min", 60), ("s", 1)];
+    let (unit, seconds) = units.into_iter().find(|(_, unit)| most.as_secs() % unit == 0).unwrap_or(("s", 1));
+    let shown = |time: Duration| format!("{} {unit}", time.as_secs() / seconds);
+    (shown(age), shown(most))
+}
+
+fn unread(record: &RolloutRecord, error: &serde_json::Error) -> RolloutError {
+    RolloutError::Input(format!(
+        "rollout `{}` is stored in a form that is not understood ({error}): a newer pool-tune may have begun it",
+        record.name
+    ))
+}
+
 fn status(phase: &Phase) -> RolloutStatus {
     match phase {
         Phase::Done => RolloutStatus::Done,
@@ -398,5 +453,22 @@ fn status(phase: &Phase) -> RolloutStatus {
         Phase::Measuring { .. } | Phase::Applying { .. } | Phase::Watching { .. } | Phase::Returning { .. } => {
             RolloutStatus::Running
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_age_is_told_in_the_unit_of_what_it_may_be() {
+        let told = |age: u64, most: u64| {
+            let (age, most) = in_one_unit(Duration::from_secs(age), Duration::from_secs(most));
+            format!("{age} of {most}")
+        };
+        assert_eq!(told(47, 1), "47 s of 1 s");
+        assert_eq!(told(8 * 3600, 90 * 60), "480 min of 90 min");
+        assert_eq!(told(100 * 3600, 36 * 3600), "100 h of 36 h");
+        assert_eq!(told(31 * 86_400 + 5, 30 * 86_400), "31 days of 30 days");
     }
 }

@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::Unanswered;
 use crate::profile::{RolloutBound, RolloutQuery};
 
 /// What a question was answered.
@@ -22,6 +23,9 @@ pub struct Reading {
     pub failed: Vec<String>,
     /// Each source that tells nothing, with why.
     pub down: Vec<String>,
+    /// Each question that nobody will ever answer, with why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refused: Vec<String>,
 }
 
 /// The figures from before the first stage, by the names of the queries.
@@ -29,7 +33,7 @@ pub type Before = BTreeMap<String, f64>;
 
 /// What the answers to queries mean. Without figures from before, what is held against them is not judged.
 #[must_use]
-pub fn judge(queries: &[RolloutQuery], answers: Vec<Result<f64, String>>, before: Option<&Before>) -> Reading {
+pub fn judge(queries: &[RolloutQuery], answers: Vec<Result<f64, Unanswered>>, before: Option<&Before>) -> Reading {
     let mut reading = Reading::default();
     for (query, answer) in queries.iter().zip(answers) {
         let name = &query.name;
@@ -46,7 +50,8 @@ pub fn judge(queries: &[RolloutQuery], answers: Vec<Result<f64, String>>, before
                 Some(failing) => reading.failed.push(failing),
                 None => reading.down.push(format!("`{name}` is {value}, which is no figure")),
             },
-            Err(problem) => reading.down.push(format!("`{name}`: {problem}")),
+            Err(Unanswered::Down(problem)) => reading.down.push(format!("`{name}`: {problem}")),
+            Err(Unanswered::Refused(problem)) => reading.refused.push(format!("`{name}`: {problem}")),
         }
     }
     reading
@@ -132,8 +137,11 @@ mod tests {
     fn what_has_no_value_is_down_and_fails_nothing() {
         let reading = judge(&[query(RolloutBound::AtLeast(1.0))], vec![Ok(f64::NAN)], None);
         assert!(reading.failed.is_empty() && reading.down[0].contains("NaN"), "{reading:?}");
-        let reading = judge(&[query(RolloutBound::AtLeast(1.0))], vec![Err("no".to_owned())], None);
+        let reading = judge(&[query(RolloutBound::AtLeast(1.0))], vec![Err(Unanswered::Down("no".to_owned()))], None);
         assert_eq!(reading.down, ["`x`: no"]);
+        let wrong = vec![Err(Unanswered::Refused("no".to_owned()))];
+        let reading = judge(&[query(RolloutBound::AtLeast(1.0))], wrong, None);
+        assert!(reading.refused == ["`x`: no"] && reading.down.is_empty(), "{reading:?}");
     }
 
     #[test]

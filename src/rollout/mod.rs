@@ -20,6 +20,6 @@ pub use carry::{Ended, Intent, Listener, Rollout, Standing};
 pub use course::{Change, Course, Stage};
 pub use error::RolloutError;
 pub use gates::{Before, Figure, Reading, judge, medians};
-pub use prometheus::Prometheus;
+pub use prometheus::{Prometheus, Unanswered};
 pub use state::{Event, Phase, State, Task};
 pub use step::{Place, Step, Watched};

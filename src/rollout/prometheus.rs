@@ -36,6 +36,15 @@ struct Series {
     value: (f64, String),
 }
 
+/// Why a question has no answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unanswered {
+    /// Nobody tells, and may when asked again.
+    Down(String),
+    /// The question is wrong, and stays so however often it is asked.
+    Refused(String),
+}
+
 impl Prometheus {
     /// Reads an address; a path before `/api` is kept.
     ///
@@ -62,9 +71,10 @@ impl Prometheus {
     ///
     /// # Errors
     /// Why there is none.
-    pub async fn ask(&self, query: &str, more_is_worse: bool) -> Result<f64, String> {
-        let unreachable =
-            |error: reqwest::Error| format!("failed to ask Prometheus at {self}: {}", http::told(&error.without_url()));
+    pub async fn ask(&self, query: &str, more_is_worse: bool) -> Result<f64, Unanswered> {
+        let unreachable = |error: reqwest::Error| {
+            Unanswered::Down(format!("failed to ask Prometheus at {self}: {}", http::told(&error.without_url())))
+        };
         let mut url = self.url.clone();
         url.query_pairs_mut().append_pair("query", query);
         let mut answer = self.http.get(url).send().await.map_err(unreachable)?;
@@ -73,26 +83,44 @@ impl Prometheus {
         while let Some(chunk) = answer.chunk().await.map_err(unreachable)? {
             bytes.extend_from_slice(&chunk);
             if bytes.len() > LARGEST {
-                return Err(format!(
+                return Err(Unanswered::Down(format!(
                     "Prometheus at {self} answered with more than {} MB; ask for fewer series",
                     LARGEST >> 20
-                ));
+                )));
             }
         }
         let read: Result<Answer, _> = serde_json::from_slice(&bytes);
         match read {
             Ok(Answer { data: Some(data), error: None }) if status.is_success() => worst(data, more_is_worse),
-            Ok(Answer { error: Some(error), .. }) => {
-                let error: String = error.chars().filter(|character| !character.is_control()).take(300).collect();
-                Err(format!("Prometheus at {self} does not take the query: {error}"))
+            Ok(Answer { error: Some(error), .. }) if !status.is_server_error() => {
+                let problem = format!("Prometheus at {self} does not take the query: {}", short(&error));
+                // Other codes tell of what goes by, such as too many series at once.
+                let is_wrong = status == reqwest::StatusCode::BAD_REQUEST;
+                Err(if is_wrong { Unanswered::Refused(problem) } else { Unanswered::Down(problem) })
             }
-            _ => Err(format!("what answers at {self} ({status}) is no Prometheus")),
+            read if status.is_server_error() => {
+                let said = read.ok().and_then(|answer| answer.error).unwrap_or_else(|| first_line(&bytes));
+                let said = if said.is_empty() { said } else { format!(": {}", short(&said)) };
+                Err(Unanswered::Down(format!("Prometheus at {self} answered {status}{said}")))
+            }
+            _ => Err(Unanswered::Down(format!("what answers at {self} ({status}) is no Prometheus"))),
         }
     }
 }
 
-fn worst(data: Data, more_is_worse: bool) -> Result<f64, String> {
-    let unread = || "Prometheus answered with values that are not understood".to_owned();
+/// What somebody else says, fit for a line.
+fn short(text: &str) -> String {
+    text.chars().filter(|character| !character.is_control()).take(300).collect()
+}
+
+/// The first line of an answer that says anything.
+fn first_line(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default().to_owned()
+}
+
+fn worst(data: Data, more_is_worse: bool) -> Result<f64, Unanswered> {
+    let unread = || Unanswered::Down("Prometheus answered with values that are not understood".to_owned());
     let values: Vec<(f64, String)> = match data.kind.as_str() {
         "scalar" => vec![serde_json::from_value(data.result).map_err(|_| unread())?],
         "vector" => {
@@ -100,9 +128,9 @@ fn worst(data: Data, more_is_worse: bool) -> Result<f64, String> {
             series.into_iter().map(|series| series.value).collect()
         }
         other => {
-            return Err(format!(
+            return Err(Unanswered::Refused(format!(
                 "the query gives a {other}, and a gate needs one value a series: take the range `[…]` away"
-            ));
+            )));
         }
     };
     let values = values.iter().map(|(_, value)| value.parse::<f64>().map_err(|_| unread()));
@@ -112,7 +140,9 @@ fn worst(data: Data, more_is_worse: bool) -> Result<f64, String> {
         return Ok(f64::NAN);
     }
     let worst = values.into_iter().reduce(if more_is_worse { f64::max } else { f64::min });
-    worst.ok_or_else(|| "there is no series; see that the names in the query are those of your metrics".to_owned())
+    worst.ok_or_else(|| {
+        Unanswered::Down("there is no series; see that the names in the query are those of your metrics".to_owned())
+    })
 }
 
 impl std::fmt::Display for Prometheus {
@@ -145,11 +175,13 @@ mod tests {
         assert_eq!(worst(vector(&["0.9", "0.5"]), false), Ok(0.5));
         assert_eq!(worst(vector(&["+Inf", "0.5"]), true), Ok(f64::INFINITY));
         assert!(worst(vector(&["0.9", "NaN"]), true).unwrap().is_nan());
-        assert!(worst(vector(&[]), true).unwrap_err().contains("no series"));
+        let none = worst(vector(&[]), true);
+        assert!(matches!(&none, Err(Unanswered::Down(told)) if told.contains("no series")), "{none:?}");
         let scalar = Data { kind: "scalar".to_owned(), result: serde_json::json!([1, "3"]) };
         assert_eq!(worst(scalar, true), Ok(3.0));
         let matrix = Data { kind: "matrix".to_owned(), result: serde_json::json!([]) };
-        assert!(worst(matrix, true).unwrap_err().contains("matrix"));
+        let range = worst(matrix, true);
+        assert!(matches!(&range, Err(Unanswered::Refused(told)) if told.contains("matrix")), "{range:?}");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 use futures_util::future::join_all;
 use secrecy::ExposeSecret;
 
-use super::{Before, Prometheus, Reading, RolloutError, judge};
+use super::{Before, Prometheus, Reading, RolloutError, judge, prometheus::Unanswered};
 use crate::{
     job::read_secret,
     model::Severity,
@@ -42,7 +42,7 @@ impl Sources {
             async move {
                 match prometheus {
                     Some(prometheus) => prometheus.ask(&query, more_is_worse).await,
-                    None => Err("there is nobody to ask".to_owned()),
+                    None => Err(Unanswered::Refused("there is nobody to ask".to_owned())),
                 }
             }
         };

@@ -169,7 +169,7 @@ impl State {
             (true, true) => self.failures = 0,
             (true, false) => {}
         }
-        let is_good = reading.failed.is_empty() && reading.down.is_empty();
+        let is_good = reading.failed.is_empty() && reading.down.is_empty() && reading.refused.is_empty();
         let mut watched_for = None;
         match &mut self.phase {
             Phase::Measuring { readings } if is_good => readings.push(reading.figures.clone()),
@@ -182,15 +182,20 @@ impl State {
             }
             _ => {}
         }
-        let ended = self.failures >= course.failures || (!reading.down.is_empty() && self.down >= course.patience);
-        let why = if self.failures >= course.failures {
-            reading.failed.join("; ")
+        let why = if !reading.refused.is_empty() {
+            // Asked again it is refused again: there is nothing to wait for.
+            Some(reading.refused.join("; "))
+        } else if self.failures >= course.failures {
+            Some(reading.failed.join("; "))
+        } else if !reading.down.is_empty() && self.down >= course.patience {
+            let down = reading.down.join("; ");
+            Some(format!("a source has been down for longer than the plan's patience: {down}"))
         } else {
-            format!("a source has been down for longer than the plan's patience: {}", reading.down.join("; "))
+            None
         };
         let (failures, down) = (self.failures, self.down.as_secs_f64());
         steps.push(Step::Read { place, reading, watched: watched_for, failures, down_seconds: down });
-        if ended {
+        if let Some(why) = why {
             match place {
                 Some(_) => self.turn(why, steps),
                 None => self.give_up(why, steps),
@@ -308,7 +313,7 @@ mod tests {
     /// 0: all is well; 1: a gate fails; 2: a source is down; 3: both.
     fn reading(kind: u8) -> Reading {
         let told = |is: bool| if is { vec!["it".to_owned()] } else { Vec::new() };
-        Reading { figures: Vec::new(), failed: told(kind & 1 != 0), down: told(kind & 2 != 0) }
+        Reading { failed: told(kind & 1 != 0), down: told(kind & 2 != 0), ..Reading::default() }
     }
 
     /// Carries a rollout out in a world that behaves as it is told, again and again.
@@ -436,6 +441,18 @@ mod tests {
         world.go(&course, 1, true);
         assert!(matches!(world.state.phase, Phase::NotBegun { .. }));
         assert_eq!(world.state.reached, None);
+    }
+
+    #[test]
+    fn a_question_that_is_refused_is_not_asked_again() {
+        let course = course(2, 5, 3, 1000);
+        let refused = || Event::Read(Reading { refused: vec!["it".to_owned()], ..Reading::default() }, EVERY);
+        let mut world = watching(&course, &[0]);
+        world.tell(&course, refused());
+        assert_eq!(world.state.phase, Phase::Returning { why: "it".to_owned(), failed: 0 });
+        let mut world = World::new(&course);
+        world.tell(&course, refused());
+        assert_eq!(world.state.phase, Phase::NotBegun { why: "it".to_owned() });
     }
 
     #[test]

@@ -35,6 +35,11 @@ pub enum Step {
         /// How many stages it has.
         stages: usize,
     },
+    /// What a person should know, though it goes on.
+    Warned {
+        /// In words.
+        text: String,
+    },
     /// It goes on after it was stopped, or its program died.
     Resumed,
     /// The gates were read.
@@ -118,9 +123,13 @@ impl Step {
                 let plural = if *stages == 1 { "" } else { "s" };
                 format!("rollout {rollout} of run {run} begins: {stages} stage{plural}")
             }
+            Self::Warned { text } => format!("warning: {text}"),
             Self::Resumed => "goes on".to_owned(),
             Self::Read { place, reading, watched, failures, down_seconds } => {
                 let at = place.map_or("before the first stage".to_owned(), at);
+                if !reading.refused.is_empty() {
+                    return format!("{at}: a gate cannot be read: {}", reading.refused.join("; "));
+                }
                 if !reading.failed.is_empty() {
                     return format!("{at}: a gate fails ({failures} in a row): {}", reading.failed.join("; "));
                 }
@@ -162,12 +171,25 @@ impl Step {
         }
     }
 
-    /// Whether something has changed, and not only gone on.
+    /// Whether it is how the rollout ends, or went wrong on its way there: all that is told to who wants to hear little.
     #[must_use]
-    pub fn is_change(&self) -> bool {
+    pub fn is_answer(&self) -> bool {
         match self {
-            Self::Read { reading, .. } => !reading.failed.is_empty() || !reading.down.is_empty(),
-            _ => true,
+            Self::ReturnFailed { .. }
+            | Self::Returned
+            | Self::Done
+            | Self::NotBegun { .. }
+            | Self::Stuck { .. }
+            | Self::Stopped { .. } => true,
+            Self::Begun { .. }
+            | Self::Warned { .. }
+            | Self::Resumed
+            | Self::Read { .. }
+            | Self::Measured { .. }
+            | Self::Applying { .. }
+            | Self::Applied { .. }
+            | Self::Passed { .. }
+            | Self::Returning { .. } => false,
         }
     }
 }

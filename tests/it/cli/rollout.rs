@@ -128,6 +128,11 @@ fn plan(stages: &str, gates: &str) -> String {
 
 /// The address of a Prometheus (and of an application's metrics) that gives what `answer` says for a path; nothing is a failure.
 fn prometheus(answer: impl Fn(&str) -> Option<String> + Send + Sync + 'static) -> String {
+    answering(move |path| answer(path).map_or(("503 Down", String::new()), |body| ("200 OK", body)))
+}
+
+/// The same, with the status of each answer.
+fn answering(answer: impl Fn(&str) -> (&'static str, String) + Send + Sync + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let answer = Arc::new(answer);
@@ -143,7 +148,7 @@ fn prometheus(answer: impl Fn(&str) -> Option<String> + Send + Sync + 'static) -
                     line.clear();
                 }
                 let path = first.split(' ').nth(1).unwrap_or_default();
-                let (status, body) = answer(path).map_or(("503 Down", String::new()), |body| ("200 OK", body));
+                let (status, body) = answer(path);
                 let length = body.len();
                 let head = format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n");
                 // Whoever asked may have been ended.
@@ -237,6 +242,11 @@ fn stages_are_applied_one_after_the_other_and_can_be_taken_back_when_done() {
     ] {
         assert!(told.contains(part), "{part} is not in {told}");
     }
+    assert!(!told.contains("warning"), "{told}");
+    // What is done is not begun again without a word.
+    let output = stand.rollout(&["run", "--plan", "rollout.yaml", "--dry-run"]);
+    let again = "warning: rollout `checkout` of this run is done already and in force; it begins again\n";
+    assert!(stderr(&output).contains(again), "{}", stderr(&output));
     // What was told is what is stored.
     assert_eq!(stdout(&stand.rollout(&["--log"])), told);
     let json = stdout(&stand.rollout(&["--log", "checkout", "--json"]));
@@ -251,8 +261,15 @@ fn stages_are_applied_one_after_the_other_and_can_be_taken_back_when_done() {
     assert_eq!(stand.told().last().unwrap(), "back 100 was");
     let output = stand.rollout(&["--back", "checkout"]);
     assert_eq!((output.status.code(), stand.calls().len()), (Some(0), 3), "{}", stderr(&output));
-    // What has ended does not stand in the way of the next.
-    assert_eq!(stand.begin().status.code(), Some(0));
+    let output = stand.rollout(&["run", "--plan", "rollout.yaml", "--quiet"]);
+    let short = stdout(&output);
+    assert!(short.lines().count() == 1 && short.contains("Z done: "), "{short}");
+    assert_eq!(stand.rollout(&["--back", "checkout"]).status.code(), Some(0));
+    // What has ended does not stand in the way of the next, and is told before it.
+    let output = stand.begin();
+    assert_eq!(output.status.code(), Some(0));
+    let log = stdout(&stand.rollout(&["--log", "checkout"]));
+    assert!(log.starts_with(&told) && log.ends_with(&stdout(&output)) && log.contains(" went back: "), "{log}");
 }
 
 #[test]
@@ -284,6 +301,42 @@ fn a_gate_that_fails_beforehand_begins_nothing() {
 }
 
 #[test]
+fn a_start_that_came_to_nothing_hides_no_rollout_that_is_in_force() {
+    let stand = Stand::new(HOOK, "");
+    let (bad, down) = (stand.path("bad"), stand.path("down"));
+    let address = prometheus(move |_| (!down.exists()).then(|| series(if bad.exists() { 0.5 } else { 1.0 })));
+    let text = plan(STAGES, &gates(&address, QUERIES)).replace("patience: 500ms", "patience: 1h");
+    fs::write(stand.path("rollout.yaml"), text).unwrap();
+    assert_eq!(stand.begin().status.code(), Some(0));
+    // A gate that fails beforehand.
+    fs::write(stand.path("bad"), "").unwrap();
+    assert_eq!(stand.begin().status.code(), Some(12));
+    let output = stand.rollout(&["--resume", "checkout"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("rollout `checkout` is done"), "{}", stderr(&output));
+    let output = stand.rollout(&["--back", "checkout"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert_eq!(stand.told().last().unwrap(), "back 100 was", "{}", stderr(&output));
+    let output = stand.rollout(&["--back", "checkout"]);
+    assert!(stderr(&output).contains("is back already"), "{}", stderr(&output));
+    // Ctrl-C before the first stage.
+    fs::remove_file(stand.path("bad")).unwrap();
+    let output = stand.begin();
+    assert_eq!(output.status.code(), Some(0));
+    assert!(!stdout(&output).contains("warning"), "{}", stdout(&output));
+    fs::write(stand.path("down"), "").unwrap();
+    let mut rolling = Rolling::start(&stand, &["run", "--plan", "rollout.yaml"]);
+    rolling.until("before the first stage: holds for");
+    assert_eq!(rolling.end(Signal::INT).0, Some(130));
+    let output = stand.rollout(&["--back"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let told = stdout(&output);
+    assert!(told.contains("not begun, nothing was applied") && told.contains("went back: "), "{told}");
+    assert_eq!(stand.told().last().unwrap(), "back 100 was");
+    assert_eq!(stand.calls().len(), 6);
+}
+
+#[test]
 fn a_source_that_is_down_holds_the_stage_and_then_takes_it_back() {
     let stand = Stand::new(HOOK, "");
     let calls = stand.path("calls");
@@ -295,6 +348,37 @@ fn a_source_that_is_down_holds_the_stage_and_then_takes_it_back() {
     let told = stdout(&output);
     assert!(told.contains("stage 1 of 2: holds for ") && told.contains("503"), "{told}");
     assert!(told.contains("goes back: a source has been down"), "{told}");
+}
+
+#[test]
+fn a_query_that_is_refused_ends_at_once_and_a_server_that_fails_is_waited_for() {
+    let stand = Stand::new(HOOK, "");
+    let calls = stand.path("calls");
+    let error = |text: &str| serde_json::json!({"status": "error", "errorType": "bad_data", "error": text}).to_string();
+    let address = answering(move |path| match path {
+        path if path.contains("wrong") => ("400 Bad Request", error("parse error: unclosed left brace")),
+        path if path.contains("broken") => ("500 Internal Server Error", "\n out of space \nmore".to_owned()),
+        path if path.contains("slow") => ("503 Service Unavailable", error("query timed out")),
+        _ if calls.exists() => ("400 Bad Request", error("many-to-many")),
+        _ => ("200 OK", series(1.0)),
+    });
+    let ends = |query: &str, patience: &str, says: &str| {
+        let queries = format!("queries: [{{name: x, query: {query}, at_least: 0.99}}]");
+        let text = plan(STAGES, &gates(&address, &queries)).replace("patience: 500ms", patience);
+        fs::write(stand.path("rollout.yaml"), text).unwrap();
+        let output = stand.begin();
+        assert_eq!(output.status.code(), Some(12), "{}", stderr(&output));
+        assert!(stderr(&output).contains(says), "{}", stderr(&output));
+    };
+    // With a patience of an hour whoever waits is never seen again.
+    ends("wrong", "patience: 1h", "did not begin, nothing was applied: `x`: Prometheus at ");
+    ends("wrong", "patience: 1h", " does not take the query: parse error: unclosed left brace");
+    ends("broken", "patience: 200ms", "down for longer than the plan's patience: `x`: Prometheus at ");
+    ends("broken", "patience: 200ms", " answered 500 Internal Server Error: out of space; ");
+    ends("slow", "patience: 200ms", " answered 503 Service Unavailable: query timed out; ");
+    assert!(stand.calls().is_empty());
+    ends("good", "patience: 1h", "went back, the settings that were in use are: `x`: Prometheus at ");
+    assert_eq!(stand.told(), ["forward 10 now", "back 100 was"]);
 }
 
 #[test]
@@ -360,6 +444,43 @@ fn what_was_killed_in_the_middle_of_a_hook_is_applied_again() {
 }
 
 #[test]
+fn what_one_rollout_changes_no_other_changes_at_once() {
+    let address = prometheus(|_| Some(series(1.0)));
+    let stages = "stages: [{share: 100%, watch: 1h}]";
+    let stand = Stand::new(HOOK, &plan(stages, &gates(&address, QUERIES)));
+    let of = |name: &str, apply: &str| {
+        let text = plan(stages, &gates(&address, QUERIES)).replace("name: checkout", &format!("name: {name}"));
+        text.replace("{command: './apply.sh {share}', time_limit: 30s}", apply)
+    };
+    let other = |text: String| {
+        fs::write(stand.path("other.yaml"), text).unwrap();
+        stand.rollout(&["run", "--plan", "other.yaml", "--force"])
+    };
+    let same = "{command: './apply.sh {share}'}";
+    let mut rolling = Rolling::start(&stand, &["run", "--plan", "rollout.yaml"]);
+    rolling.until("stage 1 of 1: applied");
+    let output = other(of("other", same));
+    assert_eq!(output.status.code(), Some(7), "{}", stderr(&output));
+    let said = stderr(&output);
+    assert!(said.contains(&format!("rollout `checkout` (process {}", rolling.child.id())), "{said}");
+    assert!(said.contains("`./apply.sh {share}` in `") && said.contains("write `{rollout}`"), "{said}");
+    drop(rolling);
+
+    // A file is the same by whatever path.
+    fs::write(stand.path("pool.env"), "").unwrap();
+    std::os::unix::fs::symlink(stand.path("pool.env"), stand.path("link.env")).unwrap();
+    fs::write(stand.path("rollout.yaml"), of("first", "{into: pool.env}")).unwrap();
+    let mut rolling = Rolling::start(&stand, &["run", "--plan", "rollout.yaml"]);
+    rolling.until("stage 1 of 1: applied");
+    let output = other(of("second", "{into: link.env}"));
+    assert_eq!(output.status.code(), Some(7), "{}", stderr(&output));
+    assert!(stderr(&output).contains("rollout `first` (process ") && stderr(&output).contains("pool.env`"));
+    // What another process held is free when that has died.
+    drop(rolling);
+    assert_eq!(stand.rollout(&["--back", "first"]).status.code(), Some(0));
+}
+
+#[test]
 fn a_hook_that_outlived_its_program_is_waited_for() {
     let address = prometheus(|_| Some(series(1.0)));
     let late =
@@ -409,6 +530,29 @@ fn a_hook_that_fails_is_taken_back_and_one_that_fails_to_go_back_is_told() {
     let output = stand.rollout(&["--back", "checkout"]);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     assert_eq!(stand.calls().len(), 6);
+}
+
+#[test]
+fn who_stops_it_on_its_way_back_is_told_that_it_can_only_go_back() {
+    let address = prometheus(|_| Some(series(1.0)));
+    let fails = format!("{HOOK}while [ $POOL_TUNE_DIRECTION = back ] && [ ! -e go ]; do sleep 0.05; done\nexit 3\n");
+    let stand = Stand::new(&fails, &plan(STAGES, &gates(&address, QUERIES)));
+    let mut rolling = Rolling::start(&stand, &["run", "--plan", "rollout.yaml"]);
+    rolling.until("goes back: stage 1 could not be applied");
+    wait_for(|| stand.calls().len() == 2);
+    // The hook goes on until it has ended, and is not tried again.
+    kill_process(Pid::from_child(&rolling.child), Signal::INT).unwrap();
+    thread::sleep(Duration::from_millis(200));
+    fs::write(stand.path("go"), "").unwrap();
+    rolling.until("going back failed (1 of 4 times)");
+    let mut said = String::new();
+    rolling.child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    assert_eq!(rolling.child.wait().unwrap().code(), Some(130), "{said}");
+    assert!(said.contains("on its way back: stage 1 of 2 (10 % of instances with "), "{said}");
+    assert!(said.contains("go on going back with `pool-tune rollout --resume checkout` (`--back` does"), "{said}");
+    stand.hook(HOOK);
+    assert_eq!(stand.rollout(&["--resume"]).status.code(), Some(12));
+    assert_eq!(stand.told(), ["forward 10 now", "back 100 was", "back 100 was"]);
 }
 
 #[test]
@@ -482,6 +626,40 @@ fn a_file_is_changed_by_steps_and_back_to_what_it_had() {
 }
 
 #[test]
+fn names_that_a_file_does_not_have_are_told() {
+    let address = prometheus(|_| Some(series(1.0)));
+    let text = format!(
+        "name: checkout\napply: {{into: pool.env}}\nsteps: 1\nwatch: 100ms\ngates: {{every: 100ms, {}}}\n",
+        gates(&address, QUERIES)
+    );
+    let stand = Stand::new(HOOK, &text);
+    fs::write(stand.path("pool.env"), "MAX_CONNECTIONS=1\n").unwrap();
+    let output = stand.rollout(&["run", "--plan", "rollout.yaml", "--dry-run"]);
+    let said = stderr(&output);
+    let warned = said.lines().find(|line| line.starts_with("warning: `")).unwrap_or_default().to_owned();
+    assert!(warned.contains("pool.env` does not have DB_") && warned.contains("DB_MAX_CONNECTIONS"), "{said}");
+    let output = stand.begin();
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(stdout(&output).contains(&warned), "{}", stdout(&output));
+    // A file that is gone is told as such, where no hook said anything.
+    let held = fs::read_to_string(stand.path("pool.env")).unwrap();
+    fs::remove_file(stand.path("pool.env")).unwrap();
+    let output = stand.rollout(&["--back", "checkout"]);
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    let told = stdout(&output);
+    assert!(
+        told.contains("pool.env` is gone: put it back, from its backup `") && told.contains("pool.env.bak`"),
+        "{told}"
+    );
+    assert!(!stderr(&output).contains("hooks.log"), "{}", stderr(&output));
+    fs::write(stand.path("pool.env"), held).unwrap();
+    // Now it has them.
+    assert_eq!(stand.rollout(&["--back", "checkout"]).status.code(), Some(0));
+    let output = stand.begin();
+    assert!(!stdout(&output).contains("warning"), "{}", stdout(&output));
+}
+
+#[test]
 fn a_dry_run_tells_and_does_nothing() {
     let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/rollout");
     let stand = Stand::new(HOOK, "");
@@ -505,6 +683,18 @@ fn a_dry_run_tells_and_does_nothing() {
     }
     assert!(!stand.path("instances").exists() && !stand.path("results/.rollout-checkout.lock").exists());
     assert_eq!(stand.rollout(&["--log"]).status.code(), Some(2));
+}
+
+#[test]
+fn going_on_and_going_back_are_never_dry() {
+    let stand = Stand::new(HOOK, "");
+    for what in ["--resume", "--back", "--log"] {
+        for flag in ["--dry-run", "--yes-old", "--force"] {
+            let output = stand.rollout(&[what, "checkout", flag]);
+            assert_eq!(output.status.code(), Some(2), "{what} {flag}: {}", stderr(&output));
+            assert!(stderr(&output).contains("cannot be used with"), "{what} {flag}: {}", stderr(&output));
+        }
+    }
 }
 
 #[test]
@@ -543,7 +733,7 @@ fn runs_that_say_nothing_of_a_database_or_are_old_are_refused() {
     refused("json_set(intent, '$.target', 'simulated')", 2, "which says nothing of your database");
     refused("json_set(intent, '$.target', 'simulation:x')", 2, "which says nothing of your database");
     let old = "json_set(intent, '$.target', 'private', '$.started_at', '2024-01-01T00:00:00Z')";
-    refused(old, 2, "takes runs of up to 30days: make a new one");
+    refused(old, 2, " days old, and the plan takes runs of up to 30 days: make a new one");
     let output = stand.rollout(&["run", "--plan", "rollout.yaml", "--dry-run", "--yes-old"]);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     let verdict = |answer: &str| {
@@ -553,6 +743,7 @@ fn runs_that_say_nothing_of_a_database_or_are_old_are_refused() {
     };
     refused(&verdict("infeasible"), 5, "no settings that keep its limits");
     refused(&verdict("keep"), 2, "nothing to roll out: no matter");
+    refused("intent, status = 'failed', recommendation = NULL", 2, "has no recommendation, since it failed: finish it");
     assert!(stand.calls().is_empty());
 }
 
@@ -570,6 +761,10 @@ fn what_cannot_be_applied_is_told_before_anything_is() {
     refused(
         &good.replace("./apply.sh", "./aply.sh"),
         "`apply`: `command`: `./aply.sh` cannot be started: it is not there",
+    );
+    refused(
+        &good.replace("time_limit: 30s", "directory: none"),
+        "none` is not there; a relative one is seen from the folder of the plan",
     );
     refused(&good.replace("time_limit: 30s", "file: hikari-cp"), "`apply`: `file`: ");
     refused(&good.replace(&format!("'{address}'"), "{env: NO_SUCH_VARIABLE}"), "`NO_SUCH_VARIABLE` is not set");
