@@ -433,7 +433,7 @@ impl Rollout {
 /// An age and the most that it may be, in the largest unit in which the latter is a whole number.
 fn in_one_unit(age: Duration, most: Duration) -> (String, String) {
     let units = [("days", 86_400), ("h", 3600), ("min", 60), ("s", 1)];
-    let (unit, seconds) = units.into_iter().find(|(_, unit)| most.as_secs() % unit == 0).unwrap_or(("s", 1));
+    let (unit, seconds) = units.into_iter().find(|(_, unit)| most.as_secs().is_multiple_of(*unit)).unwrap_or(("s", 1));
     let shown = |time: Duration| format!("{} {unit}", time.as_secs() / seconds);
     (shown(age), shown(most))
 }
