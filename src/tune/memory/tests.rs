@@ -178,20 +178,19 @@ async fn what_stands_is_withdrawn_or_replaced_when_it_has_become_worse_than_what
 }
 
 #[tokio::test]
-async fn where_what_was_known_holds_no_more_what_stands_is_judged_as_a_first_recommendation_for_two_nights() {
+async fn in_the_night_after_one_that_dropped_what_it_knew_what_stands_is_judged_as_a_first_recommendation() {
     let response = Response::heavy(1);
-    let moved = response.moved(1);
     let nights = Nights::new(&response).await;
     let (best, _) = response.optimum(&nights.profile.space).unwrap();
-    let mut judged = Vec::new();
-    for day in 1..=4 {
-        // Something has to stand, whatever becomes of it.
-        nights.stand(&best).await;
-        let (found, _) = nights.night(day, if day == 1 { &response } else { &moved }).await;
-        let memory = found.memory.unwrap();
-        judged.push((memory.dropped, memory.standing.unwrap().anew));
-    }
-    assert_eq!(judged, [(false, false), (true, true), (false, true), (false, false)]);
+    nights.stand(&best).await;
+    let (mut first, _) = nights.night(1, &response).await;
+    assert!(!judged(&first).anew);
+    first.memory.as_mut().unwrap().dropped = true;
+    nights.store.finish_run(&nights.run(1).id, &first).await.unwrap();
+    let (second, recalled) = nights.night(2, &response).await;
+    assert!(recalled.runs[0].dropped && judged(&second).anew);
+    let (third, recalled) = nights.night(3, &response).await;
+    assert!(!recalled.runs[0].dropped && !judged(&third).anew);
 }
 
 #[tokio::test]
