@@ -272,6 +272,11 @@ impl Rounds<'_> {
         let job = Job { store, results, choice, load_in_use, cancel: &cancel, target: Some(target) };
         let of = loaded.profiles.len();
         let experiment = &loaded.experiment;
+        let closed = AtomicBool::new(false);
+        let close = || {
+            closed.store(true, Ordering::Relaxed);
+            cancel.cancel();
+        };
         for (index, (profile, file)) in loaded.profiles.iter().enumerate() {
             let before = runs.iter().find(|run| run.profile == profile.name);
             let mut intent = match before {
@@ -291,11 +296,6 @@ impl Rounds<'_> {
             intent.note_target(choice);
             listen(RoundEvent::Run { run: &intent.id, number: index + 1, of });
             let prefix = intent.wishes.prefix.clone();
-            let closed = AtomicBool::new(false);
-            let close = || {
-                closed.store(true, Ordering::Relaxed);
-                cancel.cancel();
-            };
             let mut events = |event: Event| {
                 listen(RoundEvent::Of(event));
                 if target.is_taken() {
@@ -337,11 +337,6 @@ impl Rounds<'_> {
         if loaded.scenarios.is_empty() {
             return Ok(());
         }
-        let closed = AtomicBool::new(false);
-        let close = || {
-            closed.store(true, Ordering::Relaxed);
-            cancel.cancel();
-        };
         let stress = Stress { loaded, choice, round: end.round, load_in_use, cancel: &cancel };
         let result = {
             let running = Box::pin(self.stress(stress, listen));

@@ -152,8 +152,11 @@ fn service(root: Node) -> Result<ServiceConfig, Problem> {
             }
         }
     }
-    config.token = map.take("token").map(token).transpose()?;
-    config.store = map.take("store").map(store).transpose()?;
+    let token =
+        "`token` is a secret and does not stand here: expected {env: POOL_TUNE_TOKEN} or {file: /run/secrets/token}";
+    config.token = map.take("token").map(|entry| elsewhere(entry, "POOL_TUNE_TOKEN", token)).transpose()?;
+    let store = "`store` has a password and does not stand here: expected {env: POOL_TUNE_STORE} or {file: /run/secrets/store-url}";
+    config.store = map.take("store").map(|entry| elsewhere(entry, "POOL_TUNE_STORE", store)).transpose()?;
     for (key, path) in [("results", &mut config.results), ("experiments", &mut config.experiments)] {
         if let Some(entry) = map.take(key) {
             *path = entry.text()?.into();
@@ -198,15 +201,10 @@ fn otlp(entry: Entry) -> Result<Otlp, Problem> {
         let text = "`endpoint` is no URL of OTLP over HTTP: expected one such as http://localhost:4318";
         return Err(Problem::at(line, text));
     }
-    let headers = match map.take("headers") {
-        Some(entry) if matches!(entry.node.kind, Kind::Map(_)) => Some(hidden(entry, "OTEL_EXPORTER_OTLP_HEADERS")?),
-        Some(entry) => {
-            let text = "`headers` hold a token and do not stand here: expected {env: OTEL_EXPORTER_OTLP_HEADERS} or {file: …}, \
-                        which hold name=value";
-            return Err(Problem::at(entry.line, text));
-        }
-        None => None,
-    };
+    let headers = "`headers` hold a token and do not stand here: expected {env: OTEL_EXPORTER_OTLP_HEADERS} or {file: …}, which hold \
+                   name=value";
+    let headers =
+        map.take("headers").map(|entry| elsewhere(entry, "OTEL_EXPORTER_OTLP_HEADERS", headers)).transpose()?;
     let every = map.take("every").map(|entry| entry.time(Duration::from_secs(1), Duration::from_secs(3600)));
     let every = every.transpose()?.unwrap_or(PUSHED_EVERY);
     map.end()?;
@@ -216,17 +214,9 @@ fn otlp(entry: Entry) -> Result<Otlp, Problem> {
 fn alert(item: Entry) -> Result<AlertTo, Problem> {
     let mut map = item.node.map("alerts")?;
     let name = name(&map.need("name", "ops")?)?;
-    let url = map.need("url", "{env: ALERT_URL}")?;
-    let url = match url.node.kind {
-        Kind::Map(_) => hidden(url, "ALERT_URL")?,
-        // Many a webhook's address is all that it takes to write there.
-        _ => {
-            return Err(Problem::at(
-                url.line,
-                "`url` is a secret and does not stand here: expected {env: ALERT_URL} or {file: /run/secrets/alert-url}",
-            ));
-        }
-    };
+    // Many a webhook's address is all that it takes to write there.
+    let url = "`url` is a secret and does not stand here: expected {env: ALERT_URL} or {file: /run/secrets/alert-url}";
+    let url = elsewhere(map.need("url", "{env: ALERT_URL}")?, "ALERT_URL", url)?;
     let slack = match map.take("format") {
         None => false,
         Some(entry) => match &entry.node.kind {
@@ -235,16 +225,8 @@ fn alert(item: Entry) -> Result<AlertTo, Problem> {
             _ => return Err(entry.wrong("slack or json")),
         },
     };
-    let secret = match map.take("secret") {
-        Some(entry) if matches!(entry.node.kind, Kind::Map(_)) => Some(hidden(entry, "ALERT_SECRET")?),
-        Some(entry) => {
-            return Err(Problem::at(
-                entry.line,
-                "`secret` does not stand here: expected {env: ALERT_SECRET} or {file: …}",
-            ));
-        }
-        None => None,
-    };
+    let secret = "`secret` does not stand here: expected {env: ALERT_SECRET} or {file: …}";
+    let secret = map.take("secret").map(|entry| elsewhere(entry, "ALERT_SECRET", secret)).transpose()?;
     let mut kinds = AlertKind::ALL.to_vec();
     if let Some(entry) = map.take("on") {
         let names = AlertKind::ALL.map(AlertKind::name).join(", ");
@@ -268,25 +250,11 @@ fn name(entry: &Entry) -> Result<String, Problem> {
     }
 }
 
-fn token(entry: Entry) -> Result<TargetSource, Problem> {
+/// Where a secret is; what stands in its place may be the secret itself, and is not repeated.
+fn elsewhere(entry: Entry, example: &str, problem: &str) -> Result<TargetSource, Problem> {
     match entry.node.kind {
-        Kind::Map(_) => hidden(entry, "POOL_TUNE_TOKEN"),
-        // It may be the token itself, which is not repeated.
-        _ => Err(Problem::at(
-            entry.line,
-            "`token` is a secret and does not stand here: expected {env: POOL_TUNE_TOKEN} or {file: /run/secrets/token}",
-        )),
-    }
-}
-
-fn store(entry: Entry) -> Result<TargetSource, Problem> {
-    match entry.node.kind {
-        Kind::Map(_) => hidden(entry, "POOL_TUNE_STORE"),
-        // Its URL has a password, which is not repeated.
-        _ => Err(Problem::at(
-            entry.line,
-            "`store` has a password and does not stand here: expected {env: POOL_TUNE_STORE} or {file: /run/secrets/store-url}",
-        )),
+        Kind::Map(_) => hidden(entry, example),
+        _ => Err(Problem::at(entry.line, problem)),
     }
 }
 

@@ -22,6 +22,7 @@ use super::{bus::Told, hub::Hub, live::Live, watcher::Seen};
 use crate::{
     alert::Outcome,
     model::{ErrorClass, Latency, Severity},
+    stats,
 };
 
 /// Names and values, in one order for each family.
@@ -411,7 +412,7 @@ impl Metrics {
         // Of experiments that there are no more nothing is told.
         self.values().insert(Family::Due, due);
         hub.seen(|seen| seen.iter().for_each(|seen| self.seen(seen)));
-        self.set(Family::Streams, Labels::new(), f64::from(u32::try_from(hub.streams()).unwrap_or(u32::MAX)));
+        self.set(Family::Streams, Labels::new(), stats::real(hub.streams()));
         self.set(Family::Started, Labels::new(), hub.started.as_duration().as_secs_f64());
         self.process();
         let mut values = self.values().clone();
@@ -426,8 +427,7 @@ impl Metrics {
             [(Severity::Serious, "serious"), (Severity::Warning, "warning"), (Severity::Note, "note")]
         {
             let count = seen.findings.iter().filter(|finding| finding.severity == severity).count();
-            let count = f64::from(u32::try_from(count).unwrap_or(u32::MAX));
-            self.set(Family::Findings, labels([("monitor", &seen.name), ("severity", name)]), count);
+            self.set(Family::Findings, labels([("monitor", &seen.name), ("severity", name)]), stats::real(count));
         }
     }
 

@@ -57,18 +57,17 @@ impl Setting {
         self.folder.path()
     }
 
+    /// Rounds of it, on a clock, until somebody asks them to stop.
+    fn rounds<'a>(&'a self, clock: &'a (dyn Fn() -> Timestamp + Sync), cancel: &'a CancellationToken) -> Rounds<'a> {
+        Rounds { store: &self.store, results: self.results(), clock, cancel, why: &|| job::ASKED_TO_STOP }
+    }
+
     /// Starts a round at `now`; once `trials` have ended in it the clock comes to `then`.
     async fn start(&self, now: &str, seed: Option<u64>, trials: usize, then: &str) -> (RoundEnd, usize) {
         self.clock.store(at(now), Ordering::Relaxed);
         let clock = || Timestamp::from_second(self.clock.load(Ordering::Relaxed)).unwrap();
         let cancel = CancellationToken::new();
-        let rounds = Rounds {
-            store: &self.store,
-            results: self.results(),
-            clock: &clock,
-            cancel: &cancel,
-            why: &|| job::ASKED_TO_STOP,
-        };
+        let rounds = self.rounds(&clock, &cancel);
         let schedule = self.loaded.experiment.schedule.as_ref().unwrap();
         let due = schedule.last_until(clock());
         let start = Start { due, wishes: Wishes { seed, ..Wishes::default() }, ..Start::default() };
@@ -162,13 +161,7 @@ async fn a_round_stops_as_interrupted_when_its_store_goes_away_and_goes_on_when_
     let night = Setting::with(tempfile::tempdir().unwrap(), store);
     let clock = || Timestamp::from_second(at_night()).unwrap();
     let cancel = CancellationToken::new();
-    let rounds = Rounds {
-        store: &night.store,
-        results: night.results(),
-        clock: &clock,
-        cancel: &cancel,
-        why: &|| job::ASKED_TO_STOP,
-    };
+    let rounds = night.rounds(&clock, &cancel);
     let (mut trials, mut stopped, mut frozen) = (0, None, None);
     let mut listen = |event: RoundEvent<'_>| match event {
         RoundEvent::Of(Event::TrialEnded(_)) => {
@@ -218,13 +211,7 @@ async fn a_round_that_another_machine_is_at_work_on_is_left_to_it() {
     let held = other.hold(Task::Round("night")).await.unwrap().unwrap();
     let clock = || Timestamp::from_second(at_night()).unwrap();
     let cancel = CancellationToken::new();
-    let rounds = Rounds {
-        store: &night.store,
-        results: night.results(),
-        clock: &clock,
-        cancel: &cancel,
-        why: &|| job::ASKED_TO_STOP,
-    };
+    let rounds = night.rounds(&clock, &cancel);
     let mut listen = |_: RoundEvent<'_>| {};
     let refused = Box::pin(rounds.run(&night.loaded, &Start::default(), &mut listen)).await.unwrap_err();
     assert!(matches!(&refused, job::JobError::Busy(text) if text.contains("experiment `night`")), "{refused}");
@@ -248,7 +235,7 @@ async fn stress_tests_that_were_interrupted_are_made_when_the_round_goes_on_and_
     let clock = || Timestamp::from_second(at_night()).unwrap();
     let cancel = CancellationToken::new();
     let why = || "the service ended";
-    let rounds = Rounds { store: &night.store, results: night.results(), clock: &clock, cancel: &cancel, why: &why };
+    let rounds = Rounds { why: &why, ..night.rounds(&clock, &cancel) };
     let mut listen = |event: RoundEvent<'_>| {
         if let RoundEvent::Test { name: "short", number: 1, of: 1, .. } = event {
             cancel.cancel();
@@ -260,7 +247,7 @@ async fn stress_tests_that_were_interrupted_are_made_when_the_round_goes_on_and_
     assert_eq!((round.status, round.error.as_deref()), (RunStatus::Interrupted, Some("the service ended")));
 
     let cancel = CancellationToken::new();
-    let rounds = Rounds { store: &night.store, results: night.results(), clock: &clock, cancel: &cancel, why: &why };
+    let rounds = Rounds { why: &why, ..night.rounds(&clock, &cancel) };
     let mut listen = |_: RoundEvent<'_>| {};
     let end = Box::pin(rounds.run(&night.loaded, &Start::default(), &mut listen)).await.unwrap();
     assert!(end.stopped.is_none() && end.done.is_empty() && end.round == round.id);
