@@ -76,8 +76,13 @@ pub(super) async fn run(global: &Arguments, arguments: &RunArguments) -> Result<
                 outln!("wrote {}", file.display());
             }
         }
-        // It is told at the end, with its exit code.
-        RoundEvent::NotStressed(_) => {}
+        RoundEvent::Stressing { .. } => display.clear(),
+        RoundEvent::NotStressed { run, error } => {
+            // The last one is told at the end, with its exit code.
+            if loaded.profiles.len() > 1 {
+                errln!("pool-tune: stress tests of run {} could not be made: {error}", run.unwrap_or("(unknown)"));
+            }
+        }
         RoundEvent::Stopped(Stopped { run, error }) => {
             display.clear();
             // The last one is told at the end, with its exit code.
@@ -131,12 +136,18 @@ fn outside(loaded: &Loaded, schedule: &Schedule, now: Timestamp, scheduled: bool
 fn ended(end: RoundEnd, loaded: &Loaded, arguments: &RunArguments) -> Result<ExitCode> {
     let name = &loaded.experiment.name;
     let Some(Stopped { run, error }) = end.stopped else {
-        let infeasible = end.done.iter().map(|done| run::exit_code(&done.recommendation));
+        if let Some(run) = end.failed_before() {
+            let message = format!("run {run} ended without an answer in an earlier start of this round");
+            return Err(anyhow::Error::new(WithCode { code: code::FAILED, message }));
+        }
+        let before = end.before.iter().filter_map(|run| run.verdict.as_ref());
+        let verdicts = before.chain(end.done.iter().map(|done| &done.recommendation.verdict));
         let missed = end.stressed.iter().map(|stressed| match stressed.missed().as_slice() {
             [] => ExitCode::SUCCESS,
             _ => ExitCode::from(code::THRESHOLD),
         });
-        return Ok(infeasible
+        return Ok(verdicts
+            .map(run::exit_code)
             .chain(missed)
             .fold(ExitCode::SUCCESS, |all, one| if all == ExitCode::SUCCESS { one } else { all }));
     };

@@ -70,7 +70,7 @@ pub(super) async fn run(global: &Arguments, arguments: &RunArguments) -> Result<
     let done = result.map_err(|stopped| told(stopped.run, stopped.error, &choice.shown(), &arguments.results))?;
     store.close().await;
     show(arguments, global.quiet, &done.recommendation, &done.files)?;
-    Ok(exit_code(&done.recommendation))
+    Ok(exit_code(&done.recommendation.verdict))
 }
 
 /// An interrupted run, with the target that it goes on on.
@@ -102,8 +102,8 @@ pub(super) fn display(global: &Arguments, arguments: &RunArguments) -> Display {
 }
 
 /// The exit code of an answer.
-pub(super) fn exit_code(recommendation: &Recommendation) -> ExitCode {
-    match recommendation.verdict {
+pub(super) fn exit_code(verdict: &Verdict) -> ExitCode {
+    match verdict {
         Verdict::Infeasible { .. } => ExitCode::from(code::INFEASIBLE),
         Verdict::Better | Verdict::Simulated { .. } | Verdict::Keep { .. } => ExitCode::SUCCESS,
     }

@@ -24,7 +24,7 @@ use crate::{
 pub(super) async fn store(arguments: &StoreArguments) -> Result<ExitCode> {
     match &arguments.action {
         StoreAction::Info(arguments) => info(arguments).await,
-        StoreAction::Backup(arguments) => backup(arguments).await,
+        StoreAction::Backup(arguments) => Box::pin(backup(arguments)).await,
         StoreAction::Prune(arguments) => prune(arguments).await,
     }
 }

@@ -80,6 +80,17 @@ pub enum RoundEvent<'a> {
     Done(&'a Done),
     /// A run ended without one; the next begins all the same, unless it was interrupted.
     Stopped(&'a Stopped),
+    /// The stress tests of what a run decided begin, or go on.
+    Stressing {
+        /// The run's id.
+        run: &'a str,
+        /// Its profile.
+        profile: &'a str,
+        /// Its place among the experiment's profiles, from 1.
+        number: usize,
+        /// How many profiles the experiment has.
+        of: usize,
+    },
     /// A stress test of what a run decided begins.
     Test {
         /// The run's id.
@@ -99,7 +110,12 @@ pub enum RoundEvent<'a> {
         file: &'a Path,
     },
     /// They could not be made.
-    NotStressed(&'a JobError),
+    NotStressed {
+        /// The run's id, where it is known.
+        run: Option<&'a str>,
+        /// Why.
+        error: &'a JobError,
+    },
 }
 
 /// How a round ended.
@@ -111,12 +127,22 @@ pub struct RoundEnd {
     pub target: String,
     /// The runs that have an answer, of this start alone.
     pub done: Vec<Done>,
-    /// The stress tests of what runs decided, of this start alone.
+    /// The runs of the round that had ended before this start.
+    pub before: Vec<RunSummary>,
+    /// The stress tests of what runs decided, those made before this start included.
     pub stressed: Vec<Stressed>,
-    /// The first run that ended without one, or what ended the stress tests.
+    /// The first run that ended without one, or what ended the stress tests, of this start alone.
     pub stopped: Option<Stopped>,
     /// Whether it was the window's end that interrupted it.
     pub window_ended: bool,
+}
+
+impl RoundEnd {
+    /// The id of a run of this round that had ended without an answer before this start.
+    #[must_use]
+    pub fn failed_before(&self) -> Option<&str> {
+        Some(&self.before.iter().find(|run| run.status == RunStatus::Failed)?.id)
+    }
 }
 
 impl Rounds<'_> {
@@ -161,6 +187,7 @@ impl Rounds<'_> {
             round,
             target: choice.shown(),
             done: Vec::new(),
+            before: Vec::new(),
             stressed: Vec::new(),
             stopped: None,
             window_ended: false,
@@ -180,7 +207,12 @@ impl Rounds<'_> {
                 (RunStatus::Interrupted, Some(why))
             }
             (Ok(()), Some(stopped)) => (RunStatus::Failed, Some(stopped.error.to_string())),
-            (Ok(()), None) => (RunStatus::Finished, None),
+            (Ok(()), None) => match end.failed_before() {
+                Some(run) => {
+                    (RunStatus::Failed, Some(format!("run {run} ended without an answer in an earlier start")))
+                }
+                None => (RunStatus::Finished, None),
+            },
         };
         self.store.end_round(round, status, error.as_deref(), &self.now()).await?;
         held.let_go().await;
@@ -280,7 +312,10 @@ impl Rounds<'_> {
         for (index, (profile, file)) in loaded.profiles.iter().enumerate() {
             let before = runs.iter().find(|run| run.profile == profile.name);
             let mut intent = match before {
-                Some(run) if matches!(run.status, RunStatus::Finished | RunStatus::Failed) => continue,
+                Some(run) if matches!(run.status, RunStatus::Finished | RunStatus::Failed) => {
+                    end.before.push(run.clone());
+                    continue;
+                }
                 Some(run) => {
                     let intent = Intent::resumed(self.store, &run.id).await?;
                     intent.is_made_on(choice)?;
@@ -337,23 +372,12 @@ impl Rounds<'_> {
         if loaded.scenarios.is_empty() {
             return Ok(());
         }
-        let stress = Stress { loaded, choice, round: end.round, load_in_use, cancel: &cancel };
-        let result = {
-            let running = Box::pin(self.stress(stress, listen));
-            until_closed(running, closes, self.clock, &close).await
-        };
-        end.window_ended |= closed.load(Ordering::Relaxed);
-        match result {
-            Ok(stressed) => end.stressed = stressed,
-            Err(error) => {
-                if !error.is_interruption() {
-                    listen(RoundEvent::NotStressed(&error));
-                }
-                if error.is_interruption() || end.stopped.is_none() {
-                    end.stopped = Some(Stopped { run: None, error });
-                }
-            }
+        let stress = Stress { loaded, choice, target, load_in_use, cancel: &cancel };
+        {
+            let running = Box::pin(self.stress(stress, end, listen));
+            until_closed(running, closes, self.clock, &close).await;
         }
+        end.window_ended |= closed.load(Ordering::Relaxed);
         Ok(())
     }
 }

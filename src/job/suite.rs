@@ -1,20 +1,18 @@
 //! Stress tests one after the other on one target, for a person or for an experiment.
 
-use std::path::{Component, Path};
-
 use jiff::Timestamp;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
-use super::{JobError, Loaded, RoundEvent, Rounds, stored_time};
+use super::{JobError, Loaded, RoundEnd, RoundEvent, Rounds, Stopped, TargetHold, stored_time};
 use crate::{
     fault::OutOfReach,
     model::{External, Fault, FaultPlace, Setting, StressReport, Value},
     profile::{Profile, Scenario},
     report,
-    store::{self, RunStatus, Store},
+    store::{self, RunStatus, Store, StoreError, StressOutcome, StressRecord},
     stress::{self, About, Overrides, Session, StressError, Test},
     tune::{self, Choice, Stage, TuneError},
 };
@@ -165,6 +163,8 @@ fn enough_files(tests: &[Test], connections: u32, flag: &str) -> Result<(), JobE
 pub struct Stressed {
     /// The run.
     pub run: String,
+    /// How many tests the suite has, those included that have not been made yet.
+    pub of: u32,
     /// The tests that could not be made, and why.
     pub left_out: Vec<LeftOut>,
     /// A report a test, as `pool-tune stress --json` tells it.
@@ -181,13 +181,28 @@ pub struct LeftOut {
 }
 
 impl Stressed {
-    /// Reads what was written of a run; none where there is none.
+    /// Reads what is stored of a run; none where there is none.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be read.
+    pub async fn of(store: &Store, run: &str) -> Result<Option<Self>, StoreError> {
+        let records = store.stress_tests(run).await?;
+        let Some(of) = records.iter().map(|record| record.of).max() else { return Ok(None) };
+        let mut stressed = Self { run: run.to_owned(), of, left_out: Vec::new(), tests: Vec::new() };
+        for StressRecord { name, outcome, .. } in records {
+            match outcome {
+                StressOutcome::Made(report) => stressed.tests.push(*report),
+                StressOutcome::LeftOut(why) => stressed.left_out.push(LeftOut { test: name, why }),
+            }
+        }
+        Ok(Some(stressed))
+    }
+
+    /// How many tests have not been made yet.
     #[must_use]
-    pub fn read(results: &Path, run: &str) -> Option<Self> {
-        // Who shares a store writes the ids: one that leads out of the results folder is none of ours.
-        let mut parts = Path::new(run).components();
-        let (Some(Component::Normal(_)), None) = (parts.next(), parts.next()) else { return None };
-        serde_json::from_str(&std::fs::read_to_string(results.join(run).join(FILE)).ok()?).ok()
+    pub fn missing(&self) -> u32 {
+        let made = u32::try_from(self.tests.len() + self.left_out.len()).unwrap_or(u32::MAX);
+        self.of.saturating_sub(made)
     }
 
     /// The tests that missed a threshold.
@@ -214,6 +229,9 @@ impl Stressed {
             let names: Vec<&str> = self.left_out.iter().map(|left| left.test.as_str()).collect();
             text += &format!("; left out, since they cannot be made on this target: {}", names.join(", "));
         }
+        if self.missing() > 0 {
+            text += &format!("; {} of {} are not made yet", self.missing(), self.of);
+        }
         text
     }
 }
@@ -231,50 +249,84 @@ fn told(report: &StressReport) -> String {
 pub(super) struct Stress<'a> {
     pub(super) loaded: &'a Loaded,
     pub(super) choice: &'a Choice,
-    pub(super) round: i64,
+    pub(super) target: &'a TargetHold,
     pub(super) load_in_use: bool,
     pub(super) cancel: &'a CancellationToken,
 }
 
 impl Rounds<'_> {
-    /// Stresses what each run of a round decided, with the scenarios of the experiment; one whose reports are written is done.
-    pub(super) async fn stress(
-        &self,
-        of: Stress<'_>,
-        listen: &mut dyn FnMut(RoundEvent<'_>),
-    ) -> Result<Vec<Stressed>, JobError> {
-        let mut all = Vec::new();
-        for (profile, _) in &of.loaded.profiles {
-            let runs = self.store.runs_of_round(of.round).await?;
-            let Some(run) = runs.iter().find(|run| run.profile == profile.name && run.status == RunStatus::Finished)
-            else {
-                continue;
-            };
-            let folder = self.results.join(&run.id);
-            if folder.join(FILE).exists() {
-                continue;
+    /// Stresses what each run of a round decided, with the scenarios of the experiment. What cannot be made of one run keeps none of
+    /// another's from being made; what is stored is not made again, and counts all the same.
+    pub(super) async fn stress(&self, of: Stress<'_>, end: &mut RoundEnd, listen: &mut dyn FnMut(RoundEvent<'_>)) {
+        for (index, (profile, _)) in of.loaded.profiles.iter().enumerate() {
+            let mut run = None;
+            let result = self.stress_of(&of, (index, profile), end.round, &mut run, listen).await;
+            match result {
+                Ok(Some(stressed)) => end.stressed.push(stressed),
+                Ok(None) => {}
+                Err(error) if error.is_interruption() => {
+                    end.stopped = Some(Stopped { run, error });
+                    return;
+                }
+                Err(error) => {
+                    listen(RoundEvent::NotStressed { run: run.as_deref(), error: &error });
+                    end.stopped.get_or_insert(Stopped { run: None, error });
+                }
             }
-            let stressed = self.stress_one(&of, profile.clone(), &run.id, &folder, listen).await?;
-            listen(RoundEvent::Stressed { stressed: &stressed, file: &folder.join(FILE) });
-            all.push(stressed);
         }
-        Ok(all)
     }
 
-    async fn stress_one(
+    /// Makes what is left of the tests of a profile's run, if that has finished. `run` is its id, once it is known.
+    async fn stress_of(
         &self,
         of: &Stress<'_>,
-        mut profile: Profile,
-        run: &str,
-        folder: &Path,
+        (index, profile): (usize, &Profile),
+        round: i64,
+        run: &mut Option<String>,
         listen: &mut dyn FnMut(RoundEvent<'_>),
-    ) -> Result<Stressed, JobError> {
-        let (settings, seed) = decided(self.store, run).await?;
+    ) -> Result<Option<Stressed>, JobError> {
+        let runs = self.store.runs_of_round(round).await?;
+        let finished = runs.iter().find(|run| run.profile == profile.name && run.status == RunStatus::Finished);
+        let Some(id) = finished.map(|finished| finished.id.clone()) else { return Ok(None) };
+        *run = Some(id.clone());
+        let (settings, seed) = decided(self.store, &id).await?;
+        let mut profile = profile.clone();
         profile.space.baseline = settings.unwrap_or(profile.space.baseline);
-        let tests = tests(&of.loaded.scenarios, &profile)?;
-        store::check_writable(folder)?;
-        let name = format!("stress-{run}");
-        let options = SuiteOptions { name: &name, seed, load_in_use: of.load_in_use, leave_out: true };
+        let all = tests(&of.loaded.scenarios, &profile)?;
+        let names: Vec<String> = all.iter().map(|test| test.name.clone()).collect();
+        let stored = self.store.stress_tests(&id).await?;
+        let left: Vec<Test> =
+            all.into_iter().filter(|test| stored.iter().all(|record| record.name != test.name)).collect();
+        if !left.is_empty() {
+            let (number, of_profiles) = (index + 1, of.loaded.profiles.len());
+            listen(RoundEvent::Stressing { run: &id, profile: &profile.name, number, of: of_profiles });
+            self.make(of, profile, left, &names, (&id, seed), listen).await?;
+        }
+        let Some(stressed) = Stressed::of(self.store, &id).await? else { return Ok(None) };
+        let folder = self.results.join(&id);
+        // Whoever died between the last test and the file has told nobody.
+        if folder.join(FILE).exists() {
+            return Ok(Some(stressed));
+        }
+        let text = serde_json::to_string_pretty(&stressed).map_err(JobError::answer)? + "\n";
+        store::check_writable(&folder)?;
+        store::write_results(&folder, &[(FILE, text)])?;
+        listen(RoundEvent::Stressed { stressed: &stressed, file: &folder.join(FILE) });
+        Ok(Some(stressed))
+    }
+
+    /// Makes tests with the settings of a run, and stores each as it ends. `names` are those of the whole suite, in order.
+    async fn make(
+        &self,
+        of: &Stress<'_>,
+        profile: Profile,
+        tests: Vec<Test>,
+        names: &[String],
+        (run, seed): (&str, u64),
+        listen: &mut dyn FnMut(RoundEvent<'_>),
+    ) -> Result<(), JobError> {
+        let suite_name = format!("stress-{run}");
+        let options = SuiteOptions { name: &suite_name, seed, load_in_use: of.load_in_use, leave_out: true };
         let mut events = |event: tune::Event| {
             if let tune::Event::Notice(text) = event {
                 listen(RoundEvent::Notice(text));
@@ -285,42 +337,57 @@ impl Rounds<'_> {
             opened = Box::pin(Suite::open(of.choice, profile, tests, options, &mut events)) => opened,
         };
         let mut suite = opened?;
+        let result = self.make_in(&mut suite, of, names, run, listen).await;
+        suite.close().await;
+        result
+    }
+
+    async fn make_in(
+        &self,
+        suite: &mut Suite,
+        of: &Stress<'_>,
+        names: &[String],
+        run: &str,
+        listen: &mut dyn FnMut(RoundEvent<'_>),
+    ) -> Result<(), JobError> {
+        let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+        let place = |name: &str| names.iter().position(|other| other == name).unwrap_or(names.len());
+        let keep = async |name: &str, outcome: StressOutcome| {
+            let (sequence, of) = (count(place(name)), count(names.len()));
+            self.store.record_stress_test(run, &StressRecord { sequence, name: name.to_owned(), of, outcome }).await
+        };
         if let Some(notice) = suite.notice() {
             listen(RoundEvent::Notice(notice.clone()));
-            if suite.tests.is_empty() {
-                suite.close().await;
+            // Nothing made is no pass.
+            if suite.left_out.len() == names.len() {
                 return Err(JobError::Input(format!(
                     "no stress test of run {run} can be made on this target: {notice}"
                 )));
             }
         }
-        let left_out: Vec<LeftOut> =
-            suite.left_out.iter().map(|(test, why)| LeftOut { test: test.clone(), why: why.to_string() }).collect();
+        for (name, why) in &suite.left_out {
+            keep(name, StressOutcome::LeftOut(why.to_string())).await?;
+        }
         let finish = CancellationToken::new();
         let (tests, mut session) = suite.session(of.cancel, &finish);
-        let mut reports = Vec::with_capacity(tests.len());
-        let mut result: Result<(), JobError> = Ok(());
-        for (index, test) in tests.iter().enumerate() {
-            listen(RoundEvent::Test { run, name: &test.name, number: index + 1, of: tests.len() });
+        for test in tests {
+            listen(RoundEvent::Test { run, name: &test.name, number: place(&test.name) + 1, of: names.len() });
+            if of.target.is_taken() {
+                tracing::error!(
+                    "somebody else took the target while the store was away: the stress tests are interrupted"
+                );
+                of.cancel.cancel();
+            }
             if of.cancel.is_cancelled() {
-                result = Err(TuneError::Interrupted.into());
-                break;
+                return Err(TuneError::Interrupted.into());
             }
-            match session.run(test, stored_time(Timestamp::now()), &mut |_| {}).await {
-                Ok(report) => reports.push(report),
-                Err(StressError::Interrupted) => result = Err(TuneError::Interrupted.into()),
-                Err(error) => result = Err(error.into()),
-            }
-            if result.is_err() {
-                break;
-            }
+            let report = match session.run(test, stored_time(Timestamp::now()), &mut |_| {}).await {
+                Err(StressError::Interrupted) => return Err(TuneError::Interrupted.into()),
+                report => report?,
+            };
+            keep(&test.name, StressOutcome::Made(Box::new(report))).await?;
         }
-        suite.close().await;
-        result?;
-        let stressed = Stressed { run: run.to_owned(), left_out, tests: reports };
-        let text = serde_json::to_string_pretty(&stressed).map_err(JobError::answer)? + "\n";
-        store::write_results(folder, &[(FILE, text)])?;
-        Ok(stressed)
+        Ok(())
     }
 }
 

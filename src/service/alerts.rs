@@ -142,9 +142,9 @@ fn of(told: &Told, now: Timestamp) -> Vec<Alert> {
             let title = "stress tests miss a threshold".to_owned();
             vec![make(AlertKind::Stress, experiment, Some(run), title, format!("{text}."))]
         }
-        Told::NotStressed { experiment, error } => {
+        Told::NotStressed { run, experiment, error } => {
             let title = format!("stress tests could not be made: {}", shortened(error));
-            vec![make(AlertKind::RunFailed, experiment, None, title, error.clone())]
+            vec![make(AlertKind::RunFailed, experiment, run.as_ref(), title, error.clone())]
         }
         Told::Trial { run, experiment, phase, breaker_opened, trial, .. }
             if phase == "baseline" && *breaker_opened > 0 =>

@@ -122,8 +122,10 @@ pub enum Told {
         /// What they show, as a sentence.
         text: String,
     },
-    /// The stress tests of an experiment could not be made.
+    /// The stress tests of what a run decided could not be made.
     NotStressed {
+        /// The run, where it is known.
+        run: Option<String>,
         /// The experiment.
         experiment: String,
         /// Why.

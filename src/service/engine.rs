@@ -142,7 +142,9 @@ fn take(hub: &Hub, event: RoundEvent<'_>) {
             Told::RunFinished { run, verdict, .. } => tracing::info!(run, verdict, "a run has its answer"),
             Told::RunStopped { run, error, .. } => tracing::warn!(run, error, "a run ended without an answer"),
             Told::Stressed { run, passed, text, .. } => tracing::info!(run, passed, "{text}"),
-            Told::NotStressed { experiment, error } => tracing::warn!(experiment, error, "there were no stress tests"),
+            Told::NotStressed { run, experiment, error } => {
+                tracing::warn!(run, experiment, error, "there were no stress tests");
+            }
             Told::Notice { experiment, text } => tracing::warn!(experiment, "{text}"),
             _ => {}
         }

@@ -10,7 +10,7 @@ use crate::{
     job::{Done, RoundEvent, Stopped},
     model::{Drift, Drifting, Estimate, Measurement, Recommendation, Settings, StandingOutcome},
     report::{self, ReportedTrial},
-    tune::{Event, Phase, Plan},
+    tune::{Event, Plan},
 };
 
 /// A round that is under way.
@@ -42,6 +42,8 @@ pub(super) struct Live {
     pub(super) seconds_left: Option<f64>,
     /// The best settings so far, as observed: not yet verified.
     pub(super) best: Option<Best>,
+    /// The stress test that is under way, from 1, and how many there are.
+    pub(super) tests: Option<(usize, usize)>,
     /// Simulated days that are over, and of how many at most.
     pub(super) simulated_days: Option<(u32, u32)>,
     /// What a person should know.
@@ -123,6 +125,7 @@ impl Live {
             trials: 0,
             seconds_left: None,
             best: None,
+            tests: None,
             simulated_days: None,
             notices: Vec::new(),
             stopping: false,
@@ -160,19 +163,19 @@ impl Live {
         match event {
             RoundEvent::Notice(text) => Some(self.notice(text)),
             RoundEvent::Run { run, number, of } => {
-                (self.run, self.number, self.of) = (Some(run.to_owned()), number, of);
-                (self.phase, self.trial, self.trials, self.seconds_left) = (None, 0, 0, None);
-                (self.best, self.simulated_days) = (None, None);
-                self.tried.clear();
+                self.of_another(run, number, of);
                 Some(Told::RunStarted { run: run.to_owned(), experiment, number, of })
             }
             RoundEvent::Of(event) => self.of_run(event),
             RoundEvent::Done(Done { recommendation, .. }) => Some(finished(experiment, recommendation)),
+            RoundEvent::Stressing { run, profile, number, of } => {
+                self.of_another(run, number, of);
+                self.profile = Some(profile.to_owned());
+                Some(self.phase(run.to_owned(), "stress tests".to_owned()))
+            }
             RoundEvent::Test { run, name, number, of } => {
-                self.run = Some(run.to_owned());
                 self.phase = Some(format!("stress test {name}"));
-                let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
-                (self.trial, self.trials, self.seconds_left) = (count(number), count(of), None);
+                self.tests = Some((number, of));
                 Some(Told::Test { run: run.to_owned(), experiment, name: name.to_owned(), number, of })
             }
             RoundEvent::Stressed { stressed, .. } => Some(Told::Stressed {
@@ -181,7 +184,9 @@ impl Live {
                 passed: stressed.missed().is_empty(),
                 text: stressed.headline(),
             }),
-            RoundEvent::NotStressed(error) => Some(Told::NotStressed { experiment, error: error.to_string() }),
+            RoundEvent::NotStressed { run, error } => {
+                Some(Told::NotStressed { run: run.map(str::to_owned), experiment, error: error.to_string() })
+            }
             RoundEvent::Stopped(Stopped { run, error }) => Some(Told::RunStopped {
                 run: run.clone(),
                 experiment,
@@ -189,6 +194,14 @@ impl Live {
                 error: error.to_string(),
             }),
         }
+    }
+
+    /// What comes is of another run, or of its stress tests: of its trials nothing is known.
+    fn of_another(&mut self, run: &str, number: usize, of: usize) {
+        (self.run, self.number, self.of) = (Some(run.to_owned()), number, of);
+        (self.phase, self.trial, self.trials, self.seconds_left) = (None, 0, 0, None);
+        (self.best, self.tests, self.simulated_days) = (None, None, None);
+        self.tried.clear();
     }
 
     fn notice(&mut self, text: String) -> Told {
@@ -208,7 +221,7 @@ impl Live {
                 None
             }
             Event::Notice(text) => Some(self.notice(text)),
-            Event::Phase(phase) => Some(self.phase(run, phase)),
+            Event::Phase(phase) => Some(self.phase(run, phase.name().to_owned())),
             Event::TrialStarted(progress) => {
                 (self.trial, self.trials) = (progress.trial, progress.of);
                 self.seconds_left = progress.left.map(|left| left.as_secs_f64());
@@ -247,8 +260,7 @@ impl Live {
         }
     }
 
-    fn phase(&mut self, run: String, phase: Phase) -> Told {
-        let phase = phase.name().to_owned();
+    fn phase(&mut self, run: String, phase: String) -> Told {
         self.phase = Some(phase.clone());
         Told::Phase { run, phase }
     }

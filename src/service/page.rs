@@ -132,7 +132,7 @@ async fn make(hub: &Hub) -> Result<Markup, StoreError> {
         let RunRecord { intent, recommendation, .. } = hub.store.run(id).await?;
         let Some(recommendation) = recommendation else { continue };
         past.push((kind(&intent), history(hub, &intent).await?));
-        let stressed = job::Stressed::read(&hub.config.results, &intent.id);
+        let stressed = job::Stressed::of(&hub.store, &intent.id).await?;
         standing.push((intent, recommendation, stressed));
     }
     let can_change = hub.token.is_some();
@@ -221,6 +221,13 @@ fn under_way(live: &Live, can_change: bool) -> Markup {
                 progress #progress max=(live.trials) value=(live.trial.saturating_sub(1)) {}
                 @if let Some(left) = live.seconds_left { " at most " (minutes(left)) " left" }
                 @if let Some((done, of)) = live.simulated_days { " " (done) " of " (of) " simulated days" }
+            }
+        }
+        @if let Some((test, of)) = live.tests {
+            p {
+                label for="tests" { (live.phase.as_deref().unwrap_or("stress tests")) ", " (test) " of " (of) }
+                br;
+                progress #tests max=(of) value=(test.saturating_sub(1)) {}
             }
         }
         @if let Some(best) = &live.best {

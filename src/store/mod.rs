@@ -22,6 +22,7 @@ mod sqlite;
 mod standing;
 #[expect(clippy::module_inception, reason = "the room's main type")]
 mod store;
+mod suites;
 
 pub use at::{StoreAt, StoreAtError};
 pub use error::StoreError;
@@ -35,3 +36,4 @@ pub use rollouts::{RolloutRecord, RolloutStatus, RolloutStep};
 pub use rounds::RoundRecord;
 pub use standing::{EarlierRun, Standing, StandingFor};
 pub use store::Store;
+pub use suites::{StressOutcome, StressRecord};

@@ -10,7 +10,7 @@ use super::{
 };
 
 /// What belongs to a run and goes with it: tables whose column `run` is its id, the ones that others refer to last.
-const GOES_WITH_A_RUN: [&str; 1] = ["trials"];
+const GOES_WITH_A_RUN: [&str; 2] = ["trials", "stress_tests"];
 
 /// The runs that are never removed. A table with runs that something stands on adds its own line, such as
 /// ` UNION SELECT run FROM standing`; a test sees to it that no table that refers to runs is forgotten.

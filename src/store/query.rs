@@ -126,9 +126,7 @@ impl Database {
         match self {
             Self::Sqlite(pool) => ask(Link::Sqlite(&mut *pool.acquire().await?), sql, values).await,
             Self::Postgres(pool) => {
-                let answer = async { ask(Link::Postgres(&mut *pool.acquire().await?), sql, values).await };
-                // A network that swallows packets must not hold up a run for ever.
-                tokio::time::timeout(ANSWER, answer).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))
+                in_time(async { ask(Link::Postgres(&mut *pool.acquire().await?), sql, values).await }).await
             }
         }
     }
@@ -145,9 +143,14 @@ impl Transaction {
     pub(super) async fn commit(self) -> Result<(), sqlx::Error> {
         match self {
             Self::Sqlite(transaction) => transaction.commit().await,
-            Self::Postgres(transaction) => transaction.commit().await,
+            Self::Postgres(transaction) => in_time(transaction.commit()).await,
         }
     }
+}
+
+/// Waits for a server's answer: a network that swallows packets must not hold up a run for ever.
+async fn in_time<T>(answer: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
+    tokio::time::timeout(ANSWER, answer).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))
 }
 
 /// Runs one statement on a connection.
@@ -206,9 +209,11 @@ impl Query<'_> {
 
     /// Runs it within a transaction, which a lost connection ends.
     pub(super) async fn within(&self, transaction: &mut Transaction) -> Result<Answer, StoreError> {
-        ask(transaction.link(), &self.sql, &self.values)
-            .await
-            .map_err(|error| self.store.failed(self.operation, &error))
+        let answer = match transaction.link() {
+            link @ Link::Sqlite(_) => ask(link, &self.sql, &self.values).await,
+            link @ Link::Postgres(_) => in_time(ask(link, &self.sql, &self.values)).await,
+        };
+        answer.map_err(|error| self.store.failed(self.operation, &error))
     }
 }
 
@@ -222,7 +227,7 @@ impl Store {
         let begun = self.patiently(operation, || async {
             match &self.database {
                 Database::Sqlite(pool) => pool.begin_with("BEGIN IMMEDIATE").await.map(Transaction::Sqlite),
-                Database::Postgres(pool) => pool.begin().await.map(Transaction::Postgres),
+                Database::Postgres(pool) => in_time(pool.begin()).await.map(Transaction::Postgres),
             }
         });
         begun.await?.map_err(|error| self.failed(operation, &error))

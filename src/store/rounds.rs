@@ -31,15 +31,14 @@ impl Store {
     /// [`StoreError`] when it cannot be written.
     pub async fn begin_round(&self, experiment: &str, due: Option<&str>, now: &str) -> Result<i64, StoreError> {
         let operation = "begin a round";
-        // Where the answer to the first try was lost the second finds it done.
-        let insert = "INSERT INTO rounds (experiment, due, started_at, status)
-             SELECT $1, $2, $3, $4 WHERE NOT EXISTS
-             (SELECT id FROM rounds WHERE experiment = $1 AND started_at = $3 AND status = $4)";
+        // Where the answer to the first try was lost, or it is still on its way, the second is the same round.
+        let token = format!("{:016x}", rand::random::<u64>());
+        let insert = "INSERT INTO rounds (experiment, due, started_at, status, token) VALUES ($1, $2, $3, $4, $5)
+             ON CONFLICT (token) DO NOTHING";
         let query = self.query(operation, insert).bind(experiment).bind(due).bind(now).bind(RunStatus::Running.name());
-        query.run().await?;
-        let begun = "SELECT max(id) AS id FROM rounds WHERE experiment = $1 AND started_at = $2 AND status = $3";
-        let query = self.query(operation, begun).bind(experiment).bind(now).bind(RunStatus::Running.name());
-        let rows = query.run().await?.rows;
+        query.bind(&*token).run().await?;
+        let begun = "SELECT id FROM rounds WHERE token = $1";
+        let rows = self.query(operation, begun).bind(token).run().await?.rows;
         let row = rows.first().ok_or_else(|| self.failed(operation, &sqlx::Error::RowNotFound))?;
         self.column(operation, row, "id")
     }

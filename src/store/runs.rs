@@ -289,7 +289,7 @@ impl Store {
         alone.map(|alone| alone.map(|alone| alone.verdict)).map_err(|error| self.problem(operation, error.to_string()))
     }
 
-    fn parse<T: DeserializeOwned>(
+    pub(super) fn parse<T: DeserializeOwned>(
         &self,
         operation: &'static str,
         row: &Row,

@@ -88,9 +88,10 @@ pub(super) async fn challenge(
     let limit = profile.limits.success_rate;
     let plan = challenge_plan(profile, anew);
     let applied = settings == baseline;
-    let promising = best != settings
-        && best != baseline
-        && search.ratio(best, settings).is_some_and(|ratio| ratio.value >= 1.0 + Plan::LEAST_GAIN);
+    // Where what was known holds no more, the search knows too little to be asked for more than that it is better.
+    let promise = if anew { 1.0 } else { 1.0 + Plan::LEAST_GAIN };
+    let promising =
+        best != settings && best != baseline && search.ratio(best, settings).is_some_and(|ratio| ratio.value > promise);
     let mut blocks = Blocks {
         settings: [baseline.clone(), settings.clone(), best.clone()],
         runs: [!applied, promising || !applied, promising],
@@ -118,7 +119,7 @@ pub(super) async fn challenge(
         // Where what stands served nothing in some trial there is no verdict yet.
         let is_decided = held.is_some() && (verdict(&held) != Some(Verdict::NotBetter) || ratio(&held) >= Some(1.0));
         let is_settled = applied || is_decided;
-        let promises = verdict(&rival) == Some(Verdict::NotBetter) && ratio(&rival) >= Some(1.0 + Plan::LEAST_GAIN);
+        let promises = verdict(&rival) == Some(Verdict::NotBetter) && ratio(&rival) > Some(promise);
         blocks.runs[CANDIDATE] &= promises;
         if is_settled && !blocks.runs[CANDIDATE] {
             break;

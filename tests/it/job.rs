@@ -221,41 +221,106 @@ async fn a_round_that_another_machine_is_at_work_on_is_left_to_it() {
     assert!(end.stopped.is_none() && end.done.len() == 2);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn stress_tests_that_were_interrupted_are_made_when_the_round_goes_on_and_not_again_after_that() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = Store::open(&job::store_path(folder.path())).await.unwrap();
-    let mut night = Setting::with(folder, store);
-    let scenario = "name: short\nabout: the profile's load\nduration: 1s\nexpect: [success_rate>=0.5]\n";
-    fs::write(night.results().join("short.yaml"), scenario).unwrap();
-    let text =
-        NIGHT.replace("target: simulated", "target: simulated\nstress: [short.yaml]").replace("light, heavy", "light");
-    fs::write(night.results().join("night.yaml"), text).unwrap();
-    night.loaded = job::load_experiment(&night.results().join("night.yaml").to_string_lossy()).unwrap();
-    let clock = || Timestamp::from_second(at_night()).unwrap();
-    let cancel = CancellationToken::new();
-    let why = || "the service ended";
-    let rounds = Rounds { why: &why, ..night.rounds(&clock, &cancel) };
-    let mut listen = |event: RoundEvent<'_>| {
-        if let RoundEvent::Test { name: "short", number: 1, of: 1, .. } = event {
-            cancel.cancel();
+impl Setting {
+    /// A night whose answers are stressed: the first scenario is kept, the second is not.
+    async fn stressed(profiles: &str) -> Self {
+        let mut night = Self::new().await;
+        for (name, expected) in [("calm", "success_rate>=0.5"), ("strict", "p95_query<1us")] {
+            let text = format!("name: {name}\nabout: the profile's load\nduration: 1s\nexpect: [{expected}]\n");
+            fs::write(night.results().join(format!("{name}.yaml")), text).unwrap();
         }
-    };
-    let end = Box::pin(rounds.run(&night.loaded, &Start::default(), &mut listen)).await.unwrap();
-    assert!(end.stopped.unwrap().error.is_interruption() && end.done.len() == 1 && end.stressed.is_empty());
+        let text = NIGHT
+            .replace("target: simulated", "target: simulated\nstress: [calm.yaml, strict.yaml]")
+            .replace("light, heavy", profiles);
+        let path = night.results().join("night.yaml");
+        fs::write(&path, text).unwrap();
+        night.loaded = job::load_experiment(&path.to_string_lossy()).unwrap();
+        night
+    }
+
+    /// Starts a round that is interrupted when a stress test of this number begins for the `nth` time; gives the tests that began.
+    async fn until(&self, nth: usize, stop: usize) -> (RoundEnd, Vec<String>) {
+        let clock = || Timestamp::from_second(at_night()).unwrap();
+        let cancel = CancellationToken::new();
+        let why = || "the service ended";
+        let rounds = Rounds { why: &why, ..self.rounds(&clock, &cancel) };
+        let (mut begun, mut times, mut profile) = (Vec::new(), 0, String::new());
+        let mut listen = |event: RoundEvent<'_>| match event {
+            RoundEvent::Stressing { profile: of, .. } => of.clone_into(&mut profile),
+            RoundEvent::Test { name, number, of, .. } => {
+                times += usize::from(number == stop);
+                if number == stop && times == nth {
+                    cancel.cancel();
+                } else {
+                    begun.push(format!("{profile}: {name}, {number} of {of}"));
+                }
+            }
+            _ => {}
+        };
+        let end = Box::pin(rounds.run(&self.loaded, &Start::default(), &mut listen)).await.unwrap();
+        (end, begun)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stress_tests_that_were_interrupted_go_on_with_those_that_are_missing() {
+    let night = Setting::stressed("light, heavy").await;
+    let (end, begun) = night.until(1, 2).await;
+    assert_eq!(begun, ["light: calm, 1 of 2"]);
+    let stopped = end.stopped.unwrap();
+    assert!(stopped.error.is_interruption() && end.done.len() == 2 && end.stressed.is_empty());
     let round = night.store.last_round("night").await.unwrap().unwrap();
     assert_eq!((round.status, round.error.as_deref()), (RunStatus::Interrupted, Some("the service ended")));
+    // What has been made is there to be seen.
+    let light = stopped.run.unwrap();
+    let seen = job::Stressed::of(&night.store, &light).await.unwrap().unwrap();
+    assert_eq!((seen.tests.len(), seen.of, seen.missing()), (1, 2, 1));
+    assert!(seen.headline().ends_with("1 of 2 are not made yet"), "{}", seen.headline());
+    assert!(!night.results().join(&light).join("stress.json").exists());
 
+    // The second start ends in the other profile's tests.
+    let (end, begun) = night.until(2, 2).await;
+    assert_eq!(begun, ["light: strict, 2 of 2", "heavy: calm, 1 of 2"]);
+    assert!(end.stopped.unwrap().error.is_interruption() && end.done.is_empty() && end.before.len() == 2);
+    assert_eq!(end.stressed.iter().map(|stressed| stressed.missed().len()).collect::<Vec<_>>(), [1]);
+
+    // The third knows of the first profile's missed threshold, and makes none of its tests again.
+    let (end, begun) = night.until(0, 0).await;
+    assert_eq!(begun, ["heavy: strict, 2 of 2"]);
+    assert!(end.stopped.is_none() && end.round == round.id && end.failed_before().is_none());
+    assert_eq!(night.store.last_round("night").await.unwrap().unwrap().status, RunStatus::Finished);
+    for stressed in &end.stressed {
+        assert_eq!((stressed.tests.len(), stressed.missed().len(), stressed.missing()), (2, 1, 0));
+        let written = fs::read_to_string(night.results().join(&stressed.run).join("stress.json")).unwrap();
+        assert_eq!(serde_json::from_str::<job::Stressed>(&written).unwrap(), *stressed);
+        // The settings are those that the run recommends.
+        let recommended = night.store.run(&stressed.run).await.unwrap().recommendation.unwrap().settings();
+        assert!(stressed.tests.iter().all(|test| test.settings == recommended));
+    }
+    assert_eq!(end.stressed[0].run, light);
+    assert_eq!(end.stressed.len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stress_tests_that_cannot_be_made_of_one_run_are_made_of_the_next() {
+    let night = Setting::stressed("light, heavy").await;
+    let clock = || Timestamp::from_second(at_night()).unwrap();
     let cancel = CancellationToken::new();
-    let rounds = Rounds { why: &why, ..night.rounds(&clock, &cancel) };
-    let mut listen = |_: RoundEvent<'_>| {};
+    let rounds = night.rounds(&clock, &cancel);
+    let mut failed = Vec::new();
+    let mut listen = |event: RoundEvent<'_>| match event {
+        // Where its folder should be is a file: nothing can be written.
+        RoundEvent::Stressing { run, profile: "light", .. } => {
+            fs::remove_dir_all(night.results().join(run)).unwrap();
+            fs::write(night.results().join(run), "").unwrap();
+        }
+        RoundEvent::NotStressed { run, .. } => failed.push(run.unwrap().to_owned()),
+        _ => {}
+    };
     let end = Box::pin(rounds.run(&night.loaded, &Start::default(), &mut listen)).await.unwrap();
-    assert!(end.stopped.is_none() && end.done.is_empty() && end.round == round.id);
-    let stressed = &end.stressed[0];
-    assert!(stressed.missed().is_empty() && stressed.tests.len() == 1, "{}", stressed.headline());
-    assert_eq!(job::Stressed::read(night.results(), &stressed.run).unwrap(), *stressed);
-    assert!(job::Stressed::read(night.results(), "../x").is_none());
-    // The settings are those that the run recommends.
-    let recommended = night.store.run(&stressed.run).await.unwrap().recommendation.unwrap().settings();
-    assert_eq!(stressed.tests[0].settings, recommended);
+    let stopped = end.stopped.unwrap();
+    assert!(!stopped.error.is_interruption() && stopped.error.to_string().contains(&failed[0]), "{}", stopped.error);
+    assert_eq!((end.done.len(), failed.len(), end.stressed.len()), (2, 1, 1));
+    assert!(end.stressed[0].run != failed[0] && end.stressed[0].missing() == 0);
+    assert_eq!(night.store.last_round("night").await.unwrap().unwrap().status, RunStatus::Failed);
 }

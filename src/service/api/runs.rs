@@ -193,9 +193,9 @@ pub(super) async fn recommendation(
     responses((status = 200, body = ref("#/components/schemas/Stressed")), (status = 404, body = ref("#/components/schemas/Problem"))))]
 pub(super) async fn stress(State(hub): Shared, Path(id): Path<String>) -> Result<Json<Stressed>, Problem> {
     let id = hub.store.run(&id).await?.intent.id;
-    match Stressed::read(&hub.config.results, &id) {
+    match Stressed::of(&hub.store, &id).await? {
         Some(stressed) => Ok(Json(stressed)),
-        None => Err(Problem::not_found(format!("there are no stress tests of run {id} in this results folder"))),
+        None => Err(Problem::not_found(format!("there are no stress tests of run {id}"))),
     }
 }
 

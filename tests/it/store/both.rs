@@ -2,7 +2,7 @@
 
 use pool_tune::{
     model::{Recommendation, Settings},
-    store::{Keep, NewRun, Pruned, RunStatus, Store, StoreError},
+    store::{Keep, NewRun, Pruned, RunStatus, Store, StoreError, StressOutcome, StressRecord},
 };
 
 use super::{Place, run, trial};
@@ -41,6 +41,7 @@ on_both! {
     one_leads_at_a_time
     old_runs_are_removed_with_their_trials_but_none_that_is_under_way
     a_backup_is_a_file_with_all_there_is
+    stress_tests_are_kept_in_order_and_each_once
 }
 
 async fn many_can_open_a_new_store_at_once(place: Place) {
@@ -210,9 +211,26 @@ async fn filled(place: &Place) -> Store {
         for sequence in 1..=2 {
             store.record_trial(id, &trial(sequence)).await.unwrap();
         }
+        store.record_stress_test(id, &left_out(0, "restart")).await.unwrap();
         store.set_status(id, status).await.unwrap();
     }
     store
+}
+
+fn left_out(sequence: u32, name: &str) -> StressRecord {
+    StressRecord { sequence, name: name.to_owned(), of: 2, outcome: StressOutcome::LeftOut("not here".to_owned()) }
+}
+
+async fn stress_tests_are_kept_in_order_and_each_once(place: Place) {
+    let store = place.open().await;
+    store.begin_run(&run("one")).await.unwrap();
+    assert_eq!(store.stress_tests("one").await.unwrap(), []);
+    store.record_stress_test("one", &left_out(1, "basic")).await.unwrap();
+    store.record_stress_test("one", &left_out(9, "restart")).await.unwrap();
+    // The answer to the first try was lost.
+    store.record_stress_test("one", &left_out(0, "restart")).await.unwrap();
+    assert_eq!(store.stress_tests("one").await.unwrap(), [left_out(0, "restart"), left_out(1, "basic")]);
+    assert!(store.record_stress_test("none", &left_out(0, "restart")).await.is_err());
 }
 
 fn ids(pruned: &[Pruned]) -> Vec<&str> {
@@ -228,6 +246,7 @@ async fn old_runs_are_removed_with_their_trials_but_none_that_is_under_way(place
     assert_eq!((ids(&removed), removed[0].trials), (vec!["failed", "oldest"], 2));
     let left: Vec<_> = store.runs().await.unwrap().into_iter().map(|run| run.id).collect();
     assert_eq!(left, ["newest", "cut-off", "at-work"]);
+    assert_eq!(store.stress_tests("oldest").await.unwrap(), []);
     assert_eq!((store.trials("oldest").await.unwrap(), store.trials("newest").await.unwrap().len()), (vec![], 2));
     assert_eq!(store.prune(&keep).await.unwrap(), []);
     assert_eq!(ids(&store.prune(&Keep::Newest(1)).await.unwrap()), ["cut-off"]);
@@ -246,6 +265,7 @@ async fn a_backup_is_a_file_with_all_there_is(place: Place) {
     for run in store.runs().await.unwrap() {
         assert_eq!(copy.run(&run.id).await.unwrap(), store.run(&run.id).await.unwrap());
         assert_eq!(copy.trials(&run.id).await.unwrap(), store.trials(&run.id).await.unwrap());
+        assert_eq!(copy.stress_tests(&run.id).await.unwrap(), [left_out(0, "restart")]);
     }
     assert_eq!(copy.last_round("nightly").await.unwrap(), store.last_round("nightly").await.unwrap());
     copy.close().await;

@@ -54,7 +54,7 @@ async fn a_store_of_an_older_version_is_brought_up_to_date_with_its_runs() {
     place.open().await.close().await;
     execute(
         place.url(),
-        "SET search_path = pool_tune; ALTER TABLE runs DROP COLUMN round; DROP TABLE rounds; DROP TABLE standing;
+        "SET search_path = pool_tune; ALTER TABLE runs DROP COLUMN round; DROP TABLE rounds; DROP TABLE stress_tests; DROP TABLE standing;
          DROP TABLE rollout_steps; DROP TABLE rollouts;
          DELETE FROM _sqlx_migrations WHERE version > 1;
          INSERT INTO runs (id, started_at, status, profile_name, profile_source, target, seed, intent)
