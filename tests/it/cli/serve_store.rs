@@ -33,8 +33,14 @@ async fn of_two_services_on_one_store_one_leads_and_the_other_goes_on_where_it_d
     // What one measures the other tells.
     let id = second.until("/api/runs", begun).await["runs"][0]["id"].as_str().unwrap().to_owned();
     // One that is asked for on the other meanwhile does not run beside it.
+    let mut events = second.client.get(format!("{}/api/events", second.url)).send().await.unwrap();
     second.post("/api/runs", r#"{"experiment": "quick"}"#).await;
-    second.until("/api/live", |now| now["live"].is_null()).await;
+    let mut told = String::new();
+    while !(told.contains("event: round_ended") && told.ends_with("\n\n")) {
+        let part = tokio::time::timeout(PATIENCE, events.chunk()).await.unwrap().unwrap().unwrap();
+        told.push_str(&String::from_utf8_lossy(&part));
+    }
+    assert!(told.contains("experiment `quick`") && !told.contains("event: run_started"), "{told}");
     assert_eq!(second.get("/api/runs").await.1["total"], 1);
     let before = trials(&first, &id).await;
     first.child.kill().unwrap();
