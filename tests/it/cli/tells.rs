@@ -102,7 +102,7 @@ async fn metrics_are_pushed_to_a_collector_under_their_conventional_names() {
     }
     assert_eq!(answers[..3], ["503", "partial", "200"]);
     let text = serving.text("/metrics").await;
-    assert!(text.contains("pool_tune_otlp_exports_total{outcome=\"failed\"} 2"), "{text}");
+    assert!(text.lines().any(|line| line == "pool_tune_otlp_exports_total{outcome=\"failed\"} 2.0"), "{text}");
     assert!(text.contains("pool_tune_otlp_exports_total{outcome=\"taken\"}"), "{text}");
 }
 
