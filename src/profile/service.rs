@@ -6,10 +6,12 @@ use std::{
     time::Duration,
 };
 
+use url::Url;
+
 use super::{
     ProfileError, TargetSource,
     error::Problem,
-    experiment::{hidden, is_one_word, may_hold_a_password, target},
+    experiment::{hidden, is_one_word, target},
     tree::{self, Entry, Kind, Node},
 };
 use crate::model::AlertKind;
@@ -192,13 +194,15 @@ fn otlp(entry: Entry) -> Result<Otlp, Problem> {
     let endpoint = map.need("endpoint", "http://localhost:4318")?;
     let line = endpoint.line;
     let endpoint = endpoint.text()?;
-    if may_hold_a_password(&endpoint) {
-        let text = "`endpoint` holds a password, which would lie in the open here: expected a URL without one, and \
-                    `headers: {env: OTEL_EXPORTER_OTLP_HEADERS}`";
-        return Err(Problem::at(line, text));
-    }
-    if !endpoint.starts_with("http://") && !endpoint.starts_with("https://") {
+    let url = Url::parse(&endpoint).ok();
+    let Some(url) = url.filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host()) else {
         let text = "`endpoint` is no URL of OTLP over HTTP: expected one such as http://localhost:4318";
+        return Err(Problem::at(line, text));
+    };
+    let has_user = !url.username().is_empty() || url.password().is_some();
+    if has_user || url.query().is_some() || url.fragment().is_some() {
+        let text = "`endpoint` has a user or a query, which may be a secret and would lie in the open here and in logs: expected no \
+                    more than such as http://localhost:4318, and `headers: {env: OTEL_EXPORTER_OTLP_HEADERS}` for a token";
         return Err(Problem::at(line, text));
     }
     let headers = "`headers` hold a token and do not stand here: expected {env: OTEL_EXPORTER_OTLP_HEADERS} or {file: …}, which hold \
@@ -330,7 +334,11 @@ mod tests {
             ("alerts: [{name: a, url: {env: A}, secret: hunter2}]", "`secret` does not stand here"),
             ("alerts: [{name: a, url: {env: A}, on: [drft]}]", "expected one of success, drift"),
             ("otlp: {endpoint: \"localhost:4317\"}", "`endpoint` is no URL of OTLP over HTTP"),
-            ("otlp: {endpoint: \"http://me:hunter2@host\"}", "`endpoint` holds a password"),
+            ("otlp: {endpoint: \"http://\"}", "`endpoint` is no URL of OTLP over HTTP"),
+            ("otlp: {endpoint: \"http://me:hunter2@host\"}", "`endpoint` has a user or a query"),
+            ("otlp: {endpoint: \"http://hunter2@host\"}", "`headers: {env: OTEL_EXPORTER_OTLP_HEADERS}`"),
+            ("\notlp: {endpoint: \"https://host/v1/metrics?key=hunter2\"}", "line 2: `endpoint` has a user or a query"),
+            ("otlp: {endpoint: \"https://host/#hunter2\"}", "`endpoint` has a user or a query"),
             ("otlp: {endpoint: \"http://host\", headers: hunter2}", "`headers` hold a token and do not stand here"),
             ("hosts: [\"example.org:8099\"]", "names without a port"),
             ("hosts: [\"https://example.org\"]", "names without a port"),
