@@ -95,15 +95,48 @@ async fn metrics_are_pushed_to_a_collector_under_their_conventional_names() {
     assert_eq!(runs["sum"]["aggregationTemporality"], "AGGREGATION_TEMPORALITY_CUMULATIVE");
     assert_eq!((&runs["sum"]["isMonotonic"], &runs["sum"]["dataPoints"][0]["asDouble"]), (&true.into(), &1.0.into()));
     assert_eq!(of("process.cpu.time")["unit"], "s");
+    let codes = of("pool_tune.http_requests")["sum"]["dataPoints"][0]["attributes"].to_string();
+    assert!(codes.contains("http.response.status_code") && codes.contains("intValue"), "{codes}");
     assert!(of("pool_tune.pool_utilisation")["gauge"].is_object());
     // What is lost is not sent again, and counted.
     while answers.len() < 3 {
         answers.push(collector.next()["answer"].clone());
     }
     assert_eq!(answers[..3], ["503", "partial", "200"]);
-    let text = serving.text("/metrics").await;
-    assert!(text.lines().any(|line| line == "pool_tune_otlp_exports_total{outcome=\"failed\"} 2.0"), "{text}");
-    assert!(text.contains("pool_tune_otlp_exports_total{outcome=\"taken\"}"), "{text}");
+    // The collector tells of a request before it answers.
+    let began = Instant::now();
+    loop {
+        let text = serving.text("/metrics").await;
+        if text.contains("pool_tune_otlp_exports_total{outcome=\"taken\"}") {
+            assert!(text.lines().any(|line| line == "pool_tune_otlp_exports_total{outcome=\"failed\"} 2.0"), "{text}");
+            break;
+        }
+        assert!(began.elapsed() < PATIENCE, "{text}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn what_came_last_is_pushed_at_the_end_and_a_collector_that_hangs_does_not_hold_it_up() {
+    for answer in ["200", "hang"] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut collector = Collector::start(&["200", answer]);
+        let config = folder.path().join("service.yaml");
+        let text = format!("otlp: {{endpoint: \"http://127.0.0.1:{}/v1/metrics/\", every: 1h}}\n", collector.port);
+        fs::write(&config, text).unwrap();
+        let mut command = command(folder.path());
+        command.arg("--config").arg(&config);
+        let mut serving = Serving::start(command);
+        assert!(!collector.next().to_string().contains("http_requests"));
+        serving.text("/metrics").await;
+        let began = Instant::now();
+        assert_eq!(serving.end(), Some(0));
+        // What it waits at most for an answer otherwise.
+        assert!(began.elapsed() < Duration::from_secs(10), "{answer}: {:?}", began.elapsed());
+        let last = collector.next();
+        assert_eq!((&last["answer"], &last["path"]), (&answer.into(), &"/v1/metrics".into()));
+        assert!(last.to_string().contains("http_requests"), "{last}");
+    }
 }
 
 #[test]
