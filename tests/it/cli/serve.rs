@@ -513,6 +513,11 @@ async fn a_person_starts_a_run_on_the_page_watches_it_end_and_exports_it() {
     let serving = Serving::start(long(folder.path()));
     let mut browser = Browser::open(&serving.url, 390).await;
     browser.until("document.getElementById('link').textContent.includes('up to date')").await;
+    // Each time has the name that the reader's zone has then: in Berlin it is summer for one of them.
+    let times = "(() => { const root = document.createElement('div'); for (const at of ['2026-01-15T12:00:00Z', '2026-07-15T12:00:00Z']) \
+                 { const time = document.createElement('time'); time.dateTime = at; root.append(time); } local(root); \
+                 return [...root.children].map((time) => time.textContent); })()";
+    assert_eq!(browser.value(times).await, json!(["2026-01-15 13:00 GMT+1", "2026-07-15 14:00 GMT+2"]));
     // Without the token it is told what is missing, and the place for it has the focus.
     browser.click("#run-quick").await;
     browser.until("document.getElementById('said').textContent.includes('type the token above')").await;
