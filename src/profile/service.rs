@@ -144,14 +144,14 @@ fn service(root: Node) -> Result<ServiceConfig, Problem> {
         for item in entry.list(expected)? {
             // Browsers send names of other letters in punycode, and nobody sends a pattern.
             let is_letter = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '.' | '_');
-            let is_name = |name: &str| !name.is_empty() && name.chars().all(is_letter);
-            match &item.node.kind {
-                // An address of version 6 has colons, and no port either.
-                Kind::Text(name) if is_name(name) || name.parse::<IpAddr>().is_ok() => {
-                    config.hosts.push(name.to_ascii_lowercase());
-                }
-                _ => return Err(item.wrong(expected)),
+            let is_name = |name: &str| !name.is_empty() && !name.starts_with('.') && name.chars().all(is_letter);
+            let Kind::Text(name) = &item.node.kind else { return Err(item.wrong(expected)) };
+            // An address of version 6 has colons, and no port either.
+            let bare = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
+            if !is_name(name) && bare.parse::<IpAddr>().is_err() {
+                return Err(item.wrong(expected));
             }
+            config.hosts.push(name.to_ascii_lowercase());
         }
     }
     let token =
@@ -292,7 +292,7 @@ mod tests {
 
     #[test]
     fn everything_is_read_and_paths_are_seen_from_the_file() {
-        let text = "alerts: [{name: ops, url: {file: hook}, format: slack, on: [drift]}]\nhosts: [Tune.example.org, \"fd00::1\"]\n\
+        let text = "alerts: [{name: ops, url: {file: hook}, format: slack, on: [drift]}]\nhosts: [Tune.example.org, \"fd00::1\", \"[fd00::2]\", example.org.]\n\
                     otlp: {endpoint: \"http://otel:4318\", headers: {file: headers}, every: 10s}\nbind: \"[::]:80\"\ntoken: {file: token}\nresults: out\nexperiments: /etc/pool-tune\n\
                     monitors:\n  - {name: app, target: {file: url}, metrics: \"http://localhost/metrics\", every: 5s}\n";
         let config = ServiceConfig::parse("service.yaml", text).unwrap().seen_from(Path::new("/srv"));
@@ -304,7 +304,7 @@ mod tests {
             (&alert.url, alert.slack, &alert.kinds[..]),
             (&TargetSource::File("/srv/hook".into()), true, &[AlertKind::Drift][..])
         );
-        assert_eq!(config.hosts, ["tune.example.org", "fd00::1"]);
+        assert_eq!(config.hosts, ["tune.example.org", "fd00::1", "[fd00::2]", "example.org."]);
         let otlp = config.otlp.unwrap();
         assert_eq!(
             (otlp.headers, otlp.every),
@@ -343,6 +343,8 @@ mod tests {
             ("hosts: [\"example.org:8099\"]", "names without a port"),
             ("hosts: [\"https://example.org\"]", "names without a port"),
             ("hosts: [\"*.example.org\"]", "whole names"),
+            ("hosts: [\".\"]", "whole names"),
+            ("hosts: [\"[fd00::1]:80\"]", "without a port"),
             ("hosts: [bücher.de]", "xn--"),
             ("otlp: {every: 60s}", "endpoint"),
             ("experimnts: x", "did you mean `experiments`?"),

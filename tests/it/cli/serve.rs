@@ -258,13 +258,17 @@ async fn what_is_asked_for_wrongly_is_refused_and_told() {
 async fn it_answers_to_the_names_that_it_was_given() {
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("service.yaml");
-    fs::write(&config, "hosts: [tune.example.org]\n").unwrap();
+    fs::write(&config, "hosts: [tune.example.org, dotted.example.org.]\n").unwrap();
     let mut command = command(folder.path());
     command.arg("--config").arg(&config);
     let serving = Serving::start(command);
-    for (host, status) in
-        [("tune.example.org", 200), ("Tune.Example.org:8099", 200), ("localhost", 200), ("evil.example", 421)]
-    {
+    for (host, status) in [
+        ("dotted.example.org", 200),
+        ("tune.example.org", 200),
+        ("Tune.Example.org:8099", 200),
+        ("localhost", 200),
+        ("evil.example", 421),
+    ] {
         let asked = serving.client.get(format!("{}/api/runs", serving.url)).header("host", host);
         assert_eq!(asked.send().await.unwrap().status(), status, "{host}");
     }
