@@ -5,7 +5,8 @@ use std::{
     io::{BufRead as _, BufReader},
     path::Path,
     process::{Child, Command, Stdio},
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, mpsc},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -24,7 +25,7 @@ use super::{
 struct Collector {
     child: Child,
     port: u16,
-    lines: BufReader<std::process::ChildStdout>,
+    told: mpsc::Receiver<String>,
 }
 
 impl Collector {
@@ -36,16 +37,16 @@ impl Collector {
             .stdout(Stdio::piped())
             .spawn()
             .expect("there is no Python environment here: run .ci/deps test");
-        let mut lines = BufReader::new(child.stdout.take().unwrap());
-        let mut port = String::new();
-        lines.read_line(&mut port).unwrap();
-        Self { port: port.trim().parse().expect("the collector did not start"), child, lines }
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        // A pipe cannot be waited for with patience.
+        let (tell, told) = mpsc::channel();
+        thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| tell.send(line)));
+        let port = told.recv_timeout(PATIENCE).expect("the collector did not start");
+        Self { port: port.parse().unwrap(), child, told }
     }
 
-    fn next(&mut self) -> Value {
-        let mut line = String::new();
-        self.lines.read_line(&mut line).unwrap();
-        serde_json::from_str(&line).unwrap()
+    fn next(&self) -> Value {
+        serde_json::from_str(&self.told.recv_timeout(PATIENCE).expect("nothing was pushed")).unwrap()
     }
 }
 
@@ -59,7 +60,7 @@ impl Drop for Collector {
 #[tokio::test]
 async fn metrics_are_pushed_to_a_collector_under_their_conventional_names() {
     let folder = tempfile::tempdir().unwrap();
-    let mut collector = Collector::start(&["503", "partial", "200"]);
+    let collector = Collector::start(&["503", "partial", "200"]);
     let config = folder.path().join("service.yaml");
     let text = format!(
         "otlp: {{endpoint: \"http://127.0.0.1:{}\", headers: {{env: OTLP_HEADERS}}, every: 1s}}\n",
@@ -120,7 +121,7 @@ async fn metrics_are_pushed_to_a_collector_under_their_conventional_names() {
 async fn what_came_last_is_pushed_at_the_end_and_a_collector_that_hangs_does_not_hold_it_up() {
     for answer in ["200", "hang"] {
         let folder = tempfile::tempdir().unwrap();
-        let mut collector = Collector::start(&["200", answer]);
+        let collector = Collector::start(&["200", answer]);
         let config = folder.path().join("service.yaml");
         let text = format!("otlp: {{endpoint: \"http://127.0.0.1:{}/v1/metrics/\", every: 1h}}\n", collector.port);
         fs::write(&config, text).unwrap();
