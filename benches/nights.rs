@@ -8,6 +8,7 @@
 
 use std::sync::Mutex;
 
+use clap::{Parser, ValueEnum};
 use jiff::{SignedDuration, Timestamp};
 use pool_tune::{
     model::{Limits, Provenance, Recommendation, Settings, StandingOutcome},
@@ -31,21 +32,45 @@ struct Sizes {
     trials: u32,
 }
 
+/// What thirty nights make of a recommendation
+#[derive(Parser)]
+struct Arguments {
+    /// How many series
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u64).range(1..))]
+    seeds: u64,
+    /// The first seed
+    #[arg(long, default_value_t = 1)]
+    from: u64,
+    /// Nights of a series on a target that does not change
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..))]
+    nights: u64,
+    /// Most trials of a night's search
+    #[arg(long, default_value_t = 20)]
+    trials: u32,
+    /// What is measured
+    #[arg(long, value_enum, default_value_t = Part::All)]
+    part: Part,
+    /// Cargo says it by itself
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
+enum Part {
+    All,
+    Unchanged,
+    Moved,
+}
+
 fn main() {
-    let arguments: Vec<String> = std::env::args().collect();
-    let number = |flag: &str, default: u64| {
-        let at = arguments.iter().position(|argument| argument == flag);
-        at.map_or(default, |at| arguments[at + 1].parse().unwrap())
-    };
-    let (from, seeds) = (number("--from", 1), number("--seeds", 4));
-    let nights = usize::try_from(number("--nights", 30)).unwrap();
-    let sizes = Sizes { nights, trials: u32::try_from(number("--trials", 20)).unwrap() };
+    let Arguments { seeds, from, nights, trials, part, .. } = Arguments::parse();
+    let nights = usize::try_from(nights).unwrap();
+    let sizes = Sizes { nights, trials };
     let seeds: Vec<u64> = (from..from + seeds).collect();
-    let part = arguments.iter().position(|argument| argument == "--part").map_or("all", |at| &arguments[at + 1]);
-    if part != "moved" {
+    if part != Part::Moved {
         unchanged(&each(&seeds, |seed| block_on(series(seed, sizes, None))));
     }
-    if part != "unchanged" {
+    if part != Part::Unchanged {
         let until = Sizes { nights: nights.min(MOVES + 3), ..sizes };
         moved(&seeds, &each(&seeds, |seed| block_on(series(seed, until, Some(MOVES)))));
     }

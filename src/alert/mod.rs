@@ -9,7 +9,7 @@ mod dead;
 mod sender;
 
 pub use body::{Form, signature};
-pub use dead::{DeadLetter, DeadLetters, Taken};
+pub use dead::{DeadLetter, DeadLetters, Held};
 pub use sender::{AlertError, Outcome, Patience, Receiver, Sender, Webhook};
 #[cfg(test)]
 mod tests;

@@ -76,14 +76,13 @@ pub(super) async fn alerts(arguments: &AlertsArguments) -> Result<ExitCode> {
 
 fn discard(dead: &DeadLetters, webhook: &str) -> Result<ExitCode> {
     let failed = || format!("failed to take the alerts out of `{}`", dead.path().display());
-    let taken = dead.take().with_context(failed)?;
-    let (removed, left): (Vec<DeadLetter>, Vec<DeadLetter>) =
-        taken.letters.iter().cloned().partition(|letter| letter.webhook == webhook);
-    taken.end(&left).with_context(failed)?;
-    if removed.is_empty() {
+    let held = dead.hold().with_context(failed)?;
+    let removed = held.letters.iter().filter(|letter| letter.webhook == webhook).count();
+    if removed == 0 {
         return Err(bad_input(format!("nothing is kept for a webhook `{webhook}`: `pool-tune alerts` lists what is")));
     }
-    outln!("{} removed, {} kept", removed.len(), left.len());
+    held.discard(webhook).with_context(failed)?;
+    outln!("{removed} removed, {} kept", held.letters.len() - removed);
     Ok(ExitCode::SUCCESS)
 }
 
@@ -123,28 +122,31 @@ async fn test(config: &ServiceConfig) -> Result<ExitCode> {
 async fn resend(config: &ServiceConfig, dead: &DeadLetters) -> Result<ExitCode> {
     let receivers = receivers(config)?;
     let failed = || format!("failed to take the alerts out of `{}`", dead.path().display());
-    let taken = dead.take().with_context(failed)?;
-    let mut left: Vec<DeadLetter> = Vec::new();
-    for letter in &taken.letters {
-        let again = |problem: String| DeadLetter { problem, ..letter.clone() };
-        match receivers.iter().find(|receiver| receiver.name() == letter.webhook) {
-            None => left.push(letter.clone()),
-            // One that does not answer is not asked to take a hundred.
-            Some(to) if left.iter().any(|other| other.webhook == to.name()) => left.push(letter.clone()),
-            Some(to) => match to.deliver(&letter.body).await {
-                Ok(()) => outln!("{}: taken, of {}", to.name(), letter.at),
-                Err(problem) => {
-                    outln!("{}: {problem}", to.name());
-                    left.push(again(problem));
-                }
-            },
+    let held = dead.hold().with_context(failed)?;
+    let mut sent = 0;
+    let (mut failing, mut strangers) = (BTreeSet::new(), BTreeSet::new());
+    for letter in &held.letters {
+        let Some(to) = receivers.iter().find(|receiver| receiver.name() == letter.webhook) else {
+            strangers.insert(letter.webhook.as_str());
+            continue;
+        };
+        // One that does not answer is not asked to take a hundred.
+        if failing.contains(to.name()) {
+            continue;
+        }
+        match to.deliver(&letter.body).await {
+            Ok(()) => {
+                held.remove(letter).with_context(failed)?;
+                sent += 1;
+                outln!("{}: taken, of {}", to.name(), letter.at);
+            }
+            Err(problem) => {
+                held.note(letter, &problem).with_context(failed)?;
+                failing.insert(to.name());
+                outln!("{}: {problem}", to.name());
+            }
         }
     }
-    let strangers: BTreeSet<&str> = left
-        .iter()
-        .map(|letter| letter.webhook.as_str())
-        .filter(|webhook| receivers.iter().all(|to| to.name() != *webhook))
-        .collect();
     if !strangers.is_empty() {
         let names: Vec<&str> = strangers.into_iter().collect();
         outln!(
@@ -152,12 +154,12 @@ async fn resend(config: &ServiceConfig, dead: &DeadLetters) -> Result<ExitCode> 
             names.join(", ")
         );
     }
-    if !taken.unread.is_empty() {
-        outln!("{} lines cannot be read, and are kept as they are", taken.unread.len());
+    if held.unread > 0 {
+        outln!("{} lines cannot be read, and are kept as they are", held.unread);
     }
-    outln!("{} sent, {} kept", taken.letters.len() - left.len(), left.len());
-    taken.end(&left).with_context(failed)?;
-    end(left.len(), "not every alert was taken")
+    let left = held.letters.len() - sent;
+    outln!("{sent} sent, {left} kept");
+    end(left, "not every alert was taken")
 }
 
 fn end(failed: usize, message: &str) -> Result<ExitCode> {

@@ -6,10 +6,12 @@ use std::{
     time::Duration,
 };
 
+use url::Url;
+
 use super::{
     ProfileError, TargetSource,
     error::Problem,
-    experiment::{hidden, is_one_word, may_hold_a_password, target},
+    experiment::{hidden, is_one_word, target},
     tree::{self, Entry, Kind, Node},
 };
 use crate::model::AlertKind;
@@ -142,14 +144,14 @@ fn service(root: Node) -> Result<ServiceConfig, Problem> {
         for item in entry.list(expected)? {
             // Browsers send names of other letters in punycode, and nobody sends a pattern.
             let is_letter = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '.' | '_');
-            let is_name = |name: &str| !name.is_empty() && name.chars().all(is_letter);
-            match &item.node.kind {
-                // An address of version 6 has colons, and no port either.
-                Kind::Text(name) if is_name(name) || name.parse::<IpAddr>().is_ok() => {
-                    config.hosts.push(name.to_ascii_lowercase());
-                }
-                _ => return Err(item.wrong(expected)),
+            let is_name = |name: &str| !name.is_empty() && !name.starts_with('.') && name.chars().all(is_letter);
+            let Kind::Text(name) = &item.node.kind else { return Err(item.wrong(expected)) };
+            // An address of version 6 has colons, and no port either.
+            let bare = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
+            if !is_name(name) && bare.parse::<IpAddr>().is_err() {
+                return Err(item.wrong(expected));
             }
+            config.hosts.push(name.to_ascii_lowercase());
         }
     }
     let token =
@@ -192,13 +194,15 @@ fn otlp(entry: Entry) -> Result<Otlp, Problem> {
     let endpoint = map.need("endpoint", "http://localhost:4318")?;
     let line = endpoint.line;
     let endpoint = endpoint.text()?;
-    if may_hold_a_password(&endpoint) {
-        let text = "`endpoint` holds a password, which would lie in the open here: expected a URL without one, and \
-                    `headers: {env: OTEL_EXPORTER_OTLP_HEADERS}`";
-        return Err(Problem::at(line, text));
-    }
-    if !endpoint.starts_with("http://") && !endpoint.starts_with("https://") {
+    let url = Url::parse(&endpoint).ok();
+    let Some(url) = url.filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host()) else {
         let text = "`endpoint` is no URL of OTLP over HTTP: expected one such as http://localhost:4318";
+        return Err(Problem::at(line, text));
+    };
+    let has_user = !url.username().is_empty() || url.password().is_some();
+    if has_user || url.query().is_some() || url.fragment().is_some() {
+        let text = "`endpoint` has a user or a query, which may be a secret and would lie in the open here and in logs: expected no \
+                    more than such as http://localhost:4318, and `headers: {env: OTEL_EXPORTER_OTLP_HEADERS}` for a token";
         return Err(Problem::at(line, text));
     }
     let headers = "`headers` hold a token and do not stand here: expected {env: OTEL_EXPORTER_OTLP_HEADERS} or {file: …}, which hold \
@@ -288,7 +292,7 @@ mod tests {
 
     #[test]
     fn everything_is_read_and_paths_are_seen_from_the_file() {
-        let text = "alerts: [{name: ops, url: {file: hook}, format: slack, on: [drift]}]\nhosts: [Tune.example.org, \"fd00::1\"]\n\
+        let text = "alerts: [{name: ops, url: {file: hook}, format: slack, on: [drift]}]\nhosts: [Tune.example.org, \"fd00::1\", \"[fd00::2]\", example.org.]\n\
                     otlp: {endpoint: \"http://otel:4318\", headers: {file: headers}, every: 10s}\nbind: \"[::]:80\"\ntoken: {file: token}\nresults: out\nexperiments: /etc/pool-tune\n\
                     monitors:\n  - {name: app, target: {file: url}, metrics: \"http://localhost/metrics\", every: 5s}\n";
         let config = ServiceConfig::parse("service.yaml", text).unwrap().seen_from(Path::new("/srv"));
@@ -300,7 +304,7 @@ mod tests {
             (&alert.url, alert.slack, &alert.kinds[..]),
             (&TargetSource::File("/srv/hook".into()), true, &[AlertKind::Drift][..])
         );
-        assert_eq!(config.hosts, ["tune.example.org", "fd00::1"]);
+        assert_eq!(config.hosts, ["tune.example.org", "fd00::1", "[fd00::2]", "example.org."]);
         let otlp = config.otlp.unwrap();
         assert_eq!(
             (otlp.headers, otlp.every),
@@ -330,11 +334,17 @@ mod tests {
             ("alerts: [{name: a, url: {env: A}, secret: hunter2}]", "`secret` does not stand here"),
             ("alerts: [{name: a, url: {env: A}, on: [drft]}]", "expected one of success, drift"),
             ("otlp: {endpoint: \"localhost:4317\"}", "`endpoint` is no URL of OTLP over HTTP"),
-            ("otlp: {endpoint: \"http://me:hunter2@host\"}", "`endpoint` holds a password"),
+            ("otlp: {endpoint: \"http://\"}", "`endpoint` is no URL of OTLP over HTTP"),
+            ("otlp: {endpoint: \"http://me:hunter2@host\"}", "`endpoint` has a user or a query"),
+            ("otlp: {endpoint: \"http://hunter2@host\"}", "`headers: {env: OTEL_EXPORTER_OTLP_HEADERS}`"),
+            ("\notlp: {endpoint: \"https://host/v1/metrics?key=hunter2\"}", "line 2: `endpoint` has a user or a query"),
+            ("otlp: {endpoint: \"https://host/#hunter2\"}", "`endpoint` has a user or a query"),
             ("otlp: {endpoint: \"http://host\", headers: hunter2}", "`headers` hold a token and do not stand here"),
             ("hosts: [\"example.org:8099\"]", "names without a port"),
             ("hosts: [\"https://example.org\"]", "names without a port"),
             ("hosts: [\"*.example.org\"]", "whole names"),
+            ("hosts: [\".\"]", "whole names"),
+            ("hosts: [\"[fd00::1]:80\"]", "without a port"),
             ("hosts: [bücher.de]", "xn--"),
             ("otlp: {every: 60s}", "endpoint"),
             ("experimnts: x", "did you mean `experiments`?"),

@@ -44,14 +44,14 @@ const SHORTEST_TOKEN: usize = 16;
 /// Milliseconds for which a client may leave unread what it is sent, or not answer at all: a stream that nobody reads would be
 /// kept for ever.
 const UNREAD: u32 = 30_000;
-/// How long requests that are under way may take when the service ends.
+/// How long requests that are under way may take when the service ends, and how long each whom it tells something then.
 const GRACE: Duration = Duration::from_secs(3);
 
 /// A service that is ready: it holds its results folder and its port.
 pub struct Service {
     hub: Arc<Hub>,
     listener: TcpListener,
-    exporter: Option<otlp::Exporter>,
+    exporter: Option<Arc<otlp::Exporter>>,
     _lock: job::FolderLock,
 }
 
@@ -63,7 +63,7 @@ impl Service {
     pub async fn open(config: ServiceConfig, at: &StoreAt) -> Result<Self, ServiceError> {
         let token = config.token.as_ref().map(|source| job::read_secret(source, "the token")).transpose()?;
         check(&config, token.as_ref())?;
-        let exporter = config.otlp.as_ref().map(otlp::Exporter::of).transpose()?;
+        let exporter = config.otlp.as_ref().map(otlp::Exporter::of).transpose()?.map(Arc::new);
         let lock = job::FolderLock::hold_for_service(&config.results)?;
         let store = Store::connect(at).await?;
         let failed = |error: std::io::Error| ServiceError::Bind { bind: config.bind, problem: error.to_string() };
@@ -118,8 +118,8 @@ impl Service {
         let mut tasks = JoinSet::new();
         tasks.spawn(scheduler::run(Arc::clone(&hub)));
         watcher::start(&hub, &mut tasks);
-        if let Some(exporter) = exporter {
-            tasks.spawn(exporter.run(Arc::clone(&hub)));
+        if let Some(exporter) = &exporter {
+            tasks.spawn(Arc::clone(exporter).run(Arc::clone(&hub)));
         }
         let stop = CancellationToken::new();
         let (app, stopping) = (api::app(&hub), stop.clone());
@@ -150,6 +150,9 @@ impl Service {
         // What the last run had to say is sent before that.
         if let Some(sender) = hub.take_sender() {
             sender.close(GRACE).await;
+        }
+        if let Some(exporter) = exporter {
+            exporter.end(&hub, GRACE).await;
         }
         if joined.is_ok_and(|joined| joined.is_err()) {
             return Err(ServiceError::Engine);

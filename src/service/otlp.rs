@@ -34,7 +34,11 @@ use crate::{http, job, profile::Otlp, tune::of_this_machine};
 /// How long a collector may take to answer.
 const ANSWER: Duration = Duration::from_secs(10);
 /// The path of metrics below a collector's address.
-const PATH: &str = "v1/metrics";
+const PATH: &str = "/v1/metrics";
+/// Bytes of an answer that are read: a collector has little to say, and what else may be there has no end.
+const LARGEST_ANSWER: usize = 64 * 1024;
+/// Letters of a collector's own words that are told.
+const WORDS: usize = 200;
 
 /// Where metrics are pushed to.
 pub(super) struct Exporter {
@@ -59,7 +63,7 @@ impl Exporter {
     }
 
     /// Pushes until the service ends.
-    pub(super) async fn run(self, hub: Arc<Hub>) {
+    pub(super) async fn run(self: Arc<Self>, hub: Arc<Hub>) {
         let mut ticks = tokio::time::interval(self.every);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut last: Result<(), String> = Ok(());
@@ -79,22 +83,53 @@ impl Exporter {
         }
     }
 
+    /// Pushes what has come since, as the last thing that a service does: whoever waits for its end does not wait for a collector.
+    pub(super) async fn end(&self, hub: &Hub, grace: Duration) {
+        let pushed = tokio::time::timeout(grace, self.push(hub)).await;
+        if let Err(problem) = pushed.unwrap_or_else(|_| Err("it did not answer in time".to_owned())) {
+            tracing::warn!(endpoint = %self.url, problem, "the last metrics cannot be pushed");
+        }
+    }
+
     async fn push(&self, hub: &Hub) -> Result<(), String> {
         let at = Timestamp::now();
         let body = request(&hub.metrics.now(hub), &instance(hub), hub.started, at).encode_to_vec();
         let request = self.client.post(self.url.clone()).headers(self.headers.clone());
         let request = request.header(CONTENT_TYPE, "application/x-protobuf").body(body);
         let answer = request.send().await.map_err(|error| http::told(&error.without_url()))?;
-        if !answer.status().is_success() {
-            return Err(format!("it answered {}", answer.status()));
-        }
-        let body = answer.bytes().await.map_err(|error| http::told(&error.without_url()))?;
-        let rejected = ExportMetricsServiceResponse::decode(body).ok().and_then(|answer| answer.partial_success);
-        match rejected.filter(|partly| partly.rejected_data_points > 0) {
-            Some(partly) => Err(format!("it refused {} values: {}", partly.rejected_data_points, partly.error_message)),
-            None => Ok(()),
+        taken(answer).await
+    }
+}
+
+/// Whether an answer says that everything was taken.
+async fn taken(mut answer: reqwest::Response) -> Result<(), String> {
+    if !answer.status().is_success() {
+        return Err(format!("it answered {}", answer.status()));
+    }
+    let mut body = Vec::new();
+    while let Some(chunk) = answer.chunk().await.map_err(|error| http::told(&error.without_url()))? {
+        body.extend_from_slice(&chunk);
+        if body.len() > LARGEST_ANSWER {
+            return Err(format!("its answer is larger than {} KiB, as no collector's is", LARGEST_ANSWER / 1024));
         }
     }
+    let rejected = ExportMetricsServiceResponse::decode(&body[..]).ok().and_then(|answer| answer.partial_success);
+    match rejected.filter(|partly| partly.rejected_data_points > 0) {
+        Some(partly) => {
+            Err(format!("it refused {} values: {}", partly.rejected_data_points, shortened(&partly.error_message)))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Somebody else's words, fit for a line of a log.
+fn shortened(words: &str) -> String {
+    let mut letters = words.chars().map(|letter| if letter.is_control() { ' ' } else { letter });
+    let mut text: String = letters.by_ref().take(WORDS).collect();
+    if letters.next().is_some() {
+        text.push('…');
+    }
+    text
 }
 
 /// The whole address: OpenTelemetry has the path of a signal appended to a collector's.
@@ -103,11 +138,9 @@ fn address(endpoint: &str) -> Option<Url> {
     if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
         return None;
     }
-    if url.path().ends_with(PATH) {
-        return Some(url);
-    }
     let mut whole = url.clone();
-    whole.set_path(&format!("{}/{PATH}", url.path().trim_end_matches('/')));
+    let above = url.path().trim_end_matches('/');
+    whole.set_path(&format!("{}{PATH}", above.strip_suffix(PATH).unwrap_or(above)));
     Some(whole)
 }
 
@@ -134,6 +167,16 @@ fn attribute(key: &str, value: &str) -> KeyValue {
     KeyValue { key: key.to_owned(), value: Some(value), ..KeyValue::default() }
 }
 
+/// A label as the conventions have it.
+fn label(name: &str, value: &str) -> KeyValue {
+    let mut told = attribute(conventional(name), value);
+    // A number there, where Prometheus has only texts.
+    if let ("code", Ok(code)) = (name, value.parse()) {
+        told.value = Some(AnyValue { value: Some(any_value::Value::IntValue(code)) });
+    }
+    told
+}
+
 /// An attribute's name by the conventions, where they have one.
 fn conventional(label: &str) -> &str {
     match label {
@@ -148,7 +191,7 @@ fn conventional(label: &str) -> &str {
 fn request(values: &Values, instance: &str, began: Timestamp, at: Timestamp) -> ExportMetricsServiceRequest {
     let nanos = |of: Timestamp| u64::try_from(of.as_nanosecond()).unwrap_or(0);
     let point = |(labels, value): (&Labels, &f64)| NumberDataPoint {
-        attributes: labels.iter().map(|(name, value)| attribute(conventional(name), value)).collect(),
+        attributes: labels.iter().map(|(name, value)| label(name, value)).collect(),
         start_time_unix_nano: nanos(began),
         time_unix_nano: nanos(at),
         value: Some(number_data_point::Value::AsDouble(*value)),
@@ -193,6 +236,16 @@ fn request(values: &Values, instance: &str, began: Timestamp, at: Timestamp) -> 
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
+
+    use axum::{
+        Router,
+        body::{Body, Bytes},
+        routing::get,
+    };
+    use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsPartialSuccess;
+    use tokio::{net::TcpListener, task::JoinSet};
+
     use super::*;
 
     #[test]
@@ -202,6 +255,8 @@ mod tests {
             ("http://localhost:4318/", Some("http://localhost:4318/v1/metrics")),
             ("https://gateway/otlp", Some("https://gateway/otlp/v1/metrics")),
             ("https://gateway/otlp/v1/metrics", Some("https://gateway/otlp/v1/metrics")),
+            ("https://gateway/otlp/v1/metrics/", Some("https://gateway/otlp/v1/metrics")),
+            ("https://gateway/otlpv1/metrics", Some("https://gateway/otlpv1/metrics/v1/metrics")),
             ("localhost:4318", None),
             ("grpc://localhost:4317", None),
         ] {
@@ -222,6 +277,38 @@ mod tests {
         for wrong in ["hunter2", "a b=c", "x=\u{7}"] {
             assert!(read(wrong).is_none(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_status_code_is_a_number_and_every_other_label_a_text() {
+        let of = |name| label(name, "200").value.unwrap().value.unwrap();
+        assert_eq!(label("code", "200").key, "http.response.status_code");
+        assert_eq!(of("code"), any_value::Value::IntValue(200));
+        assert_eq!(of("monitor"), any_value::Value::StringValue("200".to_owned()));
+    }
+
+    #[tokio::test]
+    async fn an_answer_without_an_end_is_not_read_to_it_and_words_are_shortened() {
+        let endless = || async {
+            let chunk = Ok::<_, Infallible>(Bytes::from_static(&[b'x'; 4096]));
+            Body::from_stream(futures_util::stream::repeat(chunk))
+        };
+        let wordy = || async {
+            let error_message = format!("too\nmany\u{1b}[31m{}", "x".repeat(1000));
+            let partial_success = Some(ExportMetricsPartialSuccess { rejected_data_points: 2, error_message });
+            ExportMetricsServiceResponse { partial_success }.encode_to_vec()
+        };
+        let app = Router::new().route("/endless", get(endless)).route("/wordy", get(wordy));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let mut server = JoinSet::new();
+        server.spawn(async move { axum::serve(listener, app).await.unwrap() });
+        let client = http::client().timeout(ANSWER).build().unwrap();
+        let problem = async |path: &str| taken(client.get(format!("{url}{path}")).send().await.unwrap()).await;
+        assert_eq!(problem("/endless").await.unwrap_err(), "its answer is larger than 64 KiB, as no collector's is");
+        let told = problem("/wordy").await.unwrap_err();
+        assert!(told.starts_with("it refused 2 values: too many [31mxxx") && told.ends_with("x…"), "{told}");
+        assert!(told.chars().count() < 250, "{told}");
     }
 
     #[test]

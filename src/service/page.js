@@ -29,13 +29,15 @@ function later() { clearTimeout(timer); timer = setTimeout(refresh, 200); }
 
 // All times in one zone, the reader's; what the service said stays for whoever points at it.
 const hours = new Intl.DateTimeFormat("sv-SE", { dateStyle: "short", timeStyle: "short" });
-const zone = new Intl.DateTimeFormat("en", { timeZoneName: "short" }).formatToParts().find((part) => part.type === "timeZoneName").value;
+const zones = new Intl.DateTimeFormat("en", { timeZoneName: "short" });
+// Summer has another name than winter, whichever of them it is now.
+const zone = (moment) => zones.formatToParts(moment).find((part) => part.type === "timeZoneName").value;
 function local(root) {
   for (const time of root.querySelectorAll("time[datetime]")) {
     const moment = new Date(time.dateTime);
     if (Number.isNaN(moment.getTime())) continue;
     time.title = time.textContent;
-    time.textContent = `${hours.format(moment)} ${zone}`;
+    time.textContent = `${hours.format(moment)} ${zone(moment)}`;
   }
 }
 local(document);

@@ -1,12 +1,13 @@
 """A collector that reads what it is pushed with OpenTelemetry's own protocol definitions.
 
 Prints its port, then a line of JSON a request. Answers are its arguments, one after the other, the last one again and again: a status,
-or `partial`, which takes a request and says that it refused some of it.
+`partial`, which takes a request and says that it refused some of it, or `hang`, which never answers.
 """
 
 import http.server
 import json
 import sys
+import threading
 
 from google.protobuf.json_format import MessageToDict
 from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2 as service
@@ -26,6 +27,8 @@ class Collector(http.server.BaseHTTPRequestHandler):
         headers = {name.lower(): value for name, value in self.headers.items()}
         told = {"path": self.path, "headers": headers, "request": MessageToDict(request), "answer": answer}
         print(json.dumps(told), flush=True)
+        if answer == "hang":
+            threading.Event().wait()
         self.send_response(200 if answer == "partial" else int(answer))
         self.send_header("content-type", "application/x-protobuf")
         self.end_headers()

@@ -91,11 +91,29 @@ fn answers_to(host: &str, names: &[String]) -> bool {
         Some((name, port)) if port.chars().all(|digit| digit.is_ascii_digit()) && !name.is_empty() => name,
         _ => host,
     };
-    let name = name.trim_start_matches('[').trim_end_matches(']');
-    let is_loopback = name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
-    is_loopback
-        || name.eq_ignore_ascii_case("localhost")
-        || names.iter().any(|known| name.trim_end_matches('.').eq_ignore_ascii_case(known))
+    let asked = Name::of(name);
+    let is_itself = match &asked {
+        Name::Address(address) => address.is_loopback(),
+        Name::Word(word) => word == "localhost",
+    };
+    is_itself || names.iter().any(|known| Name::of(known) == asked)
+}
+
+/// A host's name in the one form in which it is compared: an address has many texts, and a name may end in the root's dot.
+#[derive(PartialEq, Eq)]
+enum Name {
+    Address(IpAddr),
+    Word(String),
+}
+
+impl Name {
+    fn of(text: &str) -> Self {
+        let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
+        match bare.parse::<IpAddr>() {
+            Ok(address) => Self::Address(address.to_canonical()),
+            Err(_) => Self::Word(text.strip_suffix('.').unwrap_or(text).to_ascii_lowercase()),
+        }
+    }
 }
 
 fn limiter((each_second, at_once): (u32, u32)) -> DefaultKeyedRateLimiter<IpAddr> {
@@ -146,7 +164,8 @@ mod tests {
 
     #[test]
     fn names_are_compared_without_port_and_case() {
-        let names = ["tune.example.org".to_owned(), "fd00::1".to_owned()];
+        let names =
+            ["tune.example.org", "Dotted.example.org.", "fd00::1", "[FD00:0:0::2]", "10.0.0.7"].map(str::to_owned);
         for (host, answers) in [
             ("localhost:8099", true),
             ("127.0.0.1", true),
@@ -154,6 +173,18 @@ mod tests {
             ("Tune.Example.org:443", true),
             ("tune.example.org.", true),
             ("[fd00::1]:80", true),
+            ("[fd00:0:0:0:0:0:0:1]", true),
+            ("[FD00::1]", true),
+            ("[fd00::2]:80", true),
+            ("10.0.0.7:80", true),
+            ("[::ffff:10.0.0.7]", true),
+            ("dotted.example.org", true),
+            ("DOTTED.example.org.:80", true),
+            ("localhost.", true),
+            ("[fd00::3]", false),
+            ("10.0.0.70", false),
+            ("example.org.", false),
+            (".", false),
             ("tune.example.org.evil.com", false),
             ("evil.com:80", false),
             ("", false),

@@ -258,13 +258,17 @@ async fn what_is_asked_for_wrongly_is_refused_and_told() {
 async fn it_answers_to_the_names_that_it_was_given() {
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("service.yaml");
-    fs::write(&config, "hosts: [tune.example.org]\n").unwrap();
+    fs::write(&config, "hosts: [tune.example.org, dotted.example.org.]\n").unwrap();
     let mut command = command(folder.path());
     command.arg("--config").arg(&config);
     let serving = Serving::start(command);
-    for (host, status) in
-        [("tune.example.org", 200), ("Tune.Example.org:8099", 200), ("localhost", 200), ("evil.example", 421)]
-    {
+    for (host, status) in [
+        ("dotted.example.org", 200),
+        ("tune.example.org", 200),
+        ("Tune.Example.org:8099", 200),
+        ("localhost", 200),
+        ("evil.example", 421),
+    ] {
         let asked = serving.client.get(format!("{}/api/runs", serving.url)).header("host", host);
         assert_eq!(asked.send().await.unwrap().status(), status, "{host}");
     }
@@ -522,6 +526,11 @@ async fn a_person_starts_a_run_on_the_page_watches_it_end_and_exports_it() {
     let serving = Serving::start(long(folder.path()));
     let mut browser = Browser::open(&serving.url, 390).await;
     browser.until("document.getElementById('link').textContent.includes('up to date')").await;
+    // Each time has the name that the reader's zone has then: in Berlin it is summer for one of them.
+    let times = "(() => { const root = document.createElement('div'); for (const at of ['2026-01-15T12:00:00Z', '2026-07-15T12:00:00Z']) \
+                 { const time = document.createElement('time'); time.dateTime = at; root.append(time); } local(root); \
+                 return [...root.children].map((time) => time.textContent); })()";
+    assert_eq!(browser.value(times).await, json!(["2026-01-15 13:00 GMT+1", "2026-07-15 14:00 GMT+2"]));
     // Without the token it is told what is missing, and the place for it has the focus.
     browser.click("#run-quick").await;
     browser.until("document.getElementById('said').textContent.includes('type the token above')").await;

@@ -5,7 +5,9 @@ use std::{
     io::{BufRead as _, BufReader},
     path::Path,
     process::{Child, Command, Stdio},
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, mpsc},
+    thread,
+    time::{Duration, Instant},
 };
 
 use axum::{Router, extract::State, http::StatusCode, routing::post};
@@ -15,7 +17,7 @@ use tokio::{net::TcpListener, task::JoinSet};
 
 use super::{
     program,
-    serve::{Serving, command},
+    serve::{PATIENCE, Serving, command},
     stderr, stdout,
 };
 
@@ -23,7 +25,7 @@ use super::{
 struct Collector {
     child: Child,
     port: u16,
-    lines: BufReader<std::process::ChildStdout>,
+    told: mpsc::Receiver<String>,
 }
 
 impl Collector {
@@ -35,16 +37,16 @@ impl Collector {
             .stdout(Stdio::piped())
             .spawn()
             .expect("there is no Python environment here: run .ci/deps test");
-        let mut lines = BufReader::new(child.stdout.take().unwrap());
-        let mut port = String::new();
-        lines.read_line(&mut port).unwrap();
-        Self { port: port.trim().parse().expect("the collector did not start"), child, lines }
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        // A pipe cannot be waited for with patience.
+        let (tell, told) = mpsc::channel();
+        thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| tell.send(line)));
+        let port = told.recv_timeout(PATIENCE).expect("the collector did not start");
+        Self { port: port.parse().unwrap(), child, told }
     }
 
-    fn next(&mut self) -> Value {
-        let mut line = String::new();
-        self.lines.read_line(&mut line).unwrap();
-        serde_json::from_str(&line).unwrap()
+    fn next(&self) -> Value {
+        serde_json::from_str(&self.told.recv_timeout(PATIENCE).expect("nothing was pushed")).unwrap()
     }
 }
 
@@ -58,7 +60,7 @@ impl Drop for Collector {
 #[tokio::test]
 async fn metrics_are_pushed_to_a_collector_under_their_conventional_names() {
     let folder = tempfile::tempdir().unwrap();
-    let mut collector = Collector::start(&["503", "partial", "200"]);
+    let collector = Collector::start(&["503", "partial", "200"]);
     let config = folder.path().join("service.yaml");
     let text = format!(
         "otlp: {{endpoint: \"http://127.0.0.1:{}\", headers: {{env: OTLP_HEADERS}}, every: 1s}}\n",
@@ -94,15 +96,48 @@ async fn metrics_are_pushed_to_a_collector_under_their_conventional_names() {
     assert_eq!(runs["sum"]["aggregationTemporality"], "AGGREGATION_TEMPORALITY_CUMULATIVE");
     assert_eq!((&runs["sum"]["isMonotonic"], &runs["sum"]["dataPoints"][0]["asDouble"]), (&true.into(), &1.0.into()));
     assert_eq!(of("process.cpu.time")["unit"], "s");
+    let codes = of("pool_tune.http_requests")["sum"]["dataPoints"][0]["attributes"].to_string();
+    assert!(codes.contains("http.response.status_code") && codes.contains("intValue"), "{codes}");
     assert!(of("pool_tune.pool_utilisation")["gauge"].is_object());
     // What is lost is not sent again, and counted.
     while answers.len() < 3 {
         answers.push(collector.next()["answer"].clone());
     }
     assert_eq!(answers[..3], ["503", "partial", "200"]);
-    let text = serving.text("/metrics").await;
-    assert!(text.contains("pool_tune_otlp_exports_total{outcome=\"failed\"} 2"), "{text}");
-    assert!(text.contains("pool_tune_otlp_exports_total{outcome=\"taken\"}"), "{text}");
+    // The collector tells of a request before it answers.
+    let began = Instant::now();
+    loop {
+        let text = serving.text("/metrics").await;
+        if text.contains("pool_tune_otlp_exports_total{outcome=\"taken\"}") {
+            assert!(text.lines().any(|line| line == "pool_tune_otlp_exports_total{outcome=\"failed\"} 2.0"), "{text}");
+            break;
+        }
+        assert!(began.elapsed() < PATIENCE, "{text}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn what_came_last_is_pushed_at_the_end_and_a_collector_that_hangs_does_not_hold_it_up() {
+    for answer in ["200", "hang"] {
+        let folder = tempfile::tempdir().unwrap();
+        let collector = Collector::start(&["200", answer]);
+        let config = folder.path().join("service.yaml");
+        let text = format!("otlp: {{endpoint: \"http://127.0.0.1:{}/v1/metrics/\", every: 1h}}\n", collector.port);
+        fs::write(&config, text).unwrap();
+        let mut command = command(folder.path());
+        command.arg("--config").arg(&config);
+        let mut serving = Serving::start(command);
+        assert!(!collector.next().to_string().contains("http_requests"));
+        serving.text("/metrics").await;
+        let began = Instant::now();
+        assert_eq!(serving.end(), Some(0));
+        // What it waits at most for an answer otherwise.
+        assert!(began.elapsed() < Duration::from_secs(10), "{answer}: {:?}", began.elapsed());
+        let last = collector.next();
+        assert_eq!((&last["answer"], &last["path"]), (&answer.into(), &"/v1/metrics".into()));
+        assert!(last.to_string().contains("http_requests"), "{last}");
+    }
 }
 
 #[test]
@@ -129,23 +164,46 @@ fn a_collector_that_cannot_be_used_is_told_before_it_begins_and_its_token_is_not
 #[derive(Clone, Default)]
 struct Hook {
     broken: Arc<Mutex<bool>>,
+    /// What it never answers.
+    hangs_at: Arc<Mutex<Option<String>>>,
     sent: Arc<Mutex<Vec<String>>>,
 }
 
 async fn take(State(hook): State<Hook>, body: String) -> StatusCode {
+    let hangs = hook.hangs_at.lock().unwrap().as_ref() == Some(&body);
     hook.sent.lock().unwrap().push(body);
+    if hangs {
+        std::future::pending::<()>().await;
+    }
     if *hook.broken.lock().unwrap() { StatusCode::INTERNAL_SERVER_ERROR } else { StatusCode::OK }
+}
+
+impl Hook {
+    /// Begins to listen; gives its address and what ends it.
+    async fn start(&self) -> (String, JoinSet<()>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/hook", listener.local_addr().unwrap());
+        let app = Router::new().route("/hook", post(take)).with_state(self.clone());
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async move { axum::serve(listener, app).await.unwrap() });
+        (url, tasks)
+    }
+}
+
+fn letter(webhook: &str, body: &str) -> DeadLetter {
+    DeadLetter {
+        at: "2026-11-01T02:00:00Z".to_owned(),
+        webhook: webhook.to_owned(),
+        problem: "it answered 500".to_owned(),
+        body: body.to_owned(),
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn webhooks_are_tried_and_what_they_did_not_take_is_sent_again() {
     let folder = tempfile::tempdir().unwrap();
     let hook = Hook::default();
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}/hook", listener.local_addr().unwrap());
-    let app = Router::new().route("/hook", post(take)).with_state(hook.clone());
-    let mut tasks = JoinSet::new();
-    tasks.spawn(async move { axum::serve(listener, app).await.unwrap() });
+    let (url, _tasks) = hook.start().await;
     fs::write(folder.path().join("service.yaml"), "alerts: [{name: ops, url: {env: ALERT_URL}, on: [drift]}]\n")
         .unwrap();
     let alerts = |arguments: &[&str]| {
@@ -161,15 +219,15 @@ async fn webhooks_are_tried_and_what_they_did_not_take_is_sent_again() {
 
     let output = alerts(&config);
     assert_eq!(stdout(&output).trim(), "0 alerts were not taken");
+    // Before anything was kept there is no folder.
+    let output = alerts(&[&config[..], &["--resend"]].concat());
+    assert_eq!((stdout(&output).trim(), output.status.code()), ("0 sent, 0 kept", Some(0)), "{}", stderr(&output));
+    let output = alerts(&["--discard", "ops"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("nothing is kept for a webhook `ops`"), "{}", stderr(&output));
     let results = folder.path().join("results");
     fs::create_dir(&results).unwrap();
     let dead = DeadLetters::of(&results);
-    let letter = |webhook: &str, body: &str| DeadLetter {
-        at: "2026-11-01T02:00:00Z".to_owned(),
-        webhook: webhook.to_owned(),
-        problem: "it answered 500".to_owned(),
-        body: body.to_owned(),
-    };
     for (webhook, body) in [("ops", "one"), ("gone", "other"), ("ops", "two")] {
         dead.keep(&letter(webhook, body)).unwrap();
     }
@@ -201,4 +259,44 @@ async fn webhooks_are_tried_and_what_they_did_not_take_is_sent_again() {
         assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
         assert!(stderr(&output).contains(says), "{}", stderr(&output));
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_killed_while_sending_again_has_lost_nothing_and_repeats_only_what_was_under_way() {
+    let folder = tempfile::tempdir().unwrap();
+    let hook = Hook::default();
+    let (url, _tasks) = hook.start().await;
+    fs::write(folder.path().join("service.yaml"), "alerts: [{name: ops, url: {env: ALERT_URL}}]\n").unwrap();
+    let results = folder.path().join("results");
+    fs::create_dir(&results).unwrap();
+    let dead = DeadLetters::of(&results);
+    for body in ["one", "two", "three"] {
+        dead.keep(&letter("ops", body)).unwrap();
+    }
+    let resend = || {
+        let mut command = program(folder.path());
+        command.args(["alerts", "--config", "service.yaml", "--resend"]).env("ALERT_URL", &url);
+        command
+    };
+    *hook.hangs_at.lock().unwrap() = Some("two".to_owned());
+    let mut child = resend().stdout(Stdio::null()).spawn().unwrap();
+    let began = Instant::now();
+    while hook.sent.lock().unwrap().len() < 2 {
+        assert!(began.elapsed() < PATIENCE, "it sends nothing");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    // Nobody else sends the same ones, and what comes meanwhile waits for no answer.
+    let output = resend().output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("somebody else sends or removes them"), "{}", stderr(&output));
+    dead.keep(&letter("ops", "four")).unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let listed = program(folder.path()).arg("alerts").output().unwrap();
+    assert!(stdout(&listed).contains("3 alerts were not taken"), "{}", stdout(&listed));
+    *hook.hangs_at.lock().unwrap() = None;
+    let output = resend().output().unwrap();
+    assert!(stdout(&output).contains("3 sent, 0 kept"), "{}", stdout(&output));
+    assert_eq!(*hook.sent.lock().unwrap(), ["one", "two", "two", "three", "four"]);
+    assert_eq!(dead.read().unwrap(), []);
 }

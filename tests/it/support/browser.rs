@@ -27,7 +27,7 @@ pub(crate) struct Browser {
 }
 
 impl Browser {
-    /// Opens a page in a window of so many points' width.
+    /// Opens a page in a window of so many points' width, for a reader in Berlin.
     pub(crate) async fn open(url: &str, width: u32) -> Self {
         let profile = tempfile::tempdir().unwrap();
         let mut child = Command::new("chromium")
@@ -63,6 +63,7 @@ impl Browser {
         }
         let size = json!({ "width": width, "height": 900, "deviceScaleFactor": 1, "mobile": false });
         browser.call("Emulation.setDeviceMetricsOverride", size).await;
+        browser.call("Emulation.setTimezoneOverride", json!({ "timezoneId": "Europe/Berlin" })).await;
         browser.call("Page.navigate", json!({ "url": url })).await;
         browser.until("document.readyState === 'complete'").await;
         browser
