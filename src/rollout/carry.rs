@@ -162,7 +162,8 @@ impl Rollout {
     /// # Errors
     /// [`RolloutError`] when the plan is none.
     pub fn new(intent: Intent, results: &Path) -> Result<Self, RolloutError> {
-        let plan = RolloutPlan::parse(&intent.origin, &intent.plan).map_err(RolloutError::input)?;
+        // Whoever writes one is told of slips by `Intent::of`; one that is stored has to be taken back as it was applied.
+        let plan = RolloutPlan::parse_stored(&intent.origin, &intent.plan).map_err(RolloutError::input)?;
         let plan = plan.seen_from(&intent.folder);
         let prefix = Prefix::parse(&intent.prefix).map_err(RolloutError::input)?;
         let course = Course::new(&plan, &intent.change);

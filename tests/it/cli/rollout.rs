@@ -337,6 +337,27 @@ fn a_start_that_came_to_nothing_hides_no_rollout_that_is_in_force() {
 }
 
 #[test]
+fn a_plan_that_is_stored_is_taken_back_as_it_was_applied() {
+    let address = prometheus(|_| Some(series(1.0)));
+    let hook = format!("{HOOK}echo \"$2\" >> seconds\n");
+    let good = plan(STAGES, &gates(&address, QUERIES));
+    let stand = Stand::new(&hook, &good);
+    assert_eq!(stand.begin().status.code(), Some(0));
+    // As an older build took it.
+    let older = "UPDATE rollouts SET intent = replace(intent, '{share}', '{share} {file}')";
+    on_store(stand.folder.path(), older.to_owned(), || {});
+    let output = stand.rollout(&["--back", "checkout"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert_eq!(stand.told().last().unwrap(), "back 100 was");
+    assert_eq!(fs::read_to_string(stand.path("seconds")).unwrap(), "\n\n{file}\n");
+    // Who begins with it is told.
+    fs::write(stand.path("rollout.yaml"), good.replace("{share}", "{share} {file}")).unwrap();
+    let output = stand.begin();
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    assert!(stderr(&output).contains("`{file}` needs a format for the file"), "{}", stderr(&output));
+}
+
+#[test]
 fn a_source_that_is_down_holds_the_stage_and_then_takes_it_back() {
     let stand = Stand::new(HOOK, "");
     let calls = stand.path("calls");
