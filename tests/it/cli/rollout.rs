@@ -485,6 +485,10 @@ fn what_one_rollout_changes_no_other_changes_at_once() {
     let said = stderr(&output);
     assert!(said.contains(&format!("rollout `checkout` (process {}", rolling.child.id())), "{said}");
     assert!(said.contains("`./apply.sh {share}` in `") && said.contains("write `{rollout}`"), "{said}");
+    // A program is the same by whatever path.
+    let absolute = format!("{{command: '{} {{share}}'}}", stand.path("apply.sh").display());
+    let output = other(of("other", &absolute));
+    assert_eq!(output.status.code(), Some(7), "{}", stderr(&output));
     drop(rolling);
 
     // A file is the same by whatever path.
