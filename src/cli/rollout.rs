@@ -1,10 +1,6 @@
 //! `rollout`: a run's settings brought into use by stages.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::ExitCode,
-};
+use std::{fs, path::Path, process::ExitCode};
 
 use anyhow::{Context as _, Result};
 use jiff::Timestamp;
@@ -18,9 +14,10 @@ use super::{
     run, runs,
 };
 use crate::{
+    database::StateFolder,
     job::FolderLock,
     profile::did_you_mean,
-    rollout::{Ended, Event, Intent, Phase, Rollout, Standing, Step},
+    rollout::{Ended, Event, Folders, Intent, Phase, Rollout, Standing, Step},
     store::{Hold, RolloutRecord, RolloutStatus, Store, Task},
 };
 
@@ -54,7 +51,7 @@ async fn begin(arguments: &RolloutArguments, run: &str, plan: &Path, quiet: bool
     store.close().await;
     let now = Timestamp::now();
     let intent = Intent::of(&run, (&shown, text, &folder), arguments.yes_old, now).map_err(rollout_error)?;
-    let rollout = Rollout::new(intent, &absolute(results)?).map_err(rollout_error)?;
+    let rollout = Rollout::new(intent, &folders(results)?).map_err(rollout_error)?;
     let name = &rollout.plan.name;
     // Whether it can begin, and what is to be known before.
     let judged = |rollouts: &[RolloutRecord]| {
@@ -126,7 +123,7 @@ async fn again(arguments: &RolloutArguments, name: &str, back: Option<String>, q
         && !newest.status.has_ended()
     {
         // It has applied nothing and ends here; what an earlier one applied is what is to go back.
-        let (rollout, standing) = Rollout::stored(&newest, &absolute(results)?).map_err(rollout_error)?;
+        let (rollout, standing) = Rollout::stored(&newest, &folders(results)?).map_err(rollout_error)?;
         let event = Event::TakenBack(why.clone());
         let ended = carry(arguments, &store, &rollout, standing, Some(event), quiet).await?;
         if record.status == RolloutStatus::Back {
@@ -189,7 +186,7 @@ async fn go_on(
         _ => {}
     }
     // What is stored of it stays as it was read: its name is held, so that nobody else carries it out.
-    let (rollout, standing) = Rollout::stored(record, &absolute(&arguments.results.results)?).map_err(rollout_error)?;
+    let (rollout, standing) = Rollout::stored(record, &folders(&arguments.results.results)?).map_err(rollout_error)?;
     let _change = rollout.hold().map_err(rollout_error)?;
     let event = match (back, &standing.state.phase) {
         // Whoever was on the way back goes on with that.
@@ -361,9 +358,12 @@ fn teller(json: bool, quiet: bool) -> impl FnMut(&str, &Step) + Send {
     }
 }
 
-/// The folder from which hooks, started elsewhere, keep their output.
-fn absolute(results: &Path) -> Result<PathBuf> {
-    std::path::absolute(results).with_context(|| format!("failed to find the folder `{}`", results.display()))
+/// Where what hooks print and which is under way is kept.
+fn folders(results: &Path) -> Result<Folders> {
+    let absolute = |folder: &Path| {
+        std::path::absolute(folder).with_context(|| format!("failed to find the folder `{}`", folder.display()))
+    };
+    Ok(Folders { results: absolute(results)?, state: absolute(StateFolder::from_env().path())? })
 }
 
 fn command(what: &str, name: &str, results: &Path) -> String {

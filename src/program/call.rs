@@ -69,8 +69,8 @@ pub(crate) struct Occasion {
     pub(crate) log: String,
     /// How long it may take where its call does not say.
     pub(crate) limit: Duration,
-    /// The file that says which program is under way, for whoever comes after this process was killed.
-    pub(crate) mark: Option<PathBuf>,
+    /// The files that say which program is under way, for whoever comes after this process was killed.
+    pub(crate) marks: Vec<PathBuf>,
 }
 
 /// Starts programs.
@@ -134,9 +134,9 @@ impl Caller {
             failed(format!("`{program}` cannot be started: {error}; see that it is there and executable"))
         })?;
         let group = Group(child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?)));
-        let mark = occasion.mark.as_ref().and_then(|path| Mark::set(path, child.id()));
-        let (mut stdout, mut stderr) = (Kept::default(), Kept::default());
         let limit = call.time_limit.unwrap_or(occasion.limit);
+        let marks: Vec<_> = occasion.marks.iter().filter_map(|path| Mark::set(path, child.id(), limit)).collect();
+        let (mut stdout, mut stderr) = (Kept::default(), Kept::default());
         let (out, err) = (child.stdout.take(), child.stderr.take());
         let ended = {
             let reading = async { tokio::join!(read(out, &mut stdout), read(err, &mut stderr)) };
@@ -165,7 +165,7 @@ impl Caller {
             status
         };
         let took = started.elapsed();
-        drop(mark);
+        drop(marks);
         if leaves == Leaves::Running {
             for (path, kept) in files.iter().zip([&mut stdout, &mut stderr]) {
                 kept.add(&std::fs::read(path).unwrap_or_default());

@@ -6,13 +6,13 @@ use std::{
 
 use tokio_util::sync::CancellationToken;
 
-use super::{Change, Course, RolloutError, step::per_cent};
+use super::{Change, Course, Folders, RolloutError, step::per_cent};
 use crate::{
     export::{Format, Names, Prefix, Rewritten, Syntax, Wanted, export_settings, rewrite},
     model::{Call, Setting, Settings},
     profile::{RolloutApply, RolloutPlan},
     program::{self, Caller, Leaves, Occasion},
-    store::OwnFile,
+    store::{OwnFile, stable_hash},
 };
 
 /// How long a hook may take where the plan does not say.
@@ -46,8 +46,9 @@ pub(super) struct Applier {
     /// The settings that the rollout changes.
     changed: Vec<Setting>,
     caller: Caller,
-    /// The file that says which hook is under way.
-    mark: PathBuf,
+    /// The files that say which hook is under way: by the rollout's name, and by what it changes, since who comes next may be another
+    /// rollout of that, in another folder of results.
+    marks: Vec<PathBuf>,
 }
 
 impl Applier {
@@ -55,20 +56,24 @@ impl Applier {
         plan: &RolloutPlan,
         prefix: Prefix,
         change: &Change,
-        kept: PathBuf,
+        folders: &Folders,
     ) -> Result<Self, RolloutError> {
+        let kept = folders.results.join("rollouts").join(&plan.name);
         let mark = kept.join("hooks.pid");
         let caller = Caller::new(prefix.clone(), Some(kept)).map_err(|error| {
             RolloutError::Input(format!("failed to make a folder for temporary files: {error}; set TMPDIR to another"))
         })?;
-        Ok(Self {
+        let mut applier = Self {
             rollout: plan.name.clone(),
             how: plan.apply.clone(),
             prefix,
             changed: change.settings(),
             caller,
-            mark,
-        })
+            marks: vec![mark],
+        };
+        let (key, _) = applier.changes();
+        applier.marks.push(folders.state.join(format!("rollout-{:016x}.pid", stable_hash(&key))));
+        Ok(applier)
     }
 
     /// Whether all that is to be applied can be, as far as can be told without applying anything.
@@ -193,7 +198,9 @@ impl Applier {
             RolloutApply::Command(call) => call.time_limit,
             RolloutApply::Into { then, .. } => then.as_ref().and_then(|call| call.time_limit),
         };
-        program::left_over(&self.mark, limit.unwrap_or(LIMIT)).await;
+        for mark in &self.marks {
+            program::left_over(mark, limit.unwrap_or(LIMIT)).await;
+        }
         match &self.how {
             RolloutApply::Command(call) => self.call(call, hand).await,
             RolloutApply::Into { file, then, .. } => {
@@ -223,7 +230,7 @@ impl Applier {
             .with("share", per_cent(hand.share))
             .with("stage", hand.stage.to_string())
             .with("direction", direction.to_owned());
-        let occasion = Occasion { names, log: LOG.to_owned(), limit: LIMIT, mark: Some(self.mark.clone()) };
+        let occasion = Occasion { names, log: LOG.to_owned(), limit: LIMIT, marks: self.marks.clone() };
         // A hook that is cut off leaves nobody knows what: it ends by itself, or at its limit, whoever waits for it.
         let never = CancellationToken::new();
         let ended = self.caller.run(call, hand.settings, &occasion, Leaves::Running, &never).await;
@@ -290,7 +297,8 @@ mod tests {
         );
         let plan = RolloutPlan::parse("rollout.yaml", &text).unwrap().seen_from(folder);
         let change = Change { from: Settings::default(), to: Settings::default() };
-        let applier = Applier::new(&plan, Prefix::parse("DB").unwrap(), &change, folder.join("kept")).unwrap();
+        let folders = Folders { results: folder.join("results"), state: folder.join("state") };
+        let applier = Applier::new(&plan, Prefix::parse("DB").unwrap(), &change, &folders).unwrap();
         applier.changes().0
     }
 

@@ -584,6 +584,31 @@ fn a_hook_that_outlived_its_program_is_waited_for() {
 }
 
 #[test]
+fn a_hook_that_outlived_another_rollout_of_the_same_is_waited_for() {
+    let address = prometheus(|_| Some(series(1.0)));
+    let waits = format!("{HOOK}while [ ! -e go ]; do sleep 0.05; done\necho $POOL_TUNE_ROLLOUT >> ends\n");
+    let stages = "stages: [{share: 100%, watch: 1h}]";
+    let text = plan(stages, &gates(&address, QUERIES));
+    let stand = Stand::new(&waits, &text);
+    let rolling = Rolling::start(&stand, &["run", "--plan", "rollout.yaml"]);
+    let mark = stand.path("results/rollouts/checkout/hooks.pid");
+    wait_for(|| !stand.calls().is_empty() && mark.exists());
+    rolling.end(Signal::KILL);
+    // It has a name of its own, and a limit that would end the hook at once.
+    let other = text.replace("name: checkout", "name: other").replace("time_limit: 30s", "time_limit: 500ms");
+    fs::write(stand.path("other.yaml"), other).unwrap();
+    let mut rolling = Rolling::start(&stand, &["run", "--plan", "other.yaml"]);
+    rolling.until("stage 1 of 1: applies to 100 %");
+    thread::sleep(Duration::from_millis(1200));
+    assert_eq!(stand.calls().len(), 1);
+    fs::write(stand.path("go"), "").unwrap();
+    wait_for(|| stand.calls().len() >= 2);
+    assert!(fs::read_to_string(stand.path("ends")).unwrap().starts_with("checkout\n"));
+    let (_, said) = rolling.end(Signal::INT);
+    assert!(said.contains("was left over from before, and is waited for"), "{said}");
+}
+
+#[test]
 fn a_hook_that_fails_is_taken_back_and_one_that_fails_to_go_back_is_told() {
     let address = prometheus(|_| Some(series(1.0)));
     let late = format!("{HOOK}[ $1 = 10 ] || [ $POOL_TUNE_DIRECTION = back ] || sleep 1000\n");
