@@ -68,7 +68,8 @@ async fn of_run(arguments: &DiagnoseArguments) -> Result<Diagnosed> {
         )));
     };
     let measurement = typical(&trials, &in_use);
-    let profile = crate::profile::parse(&run.intent.profile_name, &run.intent.profile_source).map_err(bad_input)?;
+    let profile =
+        crate::profile::parse_stored(&run.intent.profile_name, &run.intent.profile_source).map_err(bad_input)?;
     let sizes = sizes(&trials);
     let facts = Facts {
         settings: &in_use,

@@ -1,10 +1,6 @@
 //! `rollout`: a run's settings brought into use by stages.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::ExitCode,
-};
+use std::{fs, path::Path, process::ExitCode};
 
 use anyhow::{Context as _, Result};
 use jiff::Timestamp;
@@ -18,9 +14,10 @@ use super::{
     run, runs,
 };
 use crate::{
+    database::StateFolder,
     job::FolderLock,
     profile::did_you_mean,
-    rollout::{Ended, Event, Intent, Phase, Rollout, Standing, Step},
+    rollout::{Ended, Event, Folders, Intent, Phase, Rollout, Standing, Step},
     store::{Hold, RolloutRecord, RolloutStatus, Store, Task},
 };
 
@@ -54,32 +51,35 @@ async fn begin(arguments: &RolloutArguments, run: &str, plan: &Path, quiet: bool
     store.close().await;
     let now = Timestamp::now();
     let intent = Intent::of(&run, (&shown, text, &folder), arguments.yes_old, now).map_err(rollout_error)?;
-    let rollout = Rollout::new(intent, &absolute(results)?).map_err(rollout_error)?;
+    let rollout = Rollout::new(intent, &folders(results)?).map_err(rollout_error)?;
+    let name = &rollout.plan.name;
+    // Whether it can begin, and what is to be known before.
+    let judged = |rollouts: &[RolloutRecord]| {
+        if !arguments.force {
+            rollout.check_in_use().map_err(rollout_error)?;
+        }
+        Ok::<_, anyhow::Error>(rollout.warnings(in_force(rollouts, name)))
+    };
     if arguments.dry_run {
         for line in rollout.outline() {
             outln!("{line}");
         }
     }
     rollout.check().map_err(rollout_error)?;
-    if !arguments.force {
-        rollout.check_in_use().map_err(rollout_error)?;
-    }
-    let newest = rollouts.iter().find(|other| other.name == rollout.plan.name);
-    let last = newest.map(|newest| that_applied(&rollouts, newest)).transpose()?;
-    let warnings = rollout.warnings(last.as_ref());
     if arguments.dry_run {
-        for warning in warnings {
+        for warning in judged(&rollouts)? {
             errln!("warning: {warning}");
         }
         errln!("nothing was applied; leave --dry-run out to begin");
         return Ok(ExitCode::SUCCESS);
     }
-    let name = &rollout.plan.name;
     let _lock = FolderLock::hold_for_rollout(results, name).map_err(job_error)?;
     let _change = rollout.hold().map_err(rollout_error)?;
     let store = Store::connect(&arguments.results.to_write()?).await?;
     let _held = held(&store, name).await?;
-    let open = store.rollouts().await?.into_iter().find(|other| other.name == *name && !other.status.has_ended());
+    // Only now does nobody else change what is looked at.
+    let rollouts = store.rollouts().await?;
+    let open = rollouts.iter().find(|other| other.name == *name && !other.status.has_ended());
     if let Some(RolloutRecord { run, started_at, .. }) = open {
         return Err(bad_input(format!(
             "rollout `{name}` (of run {run}, begun at {started_at}) has not ended: go on with `{}`, or take it back with `{}`",
@@ -87,6 +87,7 @@ async fn begin(arguments: &RolloutArguments, run: &str, plan: &Path, quiet: bool
             command("back", name, results)
         )));
     }
+    let warnings = judged(&rollouts)?;
     let mut tell = teller(arguments.json, quiet);
     let standing = rollout.begin(&store, warnings, &mut tell).await.map_err(rollout_error)?;
     carry(arguments, &store, &rollout, standing, None, quiet).await
@@ -113,11 +114,16 @@ async fn again(arguments: &RolloutArguments, name: &str, back: Option<String>, q
     let _held = held(&store, &name).await?;
     let rollouts = store.rollouts().await?;
     let newest = find(&rollouts, &name, true)?;
+    if back.is_none() && !newest.status.has_ended() {
+        return go_on(arguments, &store, &newest, back, quiet).await;
+    }
     let record = that_applied(&rollouts, &newest)?;
-    if record.id != newest.id && !newest.status.has_ended() {
-        let Some(why) = &back else { return go_on(arguments, &store, &newest, back, quiet).await };
+    if let Some(why) = &back
+        && record.id != newest.id
+        && !newest.status.has_ended()
+    {
         // It has applied nothing and ends here; what an earlier one applied is what is to go back.
-        let (rollout, standing) = Rollout::stored(&newest, &absolute(results)?).map_err(rollout_error)?;
+        let (rollout, standing) = Rollout::stored(&newest, &folders(results)?).map_err(rollout_error)?;
         let event = Event::TakenBack(why.clone());
         let ended = carry(arguments, &store, &rollout, standing, Some(event), quiet).await?;
         if record.status == RolloutStatus::Back {
@@ -125,6 +131,20 @@ async fn again(arguments: &RolloutArguments, name: &str, back: Option<String>, q
         }
     }
     go_on(arguments, &store, &record, back, quiet).await
+}
+
+/// The rollout of a name whose settings are in force. It is for what is told alone: one that cannot be read is passed over, where
+/// `that_applied`, by which settings are changed, fails.
+fn in_force<'a>(rollouts: &'a [RolloutRecord], name: &str) -> Option<&'a RolloutRecord> {
+    let has_applied = |record: &&RolloutRecord| match Standing::of(record) {
+        Ok(standing) => standing.state.reached.is_some(),
+        Err(error) => {
+            tracing::warn!("{error}; it is passed over (number {} in the store)", record.id);
+            false
+        }
+    };
+    let last = rollouts.iter().filter(|record| record.name == name).find(has_applied);
+    last.filter(|last| last.status != RolloutStatus::Back)
 }
 
 /// The newest rollout of a name that applied something: a start that came to nothing hides none that did. Without one the newest.
@@ -146,16 +166,16 @@ async fn go_on(
     quiet: bool,
 ) -> Result<ExitCode> {
     let name = &record.name;
-    let (rollout, standing) = Rollout::stored(record, &absolute(&arguments.results.results)?).map_err(rollout_error)?;
-    let _change = rollout.hold().map_err(rollout_error)?;
-    let event = match (back, record.status) {
+    let reached = Standing::of(record).map_err(rollout_error)?.state.reached;
+    // Where nothing is to be done nobody stands in the way, and neither does a plan that cannot be read any more.
+    match (&back, record.status) {
         (Some(_), RolloutStatus::Back) => {
-            let is = if standing.state.reached.is_some() { "is back already" } else { "did not begin" };
+            let is = if reached.is_some() { "is back already" } else { "did not begin" };
             errln!("rollout `{name}` {is}: nothing is done");
             return Ok(ExitCode::SUCCESS);
         }
         (None, RolloutStatus::Done | RolloutStatus::Back) => {
-            let how = match (record.status, standing.state.reached) {
+            let how = match (record.status, reached) {
                 (RolloutStatus::Done, _) => "is done",
                 (_, Some(_)) => "went back",
                 (_, None) => "did not begin",
@@ -163,13 +183,17 @@ async fn go_on(
             let at = record.ended_at.as_deref().unwrap_or_default();
             return Err(bad_input(format!("rollout `{name}` {how} (at {at}): there is nothing to go on with")));
         }
+        _ => {}
+    }
+    // What is stored of it stays as it was read: its name is held, so that nobody else carries it out.
+    let (rollout, standing) = Rollout::stored(record, &folders(&arguments.results.results)?).map_err(rollout_error)?;
+    let _change = rollout.hold().map_err(rollout_error)?;
+    let event = match (back, &standing.state.phase) {
         // Whoever was on the way back goes on with that.
-        (Some(_), _) if matches!(standing.state.phase, Phase::Returning { .. }) => Event::Resumed,
+        (_, Phase::Returning { .. }) | (None, Phase::Stuck { .. }) => Event::Resumed,
         (Some(why), _) => Event::TakenBack(why),
         (None, _) => {
-            if !matches!(standing.state.phase, Phase::Returning { .. } | Phase::Stuck { .. }) {
-                rollout.check().map_err(rollout_error)?;
-            }
+            rollout.check().map_err(rollout_error)?;
             Event::Resumed
         }
     };
@@ -204,13 +228,17 @@ async fn carry(
             ),
         ),
         Ended::Stopped => {
+            let earlier = if applied.is_none() { earlier(store, name).await } else { None };
+            let too = earlier.map_or_else(String::new, |RolloutRecord { run, started_at, .. }| {
+                format!(", which also takes back what the earlier one (of run {run}, begun at {started_at}) applied and is in force")
+            });
             let stays = applied.map_or("nothing was applied".to_owned(), |what| {
                 format!("{what} stays applied, and nobody watches it")
             });
             with_code(
                 code::INTERRUPTED,
                 format!(
-                    "rollout `{name}` is interrupted: {stays}; go on with `{}`, or go back with `{}`",
+                    "rollout `{name}` is interrupted: {stays}; go on with `{}`, or go back with `{}`{too}",
                     command("resume", name, results),
                     command("back", name, results)
                 ),
@@ -239,6 +267,17 @@ async fn carry(
                     command("back", name, results)
                 ),
             )
+        }
+    }
+}
+
+/// The rollout whose settings are in force while another of its name has applied nothing yet.
+async fn earlier(store: &Store, name: &str) -> Option<RolloutRecord> {
+    match store.rollouts().await {
+        Ok(rollouts) => in_force(&rollouts, name).cloned(),
+        Err(error) => {
+            tracing::warn!("whether an earlier rollout `{name}` is in force is not known: failed to {error}");
+            None
         }
     }
 }
@@ -319,9 +358,12 @@ fn teller(json: bool, quiet: bool) -> impl FnMut(&str, &Step) + Send {
     }
 }
 
-/// The folder from which hooks, started elsewhere, keep their output.
-fn absolute(results: &Path) -> Result<PathBuf> {
-    std::path::absolute(results).with_context(|| format!("failed to find the folder `{}`", results.display()))
+/// Where what hooks print and which is under way is kept.
+fn folders(results: &Path) -> Result<Folders> {
+    let absolute = |folder: &Path| {
+        std::path::absolute(folder).with_context(|| format!("failed to find the folder `{}`", folder.display()))
+    };
+    Ok(Folders { results: absolute(results)?, state: absolute(StateFolder::from_env().path())? })
 }
 
 fn command(what: &str, name: &str, results: &Path) -> String {

@@ -14,14 +14,14 @@ use crate::model::{
 /// Where a service's settings are sent to, and a call's times.
 const LONGEST: Duration = Duration::from_secs(3600);
 
-/// Reads the part; for a service with what it is asked.
-pub(super) fn external(entry: Entry) -> Result<(External, Option<Workload>), Problem> {
+/// Reads the part; for a service with what it is asked. `is_stored` is as [`call`] takes it.
+pub(super) fn external(entry: Entry, is_stored: bool) -> Result<(External, Option<Workload>), Problem> {
     let mut map = entry.node.map("target")?;
     let kind = map.one_of(&["command", "http"])?;
     let takes = map.take("takes").map(takes).transpose()?;
     if kind.key == "command" {
         let reads = map.take("reads").map_or(Ok(Summary::Any), reads)?;
-        let call = call(kind, &mut map, &OF_THE_TRIAL)?;
+        let call = call(kind, &mut map, &OF_THE_TRIAL, is_stored)?;
         map.end()?;
         return Ok((External::Command(Command { call, reads, takes }), None));
     }
@@ -54,7 +54,7 @@ pub(super) fn external(entry: Entry) -> Result<(External, Option<Workload>), Pro
     };
     let timeout = time(map.take("timeout"), 10)?;
     let success = map.take("success").map_or(Ok(vec![200..=399]), success)?;
-    let apply = apply(map.need("apply", "{request: {method: POST, path: /admin/pool}}")?)?;
+    let apply = apply(map.need("apply", "{request: {method: POST, path: /admin/pool}}")?, is_stored)?;
     let mut ready = Ready { path: "/".to_owned(), within: Duration::from_secs(30) };
     if let Some(entry) = map.take("ready") {
         let mut map = entry.node.map("ready")?;
@@ -75,11 +75,15 @@ pub(super) fn external(entry: Entry) -> Result<(External, Option<Workload>), Pro
 /// # Errors
 /// [`ProfileError`] when its quotes do not match or there is nothing to start.
 pub fn command_target(text: &str) -> Result<External, ProfileError> {
-    let words = words(text, &OF_THE_TRIAL).map_err(|problem| ProfileError {
-        origin: format!("`--target command:{text}`"),
-        line: None,
-        problem,
-    })?;
+    let wrong = |problem| ProfileError { origin: format!("`--target command:{text}`"), line: None, problem };
+    let words = words(text, &OF_THE_TRIAL).map_err(wrong)?;
+    if takes_file(&words) {
+        return Err(wrong(
+            "`{file}` needs a format for the file, which only a profile can name, and would be passed on as it stands: write \
+             `target: {command: …, file: pgbouncer}` into one, or take `{file}` away"
+                .to_owned(),
+        ));
+    }
     let call = Call { words, directory: None, file: None, time_limit: None };
     Ok(External::Command(Command { call, reads: Summary::Any, takes: None }))
 }
@@ -130,11 +134,26 @@ fn misspelt<'a>(texts: impl Iterator<Item = &'a str>, beside: &[&str]) -> Option
     None
 }
 
-/// A program with its arguments and what is said of it; `beside` is what is filled in beside the settings.
-pub(super) fn call(entry: Entry, map: &mut Map, beside: &[&str]) -> Result<Call, Problem> {
+/// Whether texts ask for the file with the settings; `${file}` is a variable of a shell's own.
+pub(super) fn takes_file(texts: &[impl AsRef<str>]) -> bool {
+    let asks = |text: &str| text.match_indices("{file}").any(|(at, _)| !text[..at].ends_with('$'));
+    texts.iter().any(|text| asks(text.as_ref()))
+}
+
+/// A program with its arguments and what is said of it; `beside` is what is filled in beside the settings. What is stored is taken as
+/// the build that stored it took it, also where whoever writes it now is told of a slip.
+pub(super) fn call(entry: Entry, map: &mut Map, beside: &[&str], is_stored: bool) -> Result<Call, Problem> {
+    let (line, key) = (entry.line, entry.key.clone());
     let words = command(entry, beside)?;
     let directory = map.take("directory").map(Entry::text).transpose()?;
     let file = map.take("file").map(Entry::text).transpose()?;
+    if file.is_none() && takes_file(&words) && !is_stored {
+        let text = format!(
+            "`{key}`: `{{file}}` needs a format for the file, and would be passed on as it stands: add `file`, such as `file: hikaricp`, \
+             or take `{{file}}` away"
+        );
+        return Err(Problem::at(line, text));
+    }
     let limit = |entry: Entry| entry.time(Duration::from_millis(100), LONGEST);
     let time_limit = map.take("time_limit").map(limit).transpose()?;
     Ok(Call { words, directory, file, time_limit })
@@ -275,11 +294,11 @@ fn request(map: &mut Map) -> Result<HttpRequest, Problem> {
     Ok(HttpRequest { method, path, headers, body })
 }
 
-fn apply(entry: Entry) -> Result<Apply, Problem> {
+fn apply(entry: Entry, is_stored: bool) -> Result<Apply, Problem> {
     let mut map = entry.node.map("apply")?;
     let kind = map.one_of(&["command", "request"])?;
     let apply = if kind.key == "command" {
-        Apply::Call(call(kind, &mut map, &OF_THE_TRIAL)?)
+        Apply::Call(call(kind, &mut map, &OF_THE_TRIAL, is_stored)?)
     } else {
         let mut of = kind.node.map("request")?;
         let method = of.take("method").map_or_else(|| Ok("POST".to_owned()), Entry::text)?;
@@ -288,6 +307,11 @@ fn apply(entry: Entry) -> Result<Apply, Problem> {
         of.end()?;
         if let Some(problem) = misspelt([read.path.as_str(), &read.body].into_iter(), &OF_THE_TRIAL) {
             return Err(Problem::at(line, format!("`request`: {problem}")));
+        }
+        if takes_file(&[&read.path, &read.body]) && !is_stored {
+            let text = "`request`: `{file}` is filled into a `command` alone, and would be passed on as it stands: take it away, or apply \
+                        by a `command` with `file`";
+            return Err(Problem::at(line, text));
         }
         Apply::Request(HttpRequest { method: method.to_uppercase(), ..read })
     };
@@ -298,6 +322,35 @@ fn apply(entry: Entry) -> Result<Apply, Problem> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_is_filled_in_only_where_its_format_is_named() {
+        let text = |target: &str| format!("name: own\nworkers: 2\ntarget: {target}\n");
+        let read = |target: &str| {
+            crate::profile::parse("own.yaml", &text(target)).map(drop).map_err(|error| error.to_string())
+        };
+        let service = |apply: &str| format!("{{http: 'http://x', requests: [{{path: /}}], apply: {apply}}}");
+        for (target, what) in [
+            ("{command: './bench.sh {file}'}".to_owned(), "`command`: `{file}` needs a format"),
+            (service("{command: [./apply.sh, '--in={file}']}"), "`command`: `{file}` needs a format"),
+            (service("{request: {path: '/pool?from={file}'}}"), "`request`: `{file}` is filled into a `command` alone"),
+            (
+                service("{request: {path: /pool, body: '{file}'}}"),
+                "`request`: `{file}` is filled into a `command` alone",
+            ),
+        ] {
+            let error = read(&target).unwrap_err();
+            assert!(error.contains("`own.yaml`, line 3: ") && error.contains(what), "{error}");
+            // A run that is stored can be told of still.
+            assert!(crate::profile::parse_stored("own.yaml", &text(&target)).is_ok(), "{target}");
+        }
+        assert!(read("{command: './bench.sh {file}'}").unwrap_err().contains("add `file`, such as `file: hikaricp`"));
+        for target in ["{command: './bench.sh {file}', file: pgbouncer}", "{command: [sh, -c, 'cat ${file}']}"] {
+            assert_eq!(read(target), Ok(()), "{target}");
+        }
+        let error = command_target("./bench.sh {file}").unwrap_err().to_string();
+        assert!(error.contains("target: {command: …, file: pgbouncer}"), "{error}");
+    }
 
     #[test]
     fn a_name_in_braces_is_misspelt_where_it_is_like_one_that_is_filled_in() {

@@ -133,17 +133,26 @@ pub fn find(name: &str) -> Result<&'static str, ProfileError> {
 /// # Errors
 /// [`ProfileError`] naming the line, the key and the remedy.
 pub fn parse(origin: &str, text: &str) -> Result<Profile, ProfileError> {
-    let profile = tree::read(text).and_then(|root| profile(root, text));
+    let profile = tree::read(text).and_then(|root| profile(root, text, false));
     profile.map_err(|problem| problem.of_profile(origin))
 }
 
-fn profile(root: Node, text: &str) -> Result<Profile, Problem> {
+/// The same for one that is stored: a slip that older builds did not refuse makes it no less what its run was made with.
+///
+/// # Errors
+/// As [`parse`].
+pub fn parse_stored(origin: &str, text: &str) -> Result<Profile, ProfileError> {
+    let profile = tree::read(text).and_then(|root| profile(root, text, true));
+    profile.map_err(|problem| problem.of_profile(origin))
+}
+
+fn profile(root: Node, text: &str, is_stored: bool) -> Result<Profile, Problem> {
     let mut map = root.map("profile")?;
     let name = map.need("name", "mine")?.text()?;
     let about = map.take("about").map_or(Ok(String::new()), Entry::text)?;
     let workers = map.need("workers", "25")?.whole(1, 10_000)?;
     let instances = map.take("instances").map_or(Ok(1), |entry| entry.whole(1, MOST_INSTANCES))?;
-    let (target, asked) = map.take("target").map(external::external).transpose()?.unzip();
+    let (target, asked) = map.take("target").map(|entry| external::external(entry, is_stored)).transpose()?.unzip();
     let asked = asked.flatten();
     let baseline = space::settings(map.take("settings"))?;
     let in_use = baseline.clone();

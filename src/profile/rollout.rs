@@ -6,7 +6,7 @@ use super::{
     ProfileError, TargetSource,
     error::{Problem, did_you_mean},
     experiment::{hidden, is_one_word, may_hold_a_password, target},
-    external::{call, command},
+    external::{call, command, takes_file},
     tree::{self, Entry, Kind, Map, Node},
 };
 use crate::model::Call;
@@ -116,7 +116,15 @@ impl RolloutPlan {
     /// # Errors
     /// [`ProfileError`] naming the line, the key and the remedy. It never repeats a target.
     pub fn parse(origin: &str, text: &str) -> Result<Self, ProfileError> {
-        tree::read(text).and_then(plan).map_err(|problem| problem.of("rollout plan", origin))
+        tree::read(text).and_then(|root| plan(root, false)).map_err(|problem| problem.of("rollout plan", origin))
+    }
+
+    /// The same for one that is stored: what an older build took and applied has to be taken back, slips that are refused now included.
+    ///
+    /// # Errors
+    /// As [`RolloutPlan::parse`].
+    pub fn parse_stored(origin: &str, text: &str) -> Result<Self, ProfileError> {
+        tree::read(text).and_then(|root| plan(root, true)).map_err(|problem| problem.of("rollout plan", origin))
     }
 
     /// With relative paths seen from a folder, and programs started in it where they are not told another.
@@ -143,14 +151,14 @@ impl RolloutPlan {
     }
 }
 
-fn plan(root: Node) -> Result<RolloutPlan, Problem> {
+fn plan(root: Node, is_stored: bool) -> Result<RolloutPlan, Problem> {
     let mut map = root.map("rollout")?;
     let name = map.need("name", "checkout")?;
     let name = match &name.node.kind {
         Kind::Text(text) if is_one_word(text) => text.clone(),
         _ => return Err(name.wrong("letters, digits, `-` and `_`, such as checkout")),
     };
-    let apply = apply(map.need("apply", "{command: \"./apply.sh {share} {file}\", file: env}")?)?;
+    let apply = apply(map.need("apply", "{command: \"./apply.sh {share} {file}\", file: env}")?, is_stored)?;
     let stages = stages(&mut map, matches!(apply, RolloutApply::Into { .. }))?;
     let max_age = map.take("max_age").map(|entry| entry.time(Duration::from_secs(1), OLDEST)).transpose()?;
     let entry = map.need("gates", "{prometheus: \"http://127.0.0.1:9090\", queries: […]}")?;
@@ -173,30 +181,24 @@ fn plan(root: Node) -> Result<RolloutPlan, Problem> {
     Ok(RolloutPlan { name, apply, stages, gates, max_age: max_age.unwrap_or(LONGEST) })
 }
 
-fn apply(entry: Entry) -> Result<RolloutApply, Problem> {
+fn apply(entry: Entry, is_stored: bool) -> Result<RolloutApply, Problem> {
     let line = entry.line;
     let mut map = entry.node.map("apply")?;
     let kind = map.one_of(&["command", "into"])?;
     let apply = if kind.key == "command" {
-        let call = call(kind, &mut map, &OF_THE_STAGE)?;
-        if call.file.is_none() && takes_file(&call.words) {
-            let text = "`command`: `{file}` needs a format for the file, and would be passed on as it stands: add `file`, such as \
-                        `file: hikaricp`, or take `{file}` away";
-            return Err(Problem::at(line, text));
-        }
-        RolloutApply::Command(call)
+        RolloutApply::Command(call(kind, &mut map, &OF_THE_STAGE, is_stored)?)
     } else {
         let file = kind.text()?.into();
         let within = map.take("within").map(Entry::text).transpose()?;
         let then = map.take("then").map(|entry| command(entry, &OF_THE_STAGE)).transpose()?;
-        if then.as_ref().is_some_and(|words| takes_file(words)) {
+        if then.as_ref().is_some_and(|words| takes_file(words)) && !is_stored {
             let text = "`then`: `{file}` is filled into a `command`, and would be passed on as it stands: write the path of the file \
                         that `into` names";
             return Err(Problem::at(line, text));
         }
         let limit = |entry: Entry| entry.time(Duration::from_millis(100), Duration::from_secs(3600));
         let time_limit = map.take("time_limit").map(limit).transpose()?;
-        if let (Some(_), None) = (time_limit, &then) {
+        if time_limit.is_some() && then.is_none() && !is_stored {
             return Err(Problem::at(
                 line,
                 "`time_limit` is of what `then` starts, and there is none: add `then`, or leave it out",
@@ -207,12 +209,6 @@ fn apply(entry: Entry) -> Result<RolloutApply, Problem> {
     };
     map.end()?;
     Ok(apply)
-}
-
-/// Whether words ask for the file with the settings; `${file}` is a variable of a shell's own.
-fn takes_file(words: &[String]) -> bool {
-    let asks = |word: &String| word.match_indices("{file}").any(|(at, _)| !word[..at].ends_with('$'));
-    words.iter().any(asks)
 }
 
 fn stages(map: &mut Map, into: bool) -> Result<RolloutStages, Problem> {
@@ -457,6 +453,10 @@ mod tests {
         assert!(error.contains("line 2: `command`: `{file}` needs") && error.contains("file: hikaricp"), "{error}");
         let error = read("{into: pool.env, then: './reload.sh {file}'}").unwrap_err();
         assert!(error.contains("line 2: `then`: `{file}`"), "{error}");
+        let stored = with(STEPS, GATES).replace("{command: ./apply.sh}", "{command: './apply.sh {file}'}");
+        let plan = RolloutPlan::parse_stored("rollout.yaml", &stored).unwrap();
+        let RolloutApply::Command(call) = &plan.apply else { unreachable!("it has a command") };
+        assert_eq!(call.words, ["./apply.sh", "{file}"]);
         for apply in ["{command: './apply.sh {file}', file: hikaricp}", "{command: [sh, -c, 'cat ${file}']}"] {
             assert_eq!(read(apply), Ok(()), "{apply}");
         }

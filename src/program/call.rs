@@ -69,8 +69,8 @@ pub(crate) struct Occasion {
     pub(crate) log: String,
     /// How long it may take where its call does not say.
     pub(crate) limit: Duration,
-    /// The file that says which program is under way, for whoever comes after this process was killed.
-    pub(crate) mark: Option<PathBuf>,
+    /// The files that say which program is under way, for whoever comes after this process was killed.
+    pub(crate) marks: Vec<PathBuf>,
 }
 
 /// Starts programs.
@@ -134,9 +134,9 @@ impl Caller {
             failed(format!("`{program}` cannot be started: {error}; see that it is there and executable"))
         })?;
         let group = Group(child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?)));
-        let mark = occasion.mark.as_ref().and_then(|path| Mark::set(path, child.id()));
-        let (mut stdout, mut stderr) = (Kept::default(), Kept::default());
         let limit = call.time_limit.unwrap_or(occasion.limit);
+        let marks: Vec<_> = occasion.marks.iter().filter_map(|path| Mark::set(path, child.id(), limit)).collect();
+        let (mut stdout, mut stderr) = (Kept::default(), Kept::default());
         let (out, err) = (child.stdout.take(), child.stderr.take());
         let ended = {
             let reading = async { tokio::join!(read(out, &mut stdout), read(err, &mut stderr)) };
@@ -165,7 +165,7 @@ impl Caller {
             status
         };
         let took = started.elapsed();
-        drop(mark);
+        drop(marks);
         if leaves == Leaves::Running {
             for (path, kept) in files.iter().zip([&mut stdout, &mut stderr]) {
                 kept.add(&std::fs::read(path).unwrap_or_default());
@@ -252,10 +252,6 @@ pub fn startable(call: &Call) -> Result<(), String> {
     if program.contains('{') {
         return Ok(());
     }
-    let is_executable = |path: &Path| {
-        use std::os::unix::fs::PermissionsExt as _;
-        std::fs::metadata(path).is_ok_and(|of| of.is_file() && of.permissions().mode() & 0o111 != 0)
-    };
     if program.contains('/') {
         let path = folder.join(program);
         return match () {
@@ -268,11 +264,28 @@ pub fn startable(call: &Call) -> Result<(), String> {
             () => wrong(format!("it is not there; see that `{}` is the path that you mean", path.display())),
         };
     }
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    if std::env::split_paths(&path).any(|folder| is_executable(&folder.join(program))) {
+    if in_path(program, &folder).is_some() {
         return Ok(());
     }
     wrong(format!("it is in no folder of PATH; install it, or name its path, such as ./{program}"))
+}
+
+/// The file of the program that is started; none where that is known only when something is filled in, or it is in no folder of PATH.
+pub(crate) fn path_of(call: &Call) -> Option<PathBuf> {
+    let folder = call.directory.as_deref().map_or_else(PathBuf::new, PathBuf::from);
+    let program = call.words.first().filter(|program| !program.contains('{'))?;
+    if program.contains('/') { Some(folder.join(program)) } else { in_path(program, &folder) }
+}
+
+/// A relative folder of PATH is seen from the one that the program is started in.
+fn in_path(program: &str, folder: &Path) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).map(|of| folder.join(of).join(program)).find(|path| is_executable(path))
+}
+
+fn is_executable(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::metadata(path).is_ok_and(|of| of.is_file() && of.permissions().mode() & 0o111 != 0)
 }
 
 fn failed(cause: impl Into<String>) -> ProgramError {

@@ -16,20 +16,26 @@ const LOOK: Duration = Duration::from_millis(100);
 const GRACE: Duration = Duration::from_secs(2);
 
 /// A process, told from later ones of the same number.
-#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 struct Identity {
     pid: i32,
     /// In ticks since the machine started.
     started: u64,
     boot: String,
+    /// How long it may take; older builds did not say.
+    limit: Option<Duration>,
 }
 
 impl Identity {
-    fn of(pid: i32) -> Option<Self> {
+    fn of(pid: i32, limit: Option<Duration>) -> Option<Self> {
         let Stat { starttime, state, .. } = Process::new(pid).ok()?.stat().ok()?;
         // A zombie does nothing any more.
         let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-        (state != 'Z').then(|| Self { pid, started: starttime, boot: boot.trim().to_owned() })
+        (state != 'Z').then(|| Self { pid, started: starttime, boot: boot.trim().to_owned(), limit })
+    }
+
+    fn is_alive(&self) -> bool {
+        Self::of(self.pid, None).is_some_and(|now| now.started == self.started && now.boot == self.boot)
     }
 }
 
@@ -38,9 +44,9 @@ impl Identity {
 pub(super) struct Mark(PathBuf);
 
 impl Mark {
-    /// Notes a program; that it cannot be noted must not keep it from running.
-    pub(super) fn set(path: &Path, pid: Option<u32>) -> Option<Self> {
-        let identity = Identity::of(i32::try_from(pid?).ok()?)?;
+    /// Notes a program and how long it may take; that it cannot be noted must not keep it from running.
+    pub(super) fn set(path: &Path, pid: Option<u32>, limit: Duration) -> Option<Self> {
+        let identity = Identity::of(i32::try_from(pid?).ok()?, Some(limit))?;
         let text = serde_json::to_string(&identity).ok()?;
         let folder = path.parent()?;
         match fs::create_dir_all(folder).and_then(|()| fs::write(path, text)) {
@@ -60,19 +66,23 @@ impl Drop for Mark {
     }
 }
 
-/// Waits for the program that a process which was killed has left running, and ends it with its group where it takes longer than that.
+/// Waits for the program that a process which was killed has left running, and ends it with its group where it takes longer than it may,
+/// or than `limit` where it does not say.
 pub(crate) async fn left_over(path: &Path, limit: Duration) {
     let Some(identity) = fs::read_to_string(path).ok().and_then(|text| serde_json::from_str::<Identity>(&text).ok())
     else {
         return;
     };
-    let is_alive = || Identity::of(identity.pid).as_ref() == Some(&identity);
+    let limit = identity.limit.unwrap_or(limit);
+    if identity.is_alive() {
+        tracing::warn!("process {} was left over from before, and is waited for", identity.pid);
+    }
     let ends_within = async |limit: Duration| {
         let began = Instant::now();
-        while is_alive() && began.elapsed() < limit {
+        while identity.is_alive() && began.elapsed() < limit {
             tokio::time::sleep(LOOK).await;
         }
-        !is_alive()
+        !identity.is_alive()
     };
     if !ends_within(limit).await
         && let Some(group) = Pid::from_raw(identity.pid)
@@ -98,8 +108,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("hooks.pid");
         let mut child = std::process::Command::new("sleep").arg("1000").process_group(0).spawn().unwrap();
-        std::mem::forget(Mark::set(&path, Some(child.id())).unwrap());
-        let own = Identity::of(i32::try_from(child.id()).unwrap()).unwrap();
+        std::mem::forget(Mark::set(&path, Some(child.id()), Duration::ZERO).unwrap());
+        let own = Identity::of(i32::try_from(child.id()).unwrap(), None).unwrap();
         // As if the number had been another process's.
         let text = serde_json::to_string(&Identity { started: own.started + 1, ..own }).unwrap();
         let noted = fs::read_to_string(&path).unwrap();
@@ -107,7 +117,8 @@ mod tests {
         left_over(&path, Duration::ZERO).await;
         assert!(child.try_wait().unwrap().is_none() && !path.exists());
         fs::write(&path, noted).unwrap();
-        left_over(&path, Duration::ZERO).await;
+        // It may take as long as it says itself, and not as whoever comes next says.
+        left_over(&path, Duration::from_secs(1000)).await;
         assert!(!child.wait().unwrap().success() && !path.exists());
     }
 }

@@ -8,6 +8,6 @@ mod mark;
 mod names;
 
 pub use call::startable;
-pub(crate) use call::{Caller, Leaves, Occasion, ProgramError};
+pub(crate) use call::{Caller, Leaves, Occasion, ProgramError, path_of};
 pub(crate) use mark::left_over;
 pub(crate) use names::{Names, variable};

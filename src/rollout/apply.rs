@@ -6,13 +6,13 @@ use std::{
 
 use tokio_util::sync::CancellationToken;
 
-use super::{Change, Course, RolloutError, step::per_cent};
+use super::{Change, Course, Folders, RolloutError, step::per_cent};
 use crate::{
     export::{Format, Names, Prefix, Rewritten, Syntax, Wanted, export_settings, rewrite},
     model::{Call, Setting, Settings},
     profile::{RolloutApply, RolloutPlan},
     program::{self, Caller, Leaves, Occasion},
-    store::OwnFile,
+    store::{OwnFile, stable_hash},
 };
 
 /// How long a hook may take where the plan does not say.
@@ -46,8 +46,9 @@ pub(super) struct Applier {
     /// The settings that the rollout changes.
     changed: Vec<Setting>,
     caller: Caller,
-    /// The file that says which hook is under way.
-    mark: PathBuf,
+    /// The files that say which hook is under way: by the rollout's name, and by what it changes, since who comes next may be another
+    /// rollout of that, in another folder of results.
+    marks: Vec<PathBuf>,
 }
 
 impl Applier {
@@ -55,20 +56,24 @@ impl Applier {
         plan: &RolloutPlan,
         prefix: Prefix,
         change: &Change,
-        kept: PathBuf,
+        folders: &Folders,
     ) -> Result<Self, RolloutError> {
+        let kept = folders.results.join("rollouts").join(&plan.name);
         let mark = kept.join("hooks.pid");
         let caller = Caller::new(prefix.clone(), Some(kept)).map_err(|error| {
             RolloutError::Input(format!("failed to make a folder for temporary files: {error}; set TMPDIR to another"))
         })?;
-        Ok(Self {
+        let mut applier = Self {
             rollout: plan.name.clone(),
             how: plan.apply.clone(),
             prefix,
             changed: change.settings(),
             caller,
-            mark,
-        })
+            marks: vec![mark],
+        };
+        let (key, _) = applier.changes();
+        applier.marks.push(folders.state.join(format!("rollout-{:016x}.pid", stable_hash(&key))));
+        Ok(applier)
     }
 
     /// Whether all that is to be applied can be, as far as can be told without applying anything.
@@ -158,23 +163,25 @@ impl Applier {
     }
 
     /// What it changes: a key that is the same for whoever changes the same, and how that is told.
+    ///
+    /// A command is its program, behind links and by whatever path it is named, with its other words and its folder. It cannot see that
+    /// the same is done by way of a wrapper (`sh apply.sh`), from another folder, with other words, or by changing the file itself.
     pub(super) fn changes(&self) -> (String, String) {
         match &self.how {
             RolloutApply::Into { file, .. } => {
-                // A file that is gone is still the same one, behind the links of its folder.
-                let real = fs::canonicalize(file).ok().or_else(|| {
-                    let folder = fs::canonicalize(file.parent()?).ok()?;
-                    Some(folder.join(file.file_name()?))
-                });
-                let real = real.unwrap_or_else(|| file.clone());
+                let real = real(file);
                 (format!("file {}", real.display()), format!("`{}`", real.display()))
             }
             RolloutApply::Command(call) => {
                 let folder = call.directory.as_ref().map(PathBuf::from).unwrap_or_default();
                 let folder = fs::canonicalize(&folder).unwrap_or(folder);
                 // Several applications may share a command that is told whose turn it is.
-                let words: Vec<String> =
+                let mut words: Vec<String> =
                     call.words.iter().map(|word| word.replace("{rollout}", &self.rollout)).collect();
+                let program = program::path_of(&Call { words: words.clone(), ..call.clone() });
+                if let (Some(program), Some(named)) = (program, words.first_mut()) {
+                    *named = real(&program).display().to_string();
+                }
                 let shown = format!(
                     "`{call}` in `{}` (if that serves several applications, write `{{rollout}}` among its words)",
                     folder.display()
@@ -191,7 +198,9 @@ impl Applier {
             RolloutApply::Command(call) => call.time_limit,
             RolloutApply::Into { then, .. } => then.as_ref().and_then(|call| call.time_limit),
         };
-        program::left_over(&self.mark, limit.unwrap_or(LIMIT)).await;
+        for mark in &self.marks {
+            program::left_over(mark, limit.unwrap_or(LIMIT)).await;
+        }
         match &self.how {
             RolloutApply::Command(call) => self.call(call, hand).await,
             RolloutApply::Into { file, then, .. } => {
@@ -221,7 +230,7 @@ impl Applier {
             .with("share", per_cent(hand.share))
             .with("stage", hand.stage.to_string())
             .with("direction", direction.to_owned());
-        let occasion = Occasion { names, log: LOG.to_owned(), limit: LIMIT, mark: Some(self.mark.clone()) };
+        let occasion = Occasion { names, log: LOG.to_owned(), limit: LIMIT, marks: self.marks.clone() };
         // A hook that is cut off leaves nobody knows what: it ends by itself, or at its limit, whoever waits for it.
         let never = CancellationToken::new();
         let ended = self.caller.run(call, hand.settings, &occasion, Leaves::Running, &never).await;
@@ -253,6 +262,12 @@ impl Applier {
     }
 }
 
+/// A file behind its links; one that is gone is still the same one, behind the links of its folder.
+fn real(file: &Path) -> PathBuf {
+    let gone = || Some(fs::canonicalize(file.parent()?).ok()?.join(file.file_name()?));
+    fs::canonicalize(file).ok().or_else(gone).unwrap_or_else(|| file.to_owned())
+}
+
 /// What is told of a file that was there when it was changed.
 fn gone(file: &Path) -> String {
     let mut backup = file.as_os_str().to_owned();
@@ -268,4 +283,60 @@ fn gone(file: &Path) -> String {
 
 fn read(file: &Path) -> Result<OwnFile, String> {
     OwnFile::read(file).map_err(|error| format!("failed to {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+    use super::*;
+
+    fn key(folder: &Path, apply: &str) -> String {
+        let text = format!(
+            "name: checkout\napply: {apply}\nsteps: 1\nwatch: 1m\ngates: {{monitor: {{metrics: 'http://127.0.0.1:1/metrics'}}}}\n"
+        );
+        let plan = RolloutPlan::parse("rollout.yaml", &text).unwrap().seen_from(folder);
+        let change = Change { from: Settings::default(), to: Settings::default() };
+        let folders = Folders { results: folder.join("results"), state: folder.join("state") };
+        let applier = Applier::new(&plan, Prefix::parse("DB").unwrap(), &change, &folders).unwrap();
+        applier.changes().0
+    }
+
+    #[test]
+    fn a_program_is_the_same_by_whatever_path_it_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("apply.sh");
+        fs::write(&path, "#!/bin/sh\n").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        symlink(&path, folder.path().join("link.sh")).unwrap();
+        fs::create_dir(folder.path().join("in")).unwrap();
+        let key = |apply: &str| key(folder.path(), apply);
+        let by_its_name = key("{command: './apply.sh {share}'}");
+        let absolute = path.display();
+        for same in [
+            format!("{{command: '{absolute} {{share}}'}}"),
+            "{command: './link.sh {share}'}".to_owned(),
+            "{command: 'in/../apply.sh {share}'}".to_owned(),
+            "{command: './apply.sh {share}', directory: in/..}".to_owned(),
+        ] {
+            assert_eq!(key(&same), by_its_name, "{same}");
+        }
+        for other in [
+            "{command: './apply.sh {stage}'}",
+            "{command: './other.sh {share}'}",
+            "{command: '../apply.sh {share}', directory: in}",
+        ] {
+            assert_ne!(key(other), by_its_name, "{other}");
+        }
+        // One that is gone is the same still, and one without a path is found as it will be when it is started.
+        assert_eq!(
+            key("{command: './gone.sh'}"),
+            key(&format!("{{command: '{}'}}", folder.path().join("gone.sh").display()))
+        );
+        let sh =
+            std::env::split_paths(&std::env::var_os("PATH").unwrap()).map(|of| of.join("sh")).find(|sh| sh.exists());
+        assert_eq!(key("{command: sh}"), key(&format!("{{command: '{}'}}", sh.unwrap().display())));
+        assert_ne!(key("{command: no-such-program}"), key("{command: ./no-such-program}"));
+        assert_eq!(key("{command: './{rollout}.sh'}"), key("{command: ./checkout.sh}"));
+    }
 }

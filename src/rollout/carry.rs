@@ -40,6 +40,15 @@ pub struct Intent {
     pub prefix: String,
 }
 
+/// Where a rollout keeps files: whole paths, since hooks are started elsewhere.
+#[derive(Clone, Debug)]
+pub struct Folders {
+    /// What hooks print, and which is under way, for whoever carries it out next.
+    pub results: PathBuf,
+    /// Which hook is under way, for whoever changes the same next on this machine, beside the lock of that.
+    pub state: PathBuf,
+}
+
 /// A rollout that can be carried out.
 #[derive(Debug)]
 pub struct Rollout {
@@ -157,17 +166,17 @@ impl Standing {
 }
 
 impl Rollout {
-    /// Makes ready; `results` is the folder in which the output of hooks is kept.
+    /// Makes ready.
     ///
     /// # Errors
     /// [`RolloutError`] when the plan is none.
-    pub fn new(intent: Intent, results: &Path) -> Result<Self, RolloutError> {
-        let plan = RolloutPlan::parse(&intent.origin, &intent.plan).map_err(RolloutError::input)?;
+    pub fn new(intent: Intent, folders: &Folders) -> Result<Self, RolloutError> {
+        // Whoever writes one is told of slips by `Intent::of`; one that is stored has to be taken back as it was applied.
+        let plan = RolloutPlan::parse_stored(&intent.origin, &intent.plan).map_err(RolloutError::input)?;
         let plan = plan.seen_from(&intent.folder);
         let prefix = Prefix::parse(&intent.prefix).map_err(RolloutError::input)?;
         let course = Course::new(&plan, &intent.change);
-        let kept = results.join("rollouts").join(&plan.name);
-        let applier = Applier::new(&plan, prefix, &intent.change, kept)?;
+        let applier = Applier::new(&plan, prefix, &intent.change, folders)?;
         Ok(Self { intent, plan, course, applier })
     }
 
@@ -175,9 +184,9 @@ impl Rollout {
     ///
     /// # Errors
     /// [`RolloutError`] as [`Rollout::new`], or when a newer version has stored it.
-    pub fn stored(record: &RolloutRecord, results: &Path) -> Result<(Self, Standing), RolloutError> {
+    pub fn stored(record: &RolloutRecord, folders: &Folders) -> Result<(Self, Standing), RolloutError> {
         let intent = serde_json::from_str(&record.intent).map_err(|error| unread(record, &error))?;
-        Ok((Self::new(intent, results)?, Standing::of(record)?))
+        Ok((Self::new(intent, folders)?, Standing::of(record)?))
     }
 
     /// Whether the file that the plan changes has the values that the run took to be in use.

@@ -16,7 +16,7 @@ mod sources;
 mod state;
 mod step;
 
-pub use carry::{Ended, Intent, Listener, Rollout, Standing};
+pub use carry::{Ended, Folders, Intent, Listener, Rollout, Standing};
 pub use course::{Change, Course, Stage};
 pub use error::RolloutError;
 pub use gates::{Before, Figure, Reading, judge, medians};

@@ -50,7 +50,7 @@ impl Surroundings {
             .with("instances", self.instances.to_string())
             .with("seconds", seconds(self.measure))
             .with("warm_up", seconds(self.warm_up_cap));
-        Occasion { names, log: log(trial), limit: self.measure + self.warm_up_cap + BESIDE, mark: None }
+        Occasion { names, log: log(trial), limit: self.measure + self.warm_up_cap + BESIDE, marks: Vec::new() }
     }
 }
 

@@ -327,13 +327,62 @@ fn a_start_that_came_to_nothing_hides_no_rollout_that_is_in_force() {
     fs::write(stand.path("down"), "").unwrap();
     let mut rolling = Rolling::start(&stand, &["run", "--plan", "rollout.yaml"]);
     rolling.until("before the first stage: holds for");
-    assert_eq!(rolling.end(Signal::INT).0, Some(130));
+    let (code, said) = rolling.end(Signal::INT);
+    assert_eq!(code, Some(130), "{said}");
+    assert!(said.contains("interrupted: nothing was applied; go on with "), "{said}");
+    assert!(
+        said.contains("--back checkout`, which also takes back what the earlier one (of run run, begun at "),
+        "{said}"
+    );
     let output = stand.rollout(&["--back"]);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     let told = stdout(&output);
     assert!(told.contains("not begun, nothing was applied") && told.contains("went back: "), "{told}");
     assert_eq!(stand.told().last().unwrap(), "back 100 was");
     assert_eq!(stand.calls().len(), 6);
+    // Where nothing is in force nothing else is taken back.
+    let mut rolling = Rolling::start(&stand, &["run", "--plan", "rollout.yaml"]);
+    rolling.until("before the first stage: holds for");
+    let (_, said) = rolling.end(Signal::INT);
+    assert!(said.contains("nothing was applied; go on with ") && !said.contains("earlier"), "{said}");
+}
+
+#[test]
+fn a_rollout_that_cannot_be_read_is_passed_over_but_not_where_it_may_be_in_force() {
+    let address = prometheus(|_| Some(series(1.0)));
+    let stand = Stand::new(HOOK, &plan(STAGES, &gates(&address, QUERIES)));
+    assert_eq!(stand.begin().status.code(), Some(0));
+    on_store(stand.folder.path(), "UPDATE rollouts SET state = '{}'".to_owned(), || {});
+    // It may be what is in force: nobody knows what to take back.
+    let output = stand.rollout(&["--back", "checkout"]);
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    assert!(stderr(&output).contains("is stored in a form that is not understood"), "{}", stderr(&output));
+    let output = stand.begin();
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(stderr(&output).contains("it is passed over (number 1 in the store)"), "{}", stderr(&output));
+    assert_eq!(stand.rollout(&["--back", "checkout"]).status.code(), Some(0));
+    assert_eq!(stand.calls().len(), 5);
+}
+
+#[test]
+fn a_plan_that_is_stored_is_taken_back_as_it_was_applied() {
+    let address = prometheus(|_| Some(series(1.0)));
+    let hook = format!("{HOOK}echo \"$2\" >> seconds\n");
+    let good = plan(STAGES, &gates(&address, QUERIES));
+    let stand = Stand::new(&hook, &good);
+    assert_eq!(stand.begin().status.code(), Some(0));
+    // As an older build took it.
+    let older = "UPDATE rollouts SET intent = replace(intent, '{share}', '{share} {file}')";
+    on_store(stand.folder.path(), older.to_owned(), || {});
+    let output = stand.rollout(&["--back", "checkout"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert_eq!(stand.told().last().unwrap(), "back 100 was");
+    assert_eq!(fs::read_to_string(stand.path("seconds")).unwrap(), "\n\n{file}\n");
+    // Who begins with it is told.
+    fs::write(stand.path("rollout.yaml"), good.replace("{share}", "{share} {file}")).unwrap();
+    let output = stand.begin();
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    assert!(stderr(&output).contains("`{file}` needs a format for the file"), "{}", stderr(&output));
 }
 
 #[test]
@@ -464,6 +513,10 @@ fn what_one_rollout_changes_no_other_changes_at_once() {
     let said = stderr(&output);
     assert!(said.contains(&format!("rollout `checkout` (process {}", rolling.child.id())), "{said}");
     assert!(said.contains("`./apply.sh {share}` in `") && said.contains("write `{rollout}`"), "{said}");
+    // A program is the same by whatever path.
+    let absolute = format!("{{command: '{} {{share}}'}}", stand.path("apply.sh").display());
+    let output = other(of("other", &absolute));
+    assert_eq!(output.status.code(), Some(7), "{}", stderr(&output));
     drop(rolling);
 
     // A file is the same by whatever path.
@@ -475,9 +528,38 @@ fn what_one_rollout_changes_no_other_changes_at_once() {
     let output = other(of("second", "{into: link.env}"));
     assert_eq!(output.status.code(), Some(7), "{}", stderr(&output));
     assert!(stderr(&output).contains("rollout `first` (process ") && stderr(&output).contains("pool.env`"));
+    // That is told, and not what the file has meanwhile.
+    let output = stand.rollout(&["run", "--plan", "other.yaml"]);
+    assert_eq!(output.status.code(), Some(7), "{}", stderr(&output));
     // What another process held is free when that has died.
     drop(rolling);
     assert_eq!(stand.rollout(&["--back", "first"]).status.code(), Some(0));
+}
+
+#[test]
+fn what_is_back_or_done_is_told_as_such_whoever_is_under_way() {
+    let address = prometheus(|_| Some(series(1.0)));
+    let stand = Stand::new(HOOK, &plan(STAGES, &gates(&address, QUERIES)));
+    assert_eq!(stand.begin().status.code(), Some(0));
+    let long = plan("stages: [{share: 100%, watch: 1h}]", &gates(&address, QUERIES));
+    fs::write(stand.path("other.yaml"), long.replace("name: checkout", "name: other")).unwrap();
+    let mut rolling = Rolling::start(&stand, &["run", "--plan", "other.yaml"]);
+    rolling.until("stage 1 of 1: applied");
+    let output = stand.rollout(&["--resume", "checkout"]);
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    assert!(stderr(&output).contains("rollout `checkout` is done (at "), "{}", stderr(&output));
+    // To take it back is to do something.
+    assert_eq!(stand.rollout(&["--back", "checkout"]).status.code(), Some(7));
+    rolling.end(Signal::INT);
+    assert_eq!(stand.rollout(&["--back", "checkout"]).status.code(), Some(0));
+    let mut rolling = Rolling::start(&stand, &["--resume", "other"]);
+    rolling.until("stage 1 of 1: applied");
+    let output = stand.rollout(&["--back", "checkout"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(stderr(&output).contains("rollout `checkout` is back already"), "{}", stderr(&output));
+    let output = stand.rollout(&["--resume", "checkout"]);
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    assert!(stderr(&output).contains("rollout `checkout` went back (at "), "{}", stderr(&output));
 }
 
 #[test]
@@ -499,6 +581,31 @@ fn a_hook_that_outlived_its_program_is_waited_for() {
     assert_eq!(stand.told(), ["forward 10 now", "back 100 was"]);
     assert!(!mark.exists());
     assert_eq!(fs::read_to_string(stand.path("ends")).unwrap().lines().count(), 2);
+}
+
+#[test]
+fn a_hook_that_outlived_another_rollout_of_the_same_is_waited_for() {
+    let address = prometheus(|_| Some(series(1.0)));
+    let waits = format!("{HOOK}while [ ! -e go ]; do sleep 0.05; done\necho $POOL_TUNE_ROLLOUT >> ends\n");
+    let stages = "stages: [{share: 100%, watch: 1h}]";
+    let text = plan(stages, &gates(&address, QUERIES));
+    let stand = Stand::new(&waits, &text);
+    let rolling = Rolling::start(&stand, &["run", "--plan", "rollout.yaml"]);
+    let mark = stand.path("results/rollouts/checkout/hooks.pid");
+    wait_for(|| !stand.calls().is_empty() && mark.exists());
+    rolling.end(Signal::KILL);
+    // It has a name of its own, and a limit that would end the hook at once.
+    let other = text.replace("name: checkout", "name: other").replace("time_limit: 30s", "time_limit: 500ms");
+    fs::write(stand.path("other.yaml"), other).unwrap();
+    let mut rolling = Rolling::start(&stand, &["run", "--plan", "other.yaml"]);
+    rolling.until("stage 1 of 1: applies to 100 %");
+    thread::sleep(Duration::from_millis(1200));
+    assert_eq!(stand.calls().len(), 1);
+    fs::write(stand.path("go"), "").unwrap();
+    wait_for(|| stand.calls().len() >= 2);
+    assert!(fs::read_to_string(stand.path("ends")).unwrap().starts_with("checkout\n"));
+    let (_, said) = rolling.end(Signal::INT);
+    assert!(said.contains("was left over from before, and is waited for"), "{said}");
 }
 
 #[test]
