@@ -502,7 +502,8 @@ fn what_one_rollout_changes_no_other_changes_at_once() {
         text.replace("{command: './apply.sh {share}', time_limit: 30s}", apply)
     };
     let other = |text: String| {
-        fs::write(stand.path("other.yaml"), text).unwrap();
+        // One that is not refused must end.
+        fs::write(stand.path("other.yaml"), text.replace("watch: 1h", "watch: 300ms")).unwrap();
         stand.rollout(&["run", "--plan", "other.yaml", "--force"])
     };
     let same = "{command: './apply.sh {share}'}";
