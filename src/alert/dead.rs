@@ -5,9 +5,9 @@
 //! death at any moment costs at most that the one under way is sent twice.
 
 use std::{
-    fs::{self, File, OpenOptions, TryLockError},
+    fs::{self, File, OpenOptions, Permissions, TryLockError},
     io::{self, Read as _, Write as _},
-    os::unix::fs::{FileExt as _, MetadataExt as _, fchown},
+    os::unix::fs::{FileExt as _, MetadataExt as _, PermissionsExt as _, fchown},
     path::{Path, PathBuf},
 };
 
@@ -111,7 +111,15 @@ impl DeadLetters {
         }
         // It is never removed: whoever waited for it would hold nothing.
         let path = self.path.with_file_name(".dead-letters.lock");
-        let lock = OpenOptions::new().create(true).append(true).open(path)?;
+        let lock = match File::open(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let lock = OpenOptions::new().create(true).append(true).open(&path)?;
+                // Whoever is first, another user as well, keeps none of the others out.
+                lock.set_permissions(Permissions::from_mode(0o644))?;
+                lock
+            }
+            opened => opened?,
+        };
         lock.try_lock().map_err(|error| match error {
             TryLockError::WouldBlock => io::Error::other("somebody else sends or removes them at this moment"),
             TryLockError::Error(error) => error,
@@ -236,8 +244,14 @@ fn alone(path: &Path, create: bool) -> io::Result<File> {
 
 /// Puts a text in the place of a file that is held: whole or not at all, with its permissions and its owner.
 fn replace(path: &Path, held: &File, text: &[u8]) -> io::Result<()> {
+    let sync = || {
+        // The name is on the disk, or gone from it, only when its folder is.
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+    };
     if text.is_empty() {
-        return fs::remove_file(path);
+        fs::remove_file(path)?;
+        return sync();
     }
     // Nobody else writes it, for nobody else holds the file.
     let beside = path.with_extension("new");
@@ -256,9 +270,7 @@ fn replace(path: &Path, held: &File, text: &[u8]) -> io::Result<()> {
     new.write_all(text)?;
     new.sync_all()?;
     fs::rename(&beside, path)?;
-    // The name is on the disk only when its folder is.
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+    sync()
 }
 
 #[cfg(test)]

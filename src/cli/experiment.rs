@@ -73,19 +73,21 @@ pub(super) async fn run(global: &Arguments, arguments: &RunArguments) -> Result<
         RoundEvent::Stressed { stressed, file } => {
             if !arguments.json {
                 outln!("\n{}\n{}", stressed.headline(), drawn(&suite_grid(&stressed.tests)));
-                outln!("wrote {}", file.display());
+                if let Some(file) = file {
+                    outln!("wrote {}", file.display());
+                }
             }
         }
         RoundEvent::Stressing { .. } => display.clear(),
         RoundEvent::NotStressed { run, error } => {
-            // The last one is told at the end, with its exit code.
+            // The first is told again at the end, with its exit code.
             if loaded.profiles.len() > 1 {
                 errln!("pool-tune: stress tests of run {} could not be made: {error}", run.unwrap_or("(unknown)"));
             }
         }
         RoundEvent::Stopped(Stopped { run, error }) => {
             display.clear();
-            // The last one is told at the end, with its exit code.
+            // The first is told again at the end, with its exit code.
             if !error.is_interruption() && loaded.profiles.len() > 1 {
                 errln!("pool-tune: run {} ended without an answer: {error}", run.as_deref().unwrap_or("(not begun)"));
             }
@@ -167,7 +169,10 @@ fn ended(end: RoundEnd, loaded: &Loaded, arguments: &RunArguments) -> Result<Exi
         Some(run) => format!(
             "{why} in run {run}; {next}, and the next start of the experiment goes on with it: `pool-tune run --experiment {path}`"
         ),
-        None => format!("{why} before anything was measured"),
+        None if end.done.is_empty() && end.before.is_empty() => format!("{why} before anything was measured"),
+        None => {
+            format!("{why}; {next}, and the next start of the experiment goes on: `pool-tune run --experiment {path}`")
+        }
     };
     Err(anyhow::Error::new(WithCode { code, message }))
 }

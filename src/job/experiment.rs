@@ -1,4 +1,5 @@
 use std::{
+    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
 };
@@ -46,7 +47,17 @@ pub fn load_experiment(name: &str) -> Result<Loaded, JobError> {
         .map_err(|error| JobError::Input(format!("failed to read experiment `{shown}`: {error}")))?;
     // What does not go together is found out before the night.
     for (profile, _) in &profiles {
-        suite::tests(&scenarios, profile)?;
+        let mut names = BTreeSet::new();
+        // Their reports are kept by their names.
+        if let Some(twice) =
+            suite::tests(&scenarios, profile)?.into_iter().find(|test| !names.insert(test.name.clone()))
+        {
+            return Err(JobError::Input(format!(
+                "failed to read experiment `{shown}`: `stress` has two tests that are called `{}`: give one of the scenarios another \
+                 `name`",
+                twice.name
+            )));
+        }
     }
     let exports = experiment.answer.exports.iter().map(|export| match Format::named(&export.format) {
         Ok(format) => Ok((format, export.clone())),

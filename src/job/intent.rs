@@ -156,7 +156,8 @@ impl Intent {
         if run.program_version != env!("CARGO_PKG_VERSION") {
             tracing::warn!(stored = run.program_version, "the run was begun by another version of pool-tune");
         }
-        let mut profile = crate::profile::parse(&run.profile_name, &run.profile_source).map_err(JobError::input)?;
+        let mut profile =
+            crate::profile::parse_stored(&run.profile_name, &run.profile_source).map_err(JobError::input)?;
         let time = run.seconds.and_then(|seconds| std::time::Duration::try_from_secs_f64(seconds).ok());
         let wishes = Wishes {
             pins: run.pins,

@@ -106,8 +106,8 @@ pub enum RoundEvent<'a> {
     Stressed {
         /// What they show.
         stressed: &'a Stressed,
-        /// Where that was written.
-        file: &'a Path,
+        /// Where that was written, if it could be.
+        file: Option<&'a Path>,
     },
     /// They could not be made.
     NotStressed {

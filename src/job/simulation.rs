@@ -98,7 +98,7 @@ pub async fn latest(store: &Store) -> Result<Option<String>, String> {
 pub async fn sample(store: &Store, run: &str) -> Result<(String, Sample, Settings, Option<OperatingDay>), JobError> {
     let run = store.run(run).await?.intent;
     let trials = store.trials(&run.id).await?;
-    let profile = crate::profile::parse(&run.profile_name, &run.profile_source).map_err(JobError::input)?;
+    let profile = crate::profile::parse_stored(&run.profile_name, &run.profile_source).map_err(JobError::input)?;
     let settings = trials.first().map_or_else(|| profile.space.baseline.clone(), |trial| trial.settings.clone());
     let sample = tune::sample(&run.id, &run.server_version, &profile, &trials);
     Ok((run.id, sample, settings, profile.day))

@@ -12,7 +12,7 @@ use crate::{
     model::{External, Fault, FaultPlace, Setting, StressReport, Value},
     profile::{Profile, Scenario},
     report,
-    store::{self, RunStatus, Store, StoreError, StressOutcome, StressRecord},
+    store::{self, RunStatus, Store, StoreError, StressOutcome, StressRecord, stable_hash},
     stress::{self, About, Overrides, Session, StressError, Test},
     tune::{self, Choice, Stage, TuneError},
 };
@@ -201,8 +201,7 @@ impl Stressed {
     /// How many tests have not been made yet.
     #[must_use]
     pub fn missing(&self) -> u32 {
-        let made = u32::try_from(self.tests.len() + self.left_out.len()).unwrap_or(u32::MAX);
-        self.of.saturating_sub(made)
+        self.of.saturating_sub(count(self.tests.len() + self.left_out.len()))
     }
 
     /// The tests that missed a threshold.
@@ -260,10 +259,9 @@ impl Rounds<'_> {
     pub(super) async fn stress(&self, of: Stress<'_>, end: &mut RoundEnd, listen: &mut dyn FnMut(RoundEvent<'_>)) {
         for (index, (profile, _)) in of.loaded.profiles.iter().enumerate() {
             let mut run = None;
-            let result = self.stress_of(&of, (index, profile), end.round, &mut run, listen).await;
+            let result = self.stress_of(&of, (index, profile), end, &mut run, listen).await;
             match result {
-                Ok(Some(stressed)) => end.stressed.push(stressed),
-                Ok(None) => {}
+                Ok(()) => {}
                 Err(error) if error.is_interruption() => {
                     end.stopped = Some(Stopped { run, error });
                     return;
@@ -281,47 +279,70 @@ impl Rounds<'_> {
         &self,
         of: &Stress<'_>,
         (index, profile): (usize, &Profile),
-        round: i64,
+        end: &mut RoundEnd,
         run: &mut Option<String>,
         listen: &mut dyn FnMut(RoundEvent<'_>),
-    ) -> Result<Option<Stressed>, JobError> {
-        let runs = self.store.runs_of_round(round).await?;
+    ) -> Result<(), JobError> {
+        let runs = self.store.runs_of_round(end.round).await?;
         let finished = runs.iter().find(|run| run.profile == profile.name && run.status == RunStatus::Finished);
-        let Some(id) = finished.map(|finished| finished.id.clone()) else { return Ok(None) };
+        let Some(id) = finished.map(|finished| finished.id.clone()) else { return Ok(()) };
         *run = Some(id.clone());
         let (settings, seed) = decided(self.store, &id).await?;
         let mut profile = profile.clone();
         profile.space.baseline = settings.unwrap_or(profile.space.baseline);
         let all = tests(&of.loaded.scenarios, &profile)?;
-        let names: Vec<String> = all.iter().map(|test| test.name.clone()).collect();
-        let stored = self.store.stress_tests(&id).await?;
-        let left: Vec<Test> =
-            all.into_iter().filter(|test| stored.iter().all(|record| record.name != test.name)).collect();
+        let suite = Asked::of(&all);
+        let left = self.left(&id, all, &suite).await?;
+        let folder = self.results.join(&id);
         if !left.is_empty() {
+            // Nothing is loaded for what cannot be written.
+            store::check_writable(&folder)?;
             let (number, of_profiles) = (index + 1, of.loaded.profiles.len());
             listen(RoundEvent::Stressing { run: &id, profile: &profile.name, number, of: of_profiles });
-            self.make(of, profile, left, &names, (&id, seed), listen).await?;
+            self.make(of, profile, left, &suite, (&id, seed), listen).await?;
         }
-        let Some(stressed) = Stressed::of(self.store, &id).await? else { return Ok(None) };
-        let folder = self.results.join(&id);
+        let Some(stressed) = Stressed::of(self.store, &id).await? else { return Ok(()) };
         // Whoever died between the last test and the file has told nobody.
-        if folder.join(FILE).exists() {
-            return Ok(Some(stressed));
+        if !folder.join(FILE).exists() {
+            let text = serde_json::to_string_pretty(&stressed).map_err(JobError::answer)? + "\n";
+            let written = store::check_writable(&folder).and_then(|()| store::write_results(&folder, &[(FILE, text)]));
+            // It is stored all the same, and decides.
+            if let Err(error) = &written {
+                listen(RoundEvent::Notice(format!("failed to {error}; the stress tests are stored all the same")));
+            }
+            let file = written.is_ok().then(|| folder.join(FILE));
+            listen(RoundEvent::Stressed { stressed: &stressed, file: file.as_deref() });
         }
-        let text = serde_json::to_string_pretty(&stressed).map_err(JobError::answer)? + "\n";
-        store::check_writable(&folder)?;
-        store::write_results(&folder, &[(FILE, text)])?;
-        listen(RoundEvent::Stressed { stressed: &stressed, file: &folder.join(FILE) });
-        Ok(Some(stressed))
+        end.stressed.push(stressed);
+        Ok(())
     }
 
-    /// Makes tests with the settings of a run, and stores each as it ends. `names` are those of the whole suite, in order.
+    /// The tests of a suite that are not stored. What is stored of another suite, or was asked otherwise, is removed.
+    async fn left(&self, run: &str, all: Vec<Test>, suite: &[Asked]) -> Result<Vec<Test>, JobError> {
+        let stored = self.store.stress_tests(run).await?;
+        let (mut left, of) = (all, count(suite.len()));
+        for record in stored {
+            let place = suite.iter().position(|asked| (&asked.name, asked.hash) == (&record.name, record.asked));
+            let Some(place) = place else {
+                self.store.remove_stress_test(run, &record.name).await?;
+                continue;
+            };
+            left.retain(|test| test.name != record.name);
+            let placed = StressRecord { sequence: count(place), of, ..record.clone() };
+            if placed != record {
+                self.store.record_stress_test(run, &placed).await?;
+            }
+        }
+        Ok(left)
+    }
+
+    /// Makes tests with the settings of a run, and stores each as it ends.
     async fn make(
         &self,
         of: &Stress<'_>,
         profile: Profile,
         tests: Vec<Test>,
-        names: &[String],
+        asked: &[Asked],
         (run, seed): (&str, u64),
         listen: &mut dyn FnMut(RoundEvent<'_>),
     ) -> Result<(), JobError> {
@@ -337,7 +358,7 @@ impl Rounds<'_> {
             opened = Box::pin(Suite::open(of.choice, profile, tests, options, &mut events)) => opened,
         };
         let mut suite = opened?;
-        let result = self.make_in(&mut suite, of, names, run, listen).await;
+        let result = self.make_in(&mut suite, of, asked, run, listen).await;
         suite.close().await;
         result
     }
@@ -346,20 +367,21 @@ impl Rounds<'_> {
         &self,
         suite: &mut Suite,
         of: &Stress<'_>,
-        names: &[String],
+        asked: &[Asked],
         run: &str,
         listen: &mut dyn FnMut(RoundEvent<'_>),
     ) -> Result<(), JobError> {
-        let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
-        let place = |name: &str| names.iter().position(|other| other == name).unwrap_or(names.len());
+        let place = |name: &str| asked.iter().position(|asked| asked.name == name).unwrap_or(asked.len());
         let keep = async |name: &str, outcome: StressOutcome| {
-            let (sequence, of) = (count(place(name)), count(names.len()));
-            self.store.record_stress_test(run, &StressRecord { sequence, name: name.to_owned(), of, outcome }).await
+            let (place, hash) =
+                (place(name), asked.iter().find(|asked| asked.name == name).map_or(0, |asked| asked.hash));
+            let (sequence, of, name) = (count(place), count(asked.len()), name.to_owned());
+            self.store.record_stress_test(run, &StressRecord { sequence, name, of, asked: hash, outcome }).await
         };
         if let Some(notice) = suite.notice() {
             listen(RoundEvent::Notice(notice.clone()));
             // Nothing made is no pass.
-            if suite.left_out.len() == names.len() {
+            if suite.left_out.len() == asked.len() {
                 return Err(JobError::Input(format!(
                     "no stress test of run {run} can be made on this target: {notice}"
                 )));
@@ -371,7 +393,7 @@ impl Rounds<'_> {
         let finish = CancellationToken::new();
         let (tests, mut session) = suite.session(of.cancel, &finish);
         for test in tests {
-            listen(RoundEvent::Test { run, name: &test.name, number: place(&test.name) + 1, of: names.len() });
+            listen(RoundEvent::Test { run, name: &test.name, number: place(&test.name) + 1, of: asked.len() });
             if of.target.is_taken() {
                 tracing::error!(
                     "somebody else took the target while the store was away: the stress tests are interrupted"
@@ -389,6 +411,25 @@ impl Rounds<'_> {
         }
         Ok(())
     }
+}
+
+/// What a test of a suite is known by.
+struct Asked {
+    name: String,
+    hash: u64,
+}
+
+impl Asked {
+    /// Of each test of a suite, in order.
+    fn of(tests: &[Test]) -> Vec<Self> {
+        // What it is told as does not change what it does; all else that it consists of can be printed.
+        let hash = |test: &Test| stable_hash(&format!("{:?} {:?} {:?}", test.load, test.settings, test.thresholds));
+        tests.iter().map(|test| Self { name: test.name.clone(), hash: hash(test) }).collect()
+    }
+}
+
+fn count(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
 }
 
 /// The settings that a run recommends, and its seed.

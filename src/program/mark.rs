@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    io::{self, Write as _},
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -9,6 +10,7 @@ use std::{
 use procfs::process::{Process, Stat};
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde::{Deserialize, Serialize};
+use tempfile::NamedTempFile;
 
 /// How often a program that was left over is looked at.
 const LOOK: Duration = Duration::from_millis(100);
@@ -49,7 +51,15 @@ impl Mark {
         let identity = Identity::of(i32::try_from(pid?).ok()?, Some(limit))?;
         let text = serde_json::to_string(&identity).ok()?;
         let folder = path.parent()?;
-        match fs::create_dir_all(folder).and_then(|()| fs::write(path, text)) {
+        // Whoever looks sees all of it or nothing.
+        let write = || {
+            fs::create_dir_all(folder)?;
+            let mut file = NamedTempFile::new_in(folder)?;
+            file.write_all(text.as_bytes())?;
+            file.persist(path)?;
+            Ok::<_, io::Error>(())
+        };
+        match write() {
             Ok(()) => Some(Self(path.to_owned())),
             Err(error) => {
                 tracing::warn!("which program is under way could not be noted in {}: {error}", path.display());

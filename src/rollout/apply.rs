@@ -69,10 +69,11 @@ impl Applier {
             prefix,
             changed: change.settings(),
             caller,
-            marks: vec![mark],
+            marks: Vec::new(),
         };
-        let (key, _) = applier.changes();
-        applier.marks.push(folders.state.join(format!("rollout-{:016x}.pid", stable_hash(&key))));
+        let (keys, _) = applier.changes();
+        let marks = keys.iter().map(|key| folders.state.join(format!("rollout-{:016x}.pid", stable_hash(key))));
+        applier.marks = marks.chain([mark]).collect();
         Ok(applier)
     }
 
@@ -162,15 +163,16 @@ impl Applier {
         ))
     }
 
-    /// What it changes: a key that is the same for whoever changes the same, and how that is told.
+    /// What it changes: keys of which whoever changes the same has one too, and how that is told.
     ///
-    /// A command is its program, behind links and by whatever path it is named, with its other words and its folder. It cannot see that
-    /// the same is done by way of a wrapper (`sh apply.sh`), from another folder, with other words, or by changing the file itself.
-    pub(super) fn changes(&self) -> (String, String) {
+    /// A command is its program, with its other words and its folder: as it is written, since a link may come to lead elsewhere while a
+    /// rollout is under way, and behind links, by whatever path it is named. It cannot see that the same is done by way of a wrapper
+    /// (`sh apply.sh`), from another folder, with other words, or by changing the file itself.
+    pub(super) fn changes(&self) -> (Vec<String>, String) {
         match &self.how {
             RolloutApply::Into { file, .. } => {
                 let real = real(file);
-                (format!("file {}", real.display()), format!("`{}`", real.display()))
+                (vec![format!("file {}", real.display())], format!("`{}`", real.display()))
             }
             RolloutApply::Command(call) => {
                 let folder = call.directory.as_ref().map(PathBuf::from).unwrap_or_default();
@@ -178,15 +180,19 @@ impl Applier {
                 // Several applications may share a command that is told whose turn it is.
                 let mut words: Vec<String> =
                     call.words.iter().map(|word| word.replace("{rollout}", &self.rollout)).collect();
+                let key = |words: &[String]| format!("command {} {}", folder.display(), words.join("\0"));
+                let mut keys = vec![key(&words)];
                 let program = program::path_of(&Call { words: words.clone(), ..call.clone() });
                 if let (Some(program), Some(named)) = (program, words.first_mut()) {
                     *named = real(&program).display().to_string();
+                    keys.push(key(&words));
+                    keys.dedup();
                 }
                 let shown = format!(
                     "`{call}` in `{}` (if that serves several applications, write `{{rollout}}` among its words)",
                     folder.display()
                 );
-                (format!("command {} {}", folder.display(), words.join("\0")), shown)
+                (keys, shown)
             }
         }
     }
@@ -291,7 +297,7 @@ mod tests {
 
     use super::*;
 
-    fn key(folder: &Path, apply: &str) -> String {
+    fn keys(folder: &Path, apply: &str) -> Vec<String> {
         let text = format!(
             "name: checkout\napply: {apply}\nsteps: 1\nwatch: 1m\ngates: {{monitor: {{metrics: 'http://127.0.0.1:1/metrics'}}}}\n"
         );
@@ -303,6 +309,24 @@ mod tests {
     }
 
     #[test]
+    fn a_program_behind_a_link_stays_the_same_when_the_link_leads_elsewhere() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        for release in ["42", "43"] {
+            fs::create_dir(path(release)).unwrap();
+            fs::write(path(release).join("apply.sh"), "#!/bin/sh\n").unwrap();
+            fs::set_permissions(path(release).join("apply.sh"), fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        let apply = format!("{{command: '{} {{share}}'}}", path("current/apply.sh").display());
+        symlink(path("42"), path("current")).unwrap();
+        let before = keys(folder.path(), &apply);
+        fs::remove_file(path("current")).unwrap();
+        symlink(path("43"), path("current")).unwrap();
+        let after = keys(folder.path(), &apply);
+        assert!(before != after && before.iter().any(|key| after.contains(key)), "{before:?} {after:?}");
+    }
+
+    #[test]
     fn a_program_is_the_same_by_whatever_path_it_is_named() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("apply.sh");
@@ -310,7 +334,7 @@ mod tests {
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
         symlink(&path, folder.path().join("link.sh")).unwrap();
         fs::create_dir(folder.path().join("in")).unwrap();
-        let key = |apply: &str| key(folder.path(), apply);
+        let key = |apply: &str| keys(folder.path(), apply).pop().unwrap();
         let by_its_name = key("{command: './apply.sh {share}'}");
         let absolute = path.display();
         for same in [

@@ -210,9 +210,9 @@ impl Rollout {
     ///
     /// # Errors
     /// [`RolloutError::Job`] with the other rollout.
-    pub fn hold(&self) -> Result<ChangeLock, RolloutError> {
-        let (key, shown) = self.applier.changes();
-        Ok(ChangeLock::hold(&key, &shown, &self.plan.name)?)
+    pub fn hold(&self) -> Result<Vec<ChangeLock>, RolloutError> {
+        let (keys, shown) = self.applier.changes();
+        Ok(keys.iter().map(|key| ChangeLock::hold(key, &shown, &self.plan.name)).collect::<Result<_, _>>()?)
     }
 
     /// Whether it starts a program, whose output is kept in `hooks.log`.

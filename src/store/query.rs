@@ -9,6 +9,7 @@ use sqlx::{
     AssertSqlSafe, Decode, PgConnection, PgPool, Postgres, Row as _, Sqlite, SqliteConnection, SqlitePool, Type,
     postgres::PgRow, sqlite::SqliteRow,
 };
+use tokio::{sync::oneshot, task::JoinSet};
 
 use super::{Store, StoreError, postgres, sqlite};
 
@@ -153,6 +154,19 @@ async fn in_time<T>(answer: impl Future<Output = Result<T, sqlx::Error>>) -> Res
     tokio::time::timeout(ANSWER, answer).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))
 }
 
+/// Begins a transaction in a task of its own. A wait that is given up would leave a connection in the pool that is in the middle of
+/// one, and what is written over it later would be lost; the task takes back what was begun too late.
+async fn begun(pool: PgPool) -> Result<sqlx::Transaction<'static, Postgres>, sqlx::Error> {
+    let (done, begun) = oneshot::channel();
+    let mut tasks = JoinSet::new();
+    tasks.spawn(async move {
+        // Whoever does not wait any more drops it.
+        done.send(pool.begin().await).ok();
+    });
+    tasks.detach_all();
+    begun.await.unwrap_or(Err(sqlx::Error::WorkerCrashed))
+}
+
 /// Runs one statement on a connection.
 async fn ask(link: Link<'_>, sql: &str, values: &[Value]) -> Result<Answer, sqlx::Error> {
     // What gives rows says so; a prepared statement is one statement, and its text is ours.
@@ -227,7 +241,7 @@ impl Store {
         let begun = self.patiently(operation, || async {
             match &self.database {
                 Database::Sqlite(pool) => pool.begin_with("BEGIN IMMEDIATE").await.map(Transaction::Sqlite),
-                Database::Postgres(pool) => in_time(pool.begin()).await.map(Transaction::Postgres),
+                Database::Postgres(pool) => in_time(begun(pool.clone())).await.map(Transaction::Postgres),
             }
         });
         begun.await?.map_err(|error| self.failed(operation, &error))

@@ -14,6 +14,8 @@ pub struct StressRecord {
     pub name: String,
     /// How many tests the suite has.
     pub of: u32,
+    /// What was asked, as a hash: a test that is asked otherwise later is another one.
+    pub asked: u64,
     /// What became of it.
     pub outcome: StressOutcome,
 }
@@ -40,6 +42,15 @@ impl Store {
              ON CONFLICT (run, name) DO UPDATE SET sequence = excluded.sequence, record = excluded.record";
         let query = self.query(operation, insert).bind(run).bind(i64::from(test.sequence)).bind(&*test.name);
         query.bind(record).run().await.map(drop)
+    }
+
+    /// Removes a stress test that its suite does not have any more, or asks otherwise.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be removed.
+    pub async fn remove_stress_test(&self, run: &str, name: &str) -> Result<(), StoreError> {
+        let delete = "DELETE FROM stress_tests WHERE run = $1 AND name = $2";
+        self.query("remove a stress test", delete).bind(run).bind(name).run().await.map(drop)
     }
 
     /// The stress tests of what a run decided, in order.

@@ -238,6 +238,18 @@ impl Setting {
         night
     }
 
+    /// Reads the experiment again, with another suite.
+    fn asks(&mut self, stress: &str, scenario: &str, expected: &str) {
+        let path = self.results().join("night.yaml");
+        let text = fs::read_to_string(&path).unwrap();
+        let suite = text.lines().find(|line| line.starts_with("stress: ")).unwrap();
+        fs::write(&path, text.replace(suite, &format!("stress: [{stress}]"))).unwrap();
+        let path = self.results().join(format!("{scenario}.yaml"));
+        let text = fs::read_to_string(&path).unwrap();
+        fs::write(&path, text.replace("success_rate>=0.5", expected)).unwrap();
+        self.loaded = job::load_experiment(&self.results().join("night.yaml").to_string_lossy()).unwrap();
+    }
+
     /// Starts a round that is interrupted when a stress test of this number begins for the `nth` time; gives the tests that began.
     async fn until(&self, nth: usize, stop: usize) -> (RoundEnd, Vec<String>) {
         let clock = || Timestamp::from_second(at_night()).unwrap();
@@ -302,6 +314,51 @@ async fn stress_tests_that_were_interrupted_go_on_with_those_that_are_missing() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn stress_tests_that_are_asked_otherwise_or_no_more_do_not_count() {
+    let mut night = Setting::stressed("light").await;
+    let (end, begun) = night.until(1, 2).await;
+    assert_eq!((begun.len(), end.stressed.len()), (1, 0));
+    // The test that was made is to keep more, and the one that is missing is asked for no more.
+    night.asks("calm.yaml", "calm", "success_rate>=0.6");
+    let (end, begun) = night.until(0, 0).await;
+    assert_eq!(begun, ["light: calm, 1 of 1"]);
+    let stressed = &end.stressed[0];
+    assert_eq!((stressed.of, stressed.missing(), stressed.tests.len()), (1, 0, 1));
+    assert!(stressed.tests[0].thresholds[0].threshold.contains("0.6"));
+
+    let mut night = Setting::stressed("light").await;
+    night.until(1, 2).await;
+    // One that is asked as before has another place, and is not made again.
+    night.asks("strict.yaml, calm.yaml", "calm", "success_rate>=0.5");
+    let (end, begun) = night.until(0, 0).await;
+    assert_eq!(begun, ["light: strict, 1 of 2"]);
+    let names: Vec<&str> = end.stressed[0].tests.iter().map(|test| test.scenario.as_str()).collect();
+    assert_eq!((names, end.stressed[0].missing()), (vec!["strict", "calm"], 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stress_tests_whose_file_cannot_be_written_count_all_the_same() {
+    let night = Setting::stressed("light").await;
+    let clock = || Timestamp::from_second(at_night()).unwrap();
+    let cancel = CancellationToken::new();
+    let rounds = night.rounds(&clock, &cancel);
+    let (mut notices, mut told) = (Vec::new(), None);
+    let mut listen = |event: RoundEvent<'_>| match event {
+        // A file stands where the folder should be, and only when the last test has begun.
+        RoundEvent::Test { run, number: 2, .. } => {
+            fs::remove_dir_all(night.results().join(run)).unwrap();
+            fs::write(night.results().join(run), "").unwrap();
+        }
+        RoundEvent::Notice(text) => notices.push(text),
+        RoundEvent::Stressed { stressed, file } => told = Some((stressed.missed().len(), file.is_some())),
+        _ => {}
+    };
+    let end = Box::pin(rounds.run(&night.loaded, &Start::default(), &mut listen)).await.unwrap();
+    assert_eq!((told, end.stopped.is_none(), end.stressed[0].missed().len()), (Some((1, false)), true, 1));
+    assert!(notices.iter().any(|text| text.contains("the stress tests are stored all the same")), "{notices:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn stress_tests_that_cannot_be_made_of_one_run_are_made_of_the_next() {
     let night = Setting::stressed("light, heavy").await;
     let clock = || Timestamp::from_second(at_night()).unwrap();
@@ -310,10 +367,12 @@ async fn stress_tests_that_cannot_be_made_of_one_run_are_made_of_the_next() {
     let mut failed = Vec::new();
     let mut listen = |event: RoundEvent<'_>| match event {
         // Where its folder should be is a file: nothing can be written.
-        RoundEvent::Stressing { run, profile: "light", .. } => {
-            fs::remove_dir_all(night.results().join(run)).unwrap();
-            fs::write(night.results().join(run), "").unwrap();
+        RoundEvent::Done(done) if done.recommendation.provenance.profile == "light" => {
+            let folder = night.results().join(&done.recommendation.provenance.run);
+            fs::remove_dir_all(&folder).unwrap();
+            fs::write(folder, "").unwrap();
         }
+        RoundEvent::Stressing { profile, .. } => assert_eq!(profile, "heavy", "what cannot be written is not loaded"),
         RoundEvent::NotStressed { run, .. } => failed.push(run.unwrap().to_owned()),
         _ => {}
     };

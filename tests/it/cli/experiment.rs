@@ -310,6 +310,7 @@ fn what_its_runs_decide_is_stressed_and_a_missed_threshold_has_an_exit_code() {
         ("stress: [basic, basic]", "`stress` has `basic` twice"),
         ("stress: [basics]", "did you mean `basic`?"),
         ("stress: [./none.yaml]", "failed to read scenario"),
+        ("stress: [../calm.yaml, ./../calm.yaml]", "two tests that are called `calm`"),
     ] {
         let path = folder.path().join("experiments/two.yaml");
         fs::write(&path, format!("name: two\nprofile: light\ntarget: simulation\n{stress}\n")).unwrap();

@@ -73,7 +73,8 @@ fn trials(folder: &Path) -> Vec<serde_json::Value> {
 fn assert_tuned(folder: &Path, output: &Output) -> Vec<serde_json::Value> {
     assert!(output.status.success(), "{}", stderr(output));
     let trials = trials(folder);
-    assert!(trials.len() >= 10, "{}", stderr(output));
+    // A search of one setting begins with five trials, and at the fifth look that promises nothing it ends: before its tenth, then.
+    assert!(trials.len() >= 9, "{}", stderr(output));
     for trial in &trials {
         let measured = &trial["measurement"];
         assert!(measured["throughput"].as_f64().unwrap() > 0.0, "{trial}");

@@ -218,7 +218,13 @@ async fn filled(place: &Place) -> Store {
 }
 
 fn left_out(sequence: u32, name: &str) -> StressRecord {
-    StressRecord { sequence, name: name.to_owned(), of: 2, outcome: StressOutcome::LeftOut("not here".to_owned()) }
+    StressRecord {
+        sequence,
+        name: name.to_owned(),
+        of: 2,
+        asked: 7,
+        outcome: StressOutcome::LeftOut("not here".to_owned()),
+    }
 }
 
 async fn stress_tests_are_kept_in_order_and_each_once(place: Place) {
@@ -230,6 +236,8 @@ async fn stress_tests_are_kept_in_order_and_each_once(place: Place) {
     // The answer to the first try was lost.
     store.record_stress_test("one", &left_out(0, "restart")).await.unwrap();
     assert_eq!(store.stress_tests("one").await.unwrap(), [left_out(0, "restart"), left_out(1, "basic")]);
+    store.remove_stress_test("one", "basic").await.unwrap();
+    assert_eq!(store.stress_tests("one").await.unwrap(), [left_out(0, "restart")]);
     assert!(store.record_stress_test("none", &left_out(0, "restart")).await.is_err());
 }
 
@@ -249,6 +257,14 @@ async fn old_runs_are_removed_with_their_trials_but_none_that_is_under_way(place
     assert_eq!(store.stress_tests("oldest").await.unwrap(), []);
     assert_eq!((store.trials("oldest").await.unwrap(), store.trials("newest").await.unwrap().len()), (vec![], 2));
     assert_eq!(store.prune(&keep).await.unwrap(), []);
+    // What a run of a round that is under way decided may be stressed still.
+    let round = store.begin_round("other", None, NIGHT).await.unwrap();
+    let of_round = NewRun { started_at: "2025-01-01T00:00:00Z".to_owned(), round: Some(round), ..run("stressed") };
+    store.begin_run(&of_round).await.unwrap();
+    store.set_status("stressed", RunStatus::Finished).await.unwrap();
+    assert_eq!(store.prune(&keep).await.unwrap(), []);
+    store.end_round(round, RunStatus::Finished, None, NEXT).await.unwrap();
+    assert_eq!(ids(&store.prune(&keep).await.unwrap()), ["stressed"]);
     assert_eq!(ids(&store.prune(&Keep::Newest(1)).await.unwrap()), ["cut-off"]);
     let info = store.info().await.unwrap();
     assert_eq!((info.runs["running"], info.runs["finished"], info.runs["failed"], info.trials), (1, 1, 0, 4));
