@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{ErrorClass, Latency, Measurement, Recovery};
 
 /// A condition that a stress test has to meet: a metric, a comparison, a figure.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Threshold {
     text: String,
     metric: &'static Metric,
@@ -328,6 +328,13 @@ impl MetricUnit {
 impl PartialEq for Threshold {
     fn eq(&self, other: &Self) -> bool {
         self.text == other.text
+    }
+}
+
+/// As it was written: where a metric's function lies in memory says nothing, and differs from start to start.
+impl fmt::Debug for Threshold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Threshold").field(&self.text).finish()
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    io::{BufRead as _, BufReader},
     path::Path,
     process::{Command, Output, Stdio},
     time::{Duration, Instant},
@@ -321,6 +322,37 @@ fn what_its_runs_decide_is_stressed_and_a_missed_threshold_has_an_exit_code() {
     let mut command = program(folder.path());
     command.args(["run", "--experiment", "two"]).env("TARGET", "command:true");
     assert_refused(&command.output().unwrap(), 2, &["a stress test makes the load itself"]);
+}
+
+#[test]
+fn another_process_goes_on_with_the_stress_tests_that_are_missing() {
+    let folder = folder(
+        "name: two\nprofile: ../short.yaml\ntarget: sqlite:private\nbudget: {trials: 4, pairs: 6}\nstress: [../calm.yaml, ../next.yaml]\n",
+    );
+    let profile = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("profiles/light.yaml")).unwrap();
+    let short = profile.replace("measure: 2s", "measure: 300ms").replace("warm_up_cap: 2s", "warm_up_cap: 100ms");
+    fs::write(folder.path().join("short.yaml"), short).unwrap();
+    for (name, duration) in [("calm", "1s"), ("next", "5s")] {
+        let text = format!(
+            "name: {name}\nabout: the load\nduration: {duration}\nexpect: [success_rate>=0.5, p95_query<10s]\n"
+        );
+        fs::write(folder.path().join(format!("{name}.yaml")), text).unwrap();
+    }
+    let mut command = program(folder.path());
+    let child = command.args(["run", "--experiment", "two"]).stdout(Stdio::null()).stderr(Stdio::piped()).spawn();
+    let mut first = Background(child.unwrap());
+    let lines = BufReader::new(first.0.stderr.take().unwrap()).lines().map(Result::unwrap);
+    for line in lines {
+        if line.contains("stress test 2 of 2") {
+            first.signal(Signal::INT);
+        }
+    }
+    assert_eq!(first.0.wait().unwrap().code(), Some(130));
+    let output = run(folder.path(), &[]);
+    let text = stderr(&output);
+    assert!(output.status.success(), "{text}");
+    assert!(!text.contains("stress test 1 of 2") && text.contains("stress test 2 of 2"), "{text}");
+    assert!(stdout(&output).contains("2 of 2 stress tests"), "{}", stdout(&output));
 }
 
 #[test]
