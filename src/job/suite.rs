@@ -294,7 +294,8 @@ impl Rounds<'_> {
         let suite = Asked::of(&all);
         let left = self.left(&id, all, &suite).await?;
         let folder = self.results.join(&id);
-        if !left.is_empty() {
+        let is_news = !left.is_empty();
+        if is_news {
             // Nothing is loaded for what cannot be written.
             store::check_writable(&folder)?;
             let (number, of_profiles) = (index + 1, of.loaded.profiles.len());
@@ -303,7 +304,7 @@ impl Rounds<'_> {
         }
         let Some(stressed) = Stressed::of(self.store, &id).await? else { return Ok(()) };
         // Whoever died between the last test and the file has told nobody.
-        if !folder.join(FILE).exists() {
+        if is_news || !folder.join(FILE).exists() {
             let text = serde_json::to_string_pretty(&stressed).map_err(JobError::answer)? + "\n";
             let written = store::check_writable(&folder).and_then(|()| store::write_results(&folder, &[(FILE, text)]));
             // It is stored all the same, and decides.
