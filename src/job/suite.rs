@@ -374,8 +374,8 @@ impl Rounds<'_> {
     ) -> Result<(), JobError> {
         let place = |name: &str| asked.iter().position(|asked| asked.name == name).unwrap_or(asked.len());
         let keep = async |name: &str, outcome: StressOutcome| {
-            let (place, hash) =
-                (place(name), asked.iter().find(|asked| asked.name == name).map_or(0, |asked| asked.hash));
+            let place = place(name);
+            let hash = asked.get(place).map_or(0, |asked| asked.hash);
             let (sequence, of, name) = (count(place), count(asked.len()), name.to_owned());
             self.store.record_stress_test(run, &StressRecord { sequence, name, of, asked: hash, outcome }).await
         };

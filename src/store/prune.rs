@@ -12,8 +12,9 @@ use super::{
 /// What belongs to a run and goes with it: tables whose column `run` is its id, the ones that others refer to last.
 const GOES_WITH_A_RUN: [&str; 2] = ["trials", "stress_tests"];
 
-/// The runs that are never removed; what a run of a round that is under way decided may be stressed still. A table with runs that something stands on adds its own line, such as
-/// ` UNION SELECT run FROM standing`; a test sees to it that no table that refers to runs is forgotten.
+/// The runs that are never removed. What a run of a round that is under way decided may be stressed still. A table with runs that
+/// something stands on adds its own line, such as ` UNION SELECT run FROM standing`; a test sees to it that no table that refers to
+/// runs is forgotten.
 const KEPT: &str = "SELECT id FROM runs WHERE status = 'running' UNION SELECT run FROM standing
     UNION SELECT id FROM runs WHERE round IN (SELECT id FROM rounds WHERE status = 'running')";
 
